@@ -1,0 +1,5 @@
+"""What counts? Dated data: thresholds, parameters, fee codes, national figures (定義)."""
+
+from kenpo_analytics.definitions.registry import Definition, Definitions, definitions, fingerprint
+
+__all__ = ["Definition", "Definitions", "definitions", "fingerprint"]
