@@ -1,7 +1,7 @@
 """Has this output passed the disclosure check? The stamp a report puts on it and a run demands.
 
-A stamp is a digest of exactly what is shown: change one figure after the check and it no longer fits. It keeps
-honest hands from publishing by oversight what was never checked; it is no signature against a forger.
+A stamp is a digest of exactly what is shown: change one figure after the check and it no longer fits. It
+keeps honest hands from publishing by oversight what was never checked; it is no signature against a forger.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def digest(data: Mapping[str, Any]) -> str:
 def stamp(data: Mapping[str, Any], *, log: dict[str, Any] | None = None) -> dict[str, Any]:
     """Which metadata goes with a checked output? `{"kenpo": {"stamp": ..., "log": ...}}`.
 
-    Show with `IPython.display.display(data, raw=True, metadata=stamp(data))`: `raw=True`, since a representation
-    that IPython adds by itself would not fit the stamp. Headline figures may be added as
+    Show with `IPython.display.display(data, raw=True, metadata=stamp(data))`: `raw=True`, since what
+    IPython adds by itself would not fit the stamp. Headline figures may be added as
     `metadata["kenpo"]["headline"] = {name: {estimate record}}`.
 
     Parameters
