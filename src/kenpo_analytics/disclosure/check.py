@@ -1,0 +1,364 @@
+"""May this table leave the building? Masking of people counts that survives totals, complements and rates."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics.disclosure.checked import STATES, Checked, seal
+from kenpo_analytics.disclosure.rules import DisclosureRules
+from kenpo_analytics.disclosure.suppress import PRIMARY, SECONDARY, SHOWN, Cells, Sum, suppress
+from kenpo_analytics.errors import DisclosureError
+from kenpo_analytics.frames import kind_of
+
+Columns = Sequence[str]
+
+
+@dataclass
+class _Roles:
+    """What each column of the table is, as the caller declared it."""
+
+    counts: tuple[str, ...]
+    events: dict[str, tuple[str, ...]]
+    rates: dict[str, tuple[str, ...]]
+    splits: list[tuple[str, tuple[str, ...]]]
+    totals: dict[str, str | None]
+    by: tuple[str, ...]
+    plain: tuple[str, ...]
+    reasons: dict[str, str]
+    municipality: str | None
+    grid: dict[tuple[int, str], int] = field(default_factory=dict)
+
+
+def check(
+    table: Any,
+    *,
+    counts: Columns = (),
+    events: Mapping[str, str | Columns] | None = None,
+    rates: Mapping[str, str | Columns] | None = None,
+    splits: Mapping[str, Columns] | None = None,
+    within: Mapping[str, str] | None = None,
+    totals: Mapping[str, str | None] | None = None,
+    by: Columns | None = None,
+    plain: Columns = (),
+    reasons: Mapping[str, str] | None = None,
+    municipality: str | None = None,
+    rules: DisclosureRules | None = None,
+) -> Checked:
+    """Which cells of this table may be shown? Every numeric column must be given a role.
+
+    Parameters
+    ----------
+    table
+        A small eager polars or pandas frame. A `Checked` comes back as it is.
+    counts
+        Columns that count people.
+    events
+        Columns that count events (visits), with the people column behind them: `{"events": "persons"}`. They are
+        hidden where those people are, and where an event total would give them back.
+    rates
+        Rates, means, intervals, ranks, with the count columns they could give back: `{"estimate": ("persons",
+        "denominator")}`. Hidden when one of these is. Two people columns also mean that the first is part of the
+        second, so that a small `n - k` is protected.
+    splits
+        Columns of a row that add up (or nearly): `{"n": ("improved", "unchanged", "worsened")}`; what is left over is
+        protected too.
+    within
+        `{"k": "n"}`: k people out of n, in the same row.
+    totals
+        How rows add up: the key column and the label of its total row, `{"sex": "計", "age_band": "計"}` (margins of a
+        two-way table). None as label: the total is not a row here but known to the reader from elsewhere.
+    by
+        All key columns of the table (default: those of `totals`). They must identify the rows.
+    plain
+        Numeric columns that say nothing about single people (years, limits, standardised differences).
+    reasons
+        Value column -> a column of this table that says why a null is null (a state other than shown or masked), or
+        one such state. Nulls are `missing` otherwise. Reason columns are not shown.
+    municipality
+        The column with five-digit municipality codes; turns on the population-dependent threshold.
+
+    Raises
+    ------
+    DisclosureError
+        A column without a role, counts that are no counts, totals that do not add up, keys that are not unique, or a
+        table that cannot be protected.
+    """
+    if isinstance(table, Checked):
+        return table
+    rules = rules or DisclosureRules()
+    roles = _Roles(
+        tuple(counts),
+        {name: _names(people) for name, people in (events or {}).items()},
+        {name: _names(behind) for name, behind in (rates or {}).items()},
+        [(whole, tuple(parts)) for whole, parts in (splits or {}).items()]
+        + [(whole, (part,)) for part, whole in (within or {}).items()],
+        dict(totals or {}),
+        tuple(by if by is not None else (totals or {})),
+        tuple(plain),
+        dict(reasons or {}),
+        municipality,
+    )
+    frame = _polars(table)
+    _validate(frame, roles)
+    roles.splits += _implied(frame, roles)
+    floors = _floors(frame, roles, rules)
+    mask, blurred = _mask_people(frame, roles, floors)
+    _mask_events(frame, roles, floors, mask)
+    for rate, behind in roles.rates.items():
+        mask[rate] = [max(states) for states in zip(*(mask[name] for name in behind), strict=True)]
+    return _finish(frame, roles, mask, rules, blurred=blurred)
+
+
+def check_public(
+    table: Any, *, source: str, reasons: Mapping[str, str] | None = None, rules: DisclosureRules | None = None
+) -> Checked:
+    """May official published figures be shown? Yes, as they are, with their source.
+
+    `source` names the publication; it is printed under every table and figure made from the result.
+    """
+    if not source.strip():
+        raise DisclosureError(
+            "公表値には出典が必要です。", hint='source="NDBオープンデータ 第10回" のように書いてください。'
+        )
+    frame = _polars(table)
+    roles = _Roles((), {}, {}, [], {}, (), tuple(frame.columns), dict(reasons or {}), None)
+    return _finish(frame, roles, {}, rules or DisclosureRules(), blurred=False, public=True, source=source)
+
+
+def _names(value: str | Columns) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _polars(table: Any) -> pl.DataFrame:
+    kind = kind_of(table)
+    if kind not in ("pandas", "polars"):
+        raise DisclosureError(
+            f"秘匿処理は小さな集計表だけを受け付けます({kind})。", hint="collect() などで確定した表を渡してください。"
+        )
+    frame = pl.from_pandas(table, nan_to_null=True) if kind == "pandas" else table
+    return frame.with_columns(pl.col(name).fill_nan(None) for name in frame.columns if frame[name].dtype.is_float())
+
+
+def _validate(frame: pl.DataFrame, roles: _Roles) -> None:
+    named = {
+        *roles.counts, *roles.events, *roles.rates, *roles.by, *roles.plain, *roles.totals, *roles.reasons,
+        *(name for behind in (*roles.rates.values(), *roles.events.values()) for name in behind),
+        *(name for whole, parts in roles.splits for name in (whole, *parts)),
+        *(reason for reason in roles.reasons.values() if reason not in STATES),
+        *((roles.municipality,) if roles.municipality else ()),
+    }  # fmt: skip
+    if unknown := sorted(named - set(frame.columns)):
+        raise DisclosureError(f"表にない列です: {', '.join(unknown)}", hint=f"列: {', '.join(frame.columns)}")
+    declared = {*roles.counts, *roles.events, *roles.rates, *roles.by, *roles.plain}
+    if loose := [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in declared]:
+        raise DisclosureError(
+            f"役割が示されていない数値の列があります: {', '.join(loose)}",
+            hint="人数はcounts、件数はevents、率はrates、個人に関わらない数値はplainに入れてください。",
+        )
+    sums = {name for whole, parts in roles.splits for name in (whole, *parts)}
+    behind = {name for names in roles.events.values() for name in names}
+    if stray := sorted((sums | behind) - set(roles.counts)):
+        raise DisclosureError(f"人数の列(counts)ではありません: {', '.join(stray)}", hint="countsに加えてください。")
+    if stray := sorted({n for names in roles.rates.values() for n in names} - {*roles.counts, *roles.events}):
+        raise DisclosureError(
+            f"率のもとの列が人数でも件数でもありません: {', '.join(stray)}", hint="countsかeventsに加えてください。"
+        )
+    if empty := [name for name, names in roles.rates.items() if not names]:
+        raise DisclosureError(
+            f"率のもとの人数が示されていません: {', '.join(empty)}",
+            hint="人数に関わらない数値はplainに入れてください。",
+        )
+    if set(roles.totals) - set(roles.by):
+        raise DisclosureError("totalsの列はbyに含めてください。", hint=f"by={tuple(roles.totals)}")
+    if roles.totals and frame.select(roles.by).is_duplicated().any():
+        raise DisclosureError(
+            f"同じ見出し({', '.join(roles.by)})の行が重なっています。",
+            hint="byに行を一つに決める列をすべて挙げてください。",
+        )
+    for name in (*roles.counts, *roles.events):
+        _validate_count(frame[name])
+
+
+def _validate_count(column: pl.Series) -> None:
+    values = column.drop_nulls()
+    if not column.dtype.is_numeric() and len(values):
+        raise DisclosureError(
+            f"{column.name}は数値ではありません({column.dtype})。", hint="文字にする前の表を渡してください。"
+        )
+    if len(values) and ((values < 0) | (values != values.round())).any():
+        raise DisclosureError(
+            f"{column.name}に負の数または整数でない数があります。", hint="人数・件数は0以上の整数です。"
+        )
+
+
+def _implied(frame: pl.DataFrame, roles: _Roles) -> list[tuple[str, tuple[str, ...]]]:
+    """k of n, as a rate of two people columns says it, unless k exceeds n somewhere (then it is no part of n)."""
+    pairs = {tuple(behind) for behind in roles.rates.values() if len(behind) == 2 and set(behind) <= set(roles.counts)}
+    known = {(parts, whole) for whole, parts in roles.splits}
+    return [
+        (whole, (part,))
+        for part, whole in sorted(pairs)
+        if ((part,), whole) not in known and not (frame[part] > frame[whole]).any()
+    ]
+
+
+def _floors(frame: pl.DataFrame, roles: _Roles, rules: DisclosureRules) -> list[float]:
+    if roles.municipality is None:
+        return [rules.min_cell] * frame.height
+    return [rules.floor(None if code is None else str(code)) for code in frame[roles.municipality]]
+
+
+def _mask_people(frame: pl.DataFrame, roles: _Roles, floors: list[float]) -> tuple[dict[str, list[int]], bool]:
+    cells = Cells()
+    _add_cells(cells, frame, roles, roles.counts, floors)
+    sums = _row_sums(cells, frame, roles, floors)
+    for name in roles.counts:
+        sums += _column_sums(cells, frame, roles, name, min(floors, default=0))
+    blurred = suppress(cells, sums)
+    mask = {name: [cells.mask[roles.grid[row, name]] for row in range(frame.height)] for name in roles.counts}
+    if blurred:
+        mask = {name: [min(state, PRIMARY) for state in states] for name, states in mask.items()}
+    return mask, blurred
+
+
+def _mask_events(frame: pl.DataFrame, roles: _Roles, floors: list[float], mask: dict[str, list[int]]) -> None:
+    for name, behind in roles.events.items():
+        cells = Cells(people=False)
+        hidden = [any(mask[person][row] for person in behind) for row in range(frame.height)]
+        _add_cells(cells, frame, roles, (name,), floors, hidden)
+        suppress(cells, _column_sums(cells, frame, roles, name, 0))
+        mask[name] = [cells.mask[roles.grid[row, name]] for row in range(frame.height)]
+
+
+def _add_cells(
+    cells: Cells,
+    frame: pl.DataFrame,
+    roles: _Roles,
+    columns: Columns,
+    floors: list[float],
+    hidden: list[bool] | None = None,
+) -> None:
+    keys = [tuple(str(value) for value in key) for key in frame.select(roles.by).rows()] if roles.by else []
+    for name in columns:
+        for row, value in enumerate(frame[name].fill_null(0).to_list()):
+            order = (*(keys[row] if keys else ()), name)
+            masked = bool(hidden and hidden[row] and frame[name][row] is not None)
+            roles.grid[row, name] = cells.add(float(value), floors[row], order, masked=masked)
+
+
+def _row_sums(cells: Cells, frame: pl.DataFrame, roles: _Roles, floors: list[float]) -> list[Sum]:
+    """Parts of a whole within a row; what is left over becomes a cell that is never shown but must not come out."""
+    sums = []
+    for (whole, parts), row in itertools.product(roles.splits, range(frame.height)):
+        names = (whole, *parts)
+        if any(frame[name][row] is None for name in names):
+            continue
+        left = float(frame[whole][row]) - float(sum(frame[name][row] for name in parts))
+        if left < 0:
+            raise DisclosureError(
+                f"{'・'.join(parts)}の合計が{whole}を超える行があります。", hint="内訳と全体の列を確かめてください。"
+            )
+        rest = cells.add(left, floors[row], ("", whole, *parts), rest=True)
+        sums.append(Sum(roles.grid[row, whole], (*(roles.grid[row, name] for name in parts), rest)))
+    return sums
+
+
+def _column_sums(cells: Cells, frame: pl.DataFrame, roles: _Roles, name: str, floor: float) -> list[Sum]:
+    """Rows that add up to a total row, along each key column, within the same values of the others."""
+    sums = []
+    for key, label in roles.totals.items():
+        others = [other for other in roles.by if other != key]
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for row, values in enumerate(frame.select(others).rows() if others else [()] * frame.height):
+            groups.setdefault(values, []).append(row)
+        for rows in groups.values():
+            parts = tuple(row for row in rows if label is None or frame[key][row] != label)
+            total = [row for row in rows if row not in parts]
+            if not parts or (label is not None and not total):
+                continue
+            members = tuple(roles.grid[row, name] for row in parts)
+            value = sum(cells.values[cell] for cell in members)
+            if total:
+                _must_add_up(frame[name], parts, total[0], value, name)
+            shown = roles.grid[total[0], name] if total else cells.add(value, floor, ("", name), fixed=True)
+            sums.append(Sum(shown, members))
+    return sums
+
+
+def _must_add_up(column: pl.Series, parts: tuple[int, ...], total: int, value: float, name: str) -> None:
+    if column[total] is None or any(column[row] is None for row in parts):
+        return
+    if float(column[total]) != value:
+        raise DisclosureError(
+            f"{name}の合計の行が内訳の和と一致しません。", hint="totalsの見出しと、行の抜け・重なりを確かめてください。"
+        )
+
+
+def _finish(
+    frame: pl.DataFrame,
+    roles: _Roles,
+    mask: dict[str, list[int]],
+    rules: DisclosureRules,
+    *,
+    blurred: bool,
+    public: bool = False,
+    source: str = "",
+) -> Checked:
+    word = {SHOWN: "shown", PRIMARY: "masked", SECONDARY: "masked_secondary"}
+    columns = [name for name in frame.columns if name not in roles.reasons.values()]
+    table, states = {}, {}
+    for name in columns:
+        hidden = mask.get(name, [SHOWN] * frame.height)
+        why = _reasons(frame, name, roles.reasons.get(name))
+        nulls = frame[name].is_null().to_list()
+        states[name] = [why[row] if nulls[row] else word[hidden[row]] for row in range(frame.height)]
+        shown = [value if state == "shown" else None for value, state in zip(frame[name], states[name], strict=True)]
+        table[name] = pl.Series(name, shown, dtype=frame[name].dtype)
+    schema = dict.fromkeys(columns, pl.String)
+    log = _log(states, roles, rules, frame.height, blurred=blurred, public=public)
+    sealed = pl.DataFrame(table) if columns else pl.DataFrame()
+    return seal(sealed, pl.DataFrame(states, schema=schema), log=log, rules=rules, public=public, source=source)
+
+
+def _reasons(frame: pl.DataFrame, name: str, reason: str | None) -> list[str]:
+    if reason is None or reason in STATES:
+        reasons: list[str | None] = [reason] * frame.height
+    else:
+        reasons = frame[reason].to_list()
+    words = [word or "missing" for word in reasons]
+    nulls = frame[name].is_null().to_list()
+    allowed = [state for state in STATES if state not in ("shown", "masked", "masked_secondary")]
+    if wrong := sorted({word for word, null in zip(words, nulls, strict=True) if null and word not in allowed}):
+        raise DisclosureError(
+            f"欠けている理由として使えない語です: {', '.join(wrong)}", hint=f"使える語: {', '.join(allowed)}"
+        )
+    return words
+
+
+def _log(
+    states: dict[str, list[str]], roles: _Roles, rules: DisclosureRules, rows: int, *, blurred: bool, public: bool
+) -> dict[str, Any]:
+    def count(columns: Columns | Mapping[str, Any], *wanted: str) -> int:
+        return sum(state in wanted for name in columns for state in states.get(name, ()))
+
+    log: dict[str, Any] = {
+        "rule": "public" if public else "people",
+        "rows": rows,
+        "people_cells": rows * len(roles.counts),
+        "masked": count(roles.counts, "masked", "masked_secondary"),
+        "events_masked": count(roles.events, "masked", "masked_secondary"),
+        "rates_masked": count(roles.rates, "masked", "masked_secondary"),
+        "merged_steps": 0,
+        "min_cell": rules.min_cell,
+    }
+    if roles.municipality:
+        log["min_cell_municipality"] = rules.min_cell_municipality
+    if not blurred:
+        log["primary"] = count(roles.counts, "masked")
+        log["secondary"] = count(roles.counts, "masked_secondary")
+    return log

@@ -1,0 +1,388 @@
+"""May it leave the building? Authority: the NDB guideline (no 1-9; 1-19 below 25,000 inhabitants; 0 is shown)."""
+
+from __future__ import annotations
+
+import itertools
+
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kenpo_analytics.disclosure import (
+    Checked,
+    DisclosureRules,
+    check,
+    check_flow,
+    check_public,
+    municipal_population,
+)
+from kenpo_analytics.errors import DisclosureError
+
+MASKED = {"masked", "masked_secondary"}
+
+
+def column(checked: Checked, name: str) -> list:
+    return checked.table[name].to_list()
+
+
+# --- the guideline -------------------------------------------------------------------------------------------------
+
+
+def test_ndb_one_to_nine_are_masked_zero_and_ten_are_shown():
+    checked = check(pl.DataFrame({"n": [0, 1, 9, 10, 11]}), counts=["n"])
+    assert column(checked, "n") == [0, None, None, 10, 11]
+    assert checked.states["n"].to_list() == ["shown", "masked", "masked", "shown", "shown"]
+    assert checked.log["primary"] == 2 and checked.log["secondary"] == 0
+
+
+def test_ndb_municipality_below_25000_needs_twenty():
+    # 尾鷲市 15,524 inhabitants, 東員町 25,737, 県外 is no municipality, 13101 is not on file
+    table = pl.DataFrame({"m": ["24209", "24209", "24324", "県外", "13101"], "n": [19, 20, 19, 19, 19]})
+    assert column(check(table, counts=["n"], municipality="m"), "n") == [None, 20, 19, 19, None]
+
+
+def test_sixteen_of_the_29_municipalities_of_mie_are_below_25000():
+    population = municipal_population()
+    assert len(population) == 29
+    assert sum(people < 25_000 for people in population.values()) == 16
+    assert population["24324"] == 25_737
+    assert min(population.values()) >= 2_000
+
+
+def test_below_2000_inhabitants_no_people_count_at_all(monkeypatch):
+    monkeypatch.setitem(municipal_population(), "24999", 1_999)
+    table = pl.DataFrame({"m": ["24999", "24999", "24201"], "n": [0, 5000, 0]})
+    assert column(check(table, counts=["n"], municipality="m"), "n") == [None, None, 0]
+
+
+def test_threshold_is_on_people_not_on_visits():
+    table = pl.DataFrame({"visits": [60, 3], "persons": [1, 12]})
+    checked = check(table, counts=["persons"], events={"visits": "persons"})
+    assert column(checked, "visits") == [None, 3]
+
+
+# --- what totals, complements and rates give back --------------------------------------------------------------------
+
+
+def test_total_180_does_not_give_177_back():
+    # ddsjoberg/gtsummary#1691: 180 - 177
+    table = pl.DataFrame({"sex": ["M", "F", "計"], "n": [177, 3, 180]})
+    checked = check(table, counts=["n"], totals={"sex": "計"})
+    assert column(checked, "n") == [None, None, 180]
+    assert checked.states["n"].to_list() == ["masked_secondary", "masked", "shown"]
+
+
+def test_total_known_from_elsewhere_counts_as_shown():
+    table = pl.DataFrame({"sex": ["M", "F"], "n": [177, 3]})
+    assert column(check(table, counts=["n"], totals={"sex": None}), "n") == [None, None]
+    assert column(check(table, counts=["n"]), "n") == [177, None]
+
+
+def test_smallest_other_cell_is_masked_second_and_zero_stays():
+    table = pl.DataFrame({"age": ["a", "b", "c", "d", "計"], "n": [4, 50, 20, 0, 74]})
+    assert column(check(table, counts=["n"], totals={"age": "計"}), "n") == [None, 50, None, 0, 74]
+
+
+def test_masked_cells_together_are_no_small_count_either():
+    table = pl.DataFrame({"age": ["a", "b", "c", "計"], "n": [3, 4, 60, 67]})
+    assert column(check(table, counts=["n"], totals={"age": "計"}), "n") == [None, None, None, 67]
+
+
+def test_two_way_margins_need_a_masked_rectangle():
+    table = pl.DataFrame(
+        {
+            "sex": ["M", "M", "M", "F", "F", "F", "計", "計", "計"],
+            "age": ["a", "b", "計"] * 3,
+            "n": [5, 40, 45, 30, 50, 80, 35, 90, 125],
+        }
+    )
+    checked = check(table, counts=["n"], totals={"sex": "計", "age": "計"})
+    assert column(checked, "n") == [None, None, 45, None, None, 80, 35, 90, 125]
+
+
+def test_small_complement_masks_k_of_n_and_its_rate():
+    table = pl.DataFrame({"k": [97, 60], "n": [100, 100], "rate": [0.97, 0.6], "lower": [0.91, 0.5]})
+    rates = {"rate": ("k", "n"), "lower": ("k", "n")}
+    checked = check(table, counts=["k", "n"], rates=rates)
+    assert column(checked, "k") == [None, 60]
+    assert column(checked, "n") == [100, 100]
+    assert column(checked, "rate") == [None, 0.6]
+    assert column(checked, "lower") == [None, 0.5]
+    assert check(table.drop("rate", "lower"), counts=["k", "n"], within={"k": "n"}).table["k"].to_list() == [None, 60]
+
+
+def test_columns_that_add_up_protect_each_other_and_what_is_left():
+    table = pl.DataFrame({"n": [100, 100], "up": [40, 50], "same": [57, 30], "down": [3, 20]})
+    checked = check(table, counts=["n", "up", "same", "down"], splits={"n": ("up", "same", "down")})
+    assert checked.table.rows() == [(100, None, 57, None), (100, 50, 30, 20)]
+    assert checked.states["up"][0] == "masked_secondary"
+    left = check(table.drop("down"), counts=["n", "up", "same"], splits={"n": ("up", "same")})
+    assert left.table.rows()[0] == (100, None, 57)
+
+
+def test_event_totals_do_not_give_masked_events_back():
+    table = pl.DataFrame({"area": ["x", "y", "z", "計"], "visits": [9, 70, 40, 119], "persons": [2, 20, 30, 52]})
+    checked = check(table, counts=["persons"], events={"visits": "persons"}, totals={"area": "計"})
+    assert column(checked, "persons") == [None, None, 30, 52]
+    assert column(checked, "visits") == [None, None, 40, 119]
+    lone = check(
+        table,
+        counts=["persons"],
+        events={"visits": "persons"},
+        totals={"area": "計"},
+        rules=DisclosureRules(min_cell=3),
+    )
+    assert column(lone, "persons") == [None, None, 30, 52]
+
+
+def test_total_that_is_itself_masked_is_not_given_back():
+    table = pl.DataFrame({"age": ["a", "b", "計"], "n": [0, 7, 7]})
+    assert column(check(table, counts=["n"], totals={"age": "計"}), "n") == [0, None, None]
+
+
+def test_all_ones_under_a_shown_total_hide_the_total():
+    rows = 12
+    table = pl.DataFrame({"age": [*map(str, range(rows)), "計"], "n": [1] * rows + [rows]})
+    assert column(check(table, counts=["n"], totals={"age": "計"}), "n") == [None] * (rows + 1)
+    with pytest.raises(DisclosureError, match="秘匿しきれません"):
+        check(table.head(rows), counts=["n"], totals={"age": None})
+
+
+def test_nine_and_nine_under_a_total_shown_elsewhere_do_not_tell_which_mask_is_first():
+    checked = check(pl.DataFrame({"sex": ["M", "F"], "n": [9, 9]}), counts=["n"], totals={"sex": None})
+    assert column(checked, "n") == [None, None]
+    assert "primary" not in checked.log
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_a_number_without_a_role_is_refused():
+    with pytest.raises(DisclosureError, match=r"役割が示されていない.*: n"):
+        check(pl.DataFrame({"year": [2024], "n": [3]}), plain=["year"])
+
+
+@pytest.mark.parametrize(
+    ("table", "arguments", "message"),
+    [
+        ({"n": [1.5]}, {"counts": ["n"]}, "整数でない"),
+        ({"n": [-1]}, {"counts": ["n"]}, "負の数"),
+        ({"n": ["5人"]}, {"counts": ["n"]}, "数値ではありません"),
+        ({"n": [5]}, {"counts": ["m"]}, "表にない列"),
+        ({"s": ["M", "M"], "n": [50, 50]}, {"counts": ["n"], "totals": {"s": None}}, "重なって"),
+        ({"s": ["M", "F", "計"], "n": [50, 50, 101]}, {"counts": ["n"], "totals": {"s": "計"}}, "一致しません"),
+        ({"n": [50], "k": [51]}, {"counts": ["n", "k"], "within": {"k": "n"}}, "超える"),
+        ({"n": [50], "r": [0.1]}, {"counts": ["n"], "rates": {"r": ()}}, "示されていません"),
+        ({"n": [None], "w": ["shown"]}, {"counts": ["n"], "reasons": {"n": "w"}}, "使えない語"),
+    ],
+)
+def test_wrong_declarations_are_refused_in_words(table, arguments, message):
+    with pytest.raises(DisclosureError, match=message):
+        check(pl.DataFrame(table), **arguments)
+
+
+def test_checked_cannot_be_made_or_changed_by_hand():
+    frame = pl.DataFrame({"n": [3]})
+    with pytest.raises(DisclosureError, match="直接作れません"):
+        Checked(frame, frame, log={}, rules=DisclosureRules())
+    checked = check(pl.DataFrame({"n": [30]}), counts=["n"])
+    with pytest.raises(DisclosureError):
+        checked._table = frame
+    checked.table[0, "n"] = 3
+    checked.log["masked"] = 5
+    assert column(checked, "n") == [30] and checked.log["masked"] == 0
+
+
+def test_thresholds_cannot_be_set_so_low_that_a_mask_tells_the_value():
+    with pytest.raises(DisclosureError):
+        DisclosureRules(min_cell=2)
+
+
+# --- states, kinds, public figures -----------------------------------------------------------------------------------
+
+
+def test_reasons_for_empty_cells_stay_apart_from_masks_and_zero():
+    table = pl.DataFrame({"n": [0, 3, None, None, None], "why": [None, None, None, "incomplete", "not_evaluated"]})
+    checked = check(table, counts=["n"], reasons={"n": "why"})
+    assert checked.states["n"].to_list() == ["shown", "masked", "missing", "incomplete", "not_evaluated"]
+    assert checked.table.columns == ["n"]
+
+
+def test_pandas_in_gives_the_same_answer_as_polars():
+    data = {"sex": ["M", "F", "計"], "n": [177, 3, 180], "rate": [0.1, float("nan"), 0.3]}
+    arguments = {"counts": ["n"], "rates": {"rate": "n"}, "totals": {"sex": "計"}}
+    one, other = check(pd.DataFrame(data), **arguments), check(pl.DataFrame(data), **arguments)
+    assert one.table.equals(other.table) and one.states.equals(other.states)
+    assert one.states["rate"].to_list() == ["masked_secondary", "missing", "shown"]
+
+
+def test_public_figures_are_exempt_and_name_their_source():
+    checked = check_public(pl.DataFrame({"n": [3]}), source="NDBオープンデータ 第10回")
+    assert column(checked, "n") == [3] and checked.public and checked.source == "NDBオープンデータ 第10回"
+    with pytest.raises(DisclosureError, match="出典"):
+        check_public(pl.DataFrame({"n": [3]}), source=" ")
+
+
+def test_select_where_and_sort_only_take_away():
+    checked = check(pl.DataFrame({"s": ["M", "F", "X"], "n": [30, 3, 20]}), counts=["n"])
+    assert checked.sort("n").table.rows() == [("X", 20), ("M", 30), ("F", None)]
+    assert checked.where(s="F").states.rows() == [("shown", "masked")]
+    assert checked.select(["n"]).table.columns == ["n"]
+
+
+# --- flow ------------------------------------------------------------------------------------------------------------
+
+
+def flow(*steps: tuple[str, str, int | None, int]) -> pl.DataFrame:
+    return pl.DataFrame(list(steps), schema=["label", "unit", "excluded", "remaining"], orient="row")
+
+
+def test_small_flow_steps_are_merged_and_still_add_up():
+    checked = check_flow(
+        flow(
+            ("健診", "件", 0, 1000),
+            ("重複", "件", 100, 900),
+            ("1人1件", "人", 0, 900),
+            ("服薬あり", "人", 200, 700),
+            ("判定不能", "人", 4, 696),
+            ("未加入", "人", None, 696),
+            ("年齢", "人", 0, 696),
+            ("糖尿病型", "人", 96, 600),
+        )
+    )
+    assert column(checked, "label") == [
+        "健診", "重複", "1人1件", "服薬あり・判定不能(少数のため統合)", "未加入", "年齢", "糖尿病型"
+    ]  # fmt: skip
+    assert column(checked, "excluded") == [0, 100, 0, 204, None, 0, 96]
+    assert column(checked, "remaining") == [1000, 900, 900, 696, 696, 696, 600]
+    assert checked.states["excluded"].to_list()[4] == "not_evaluated"
+    assert checked.log["merged_steps"] == 1 and column(checked, "merged").count(True) == 1
+
+
+def test_a_lone_small_step_hides_itself_and_the_start():
+    checked = check_flow(flow(("開始", "人", 0, 100), ("除外", "人", 3, 97), ("終わり", "人", 0, 97)))
+    assert column(checked, "excluded") == [0, None, 0]
+    assert column(checked, "remaining") == [None, 97, 97]
+
+
+def test_few_people_left_hide_the_step_that_led_there():
+    checked = check_flow(flow(("開始", "人", 0, 100), ("除外", "人", 95, 5)))
+    assert checked.table.select("excluded", "remaining").rows() == [(0, 100), (None, None)]
+
+
+def test_a_flow_that_does_not_add_up_is_refused():
+    with pytest.raises(DisclosureError, match="合いません"):
+        check_flow(flow(("開始", "人", 0, 100), ("除外", "人", 30, 60)))
+
+
+@given(st.integers(0, 200), st.lists(st.integers(0, 30), min_size=1, max_size=7))
+def test_no_flow_shows_a_small_number_nor_a_small_difference(last, taken):
+    start = last + sum(taken)
+    steps, left = [("開始", "人", 0, start)], start
+    for i, step in enumerate(taken):
+        left -= step
+        steps.append((f"段{i}", "人", step, left))
+    table = check_flow(flow(*steps)).table
+    shown = [value for name in ("excluded", "remaining") for value in table[name] if value is not None]
+    remaining = table["remaining"].drop_nulls().to_list()
+    differences = [a - b for a, b in itertools.combinations(remaining, 2)]
+    assert not [value for value in shown + differences if 1 <= value < 10]
+    for before, row in itertools.pairwise(table.iter_rows(named=True)):
+        if None not in (before["remaining"], row["excluded"]):
+            assert row["remaining"] == before["remaining"] - row["excluded"]
+
+
+# --- property: an attacker with all integer solutions ----------------------------------------------------------------
+
+
+def two_way(values: list[list[int]]) -> pl.DataFrame:
+    rows = [(f"r{i}", f"c{j}", value) for i, line in enumerate(values) for j, value in enumerate(line)]
+    rows += [(f"r{i}", "計", sum(line)) for i, line in enumerate(values)]
+    rows += [("計", f"c{j}", sum(line[j] for line in values)) for j in range(len(values[0]))]
+    rows += [("計", "計", sum(map(sum, values)))]
+    return pl.DataFrame(rows, schema=["row", "col", "n"], orient="row")
+
+
+def attack(checked: Checked, height: int, width: int, least: int) -> dict[tuple[str, str], set[int]]:
+    """Every value each masked cell takes in any table that fits all that is shown (and that 0 would be shown)."""
+    seen = {(row, col): value for row, col, value in checked.table.rows()}
+    state = {(row, col): mark for (row, col, _), mark in zip(checked.table.rows(), checked.states["n"], strict=True)}
+    top, blurred = 3 * least + 4, "primary" not in checked.log
+    inner = [(f"r{i}", f"c{j}") for i in range(height) for j in range(width)]
+    found: dict[tuple[str, str], set[int]] = {key: set() for key, value in seen.items() if value is None}
+
+    def choices(key):
+        if seen[key] is not None:
+            return (seen[key],)
+        if blurred:
+            return range(1, top)
+        return range(1, least) if state[key] == "masked" else range(least, top)
+
+    for values in itertools.product(*(choices(key) for key in inner)):
+        table = dict(zip(inner, values, strict=True))
+        for i in range(height):
+            table[f"r{i}", "計"] = sum(table[f"r{i}", f"c{j}"] for j in range(width))
+        for j in range(width):
+            table["計", f"c{j}"] = sum(table[f"r{i}", f"c{j}"] for i in range(height))
+        table["計", "計"] = sum(values)
+        if all(seen[key] is None or seen[key] == value for key, value in table.items()) and all(
+            blurred or (value < least) == (state[key] == "masked") for key, value in table.items() if seen[key] is None
+        ):
+            for key in found:
+                found[key].add(table[key])
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.sampled_from([0, 1, 2, 3, 4, 5, 7, 9]), min_size=2, max_size=2), min_size=2, max_size=2))
+def test_no_masked_cell_of_a_two_way_table_can_be_solved_for(values):
+    least = 4
+    table = two_way(values)
+    checked = check(table, counts=["n"], totals={"row": "計", "col": "計"}, rules=DisclosureRules(least, least))
+    truth = dict(zip(table.select("row", "col").rows(), table["n"], strict=True))
+    assert not [value for value in column(checked, "n") if value is not None and 1 <= value < least]
+    assert all(mark == "shown" for mark, value in zip(checked.states["n"], table["n"], strict=True) if value == 0)
+    for key, possible in attack(checked, len(values), 2, least).items():
+        assert truth[key] in possible
+        assert len(possible) >= 2, (key, possible)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.randoms())
+def test_row_order_does_not_matter_and_masking_twice_changes_nothing(values, random):
+    rows = [(f"a{i}", value) for i, value in enumerate(values)] + [("計", sum(values))]
+    table = pl.DataFrame(rows, schema=["a", "n"], orient="row")
+    arguments = {"counts": ["n"], "totals": {"a": "計"}}
+    once = check(table, **arguments)
+    random.shuffle(rows)
+    other = check(pl.DataFrame(rows, schema=["a", "n"], orient="row"), **arguments)
+    assert sorted(once.table.rows(), key=str) == sorted(other.table.rows(), key=str)
+    assert check(once, **arguments) is once
+    assert check(once.table, **arguments).table.equals(once.table)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=6))
+def test_k_of_n_with_totals_gives_back_neither_k_nor_n_minus_k(pairs):
+    rows = [(f"a{i}", k, k + rest) for i, (k, rest) in enumerate(pairs)]
+    rows += [("計", sum(row[1] for row in rows), sum(row[2] for row in rows))]
+    table = pl.DataFrame(rows, schema=["a", "k", "n"], orient="row").with_columns(rate=pl.col("k") / pl.col("n"))
+    table = table.with_columns(pl.col("rate").fill_nan(None))
+    checked = check(table, counts=["k", "n"], rates={"rate": ("k", "n")}, totals={"a": "計"})
+    shown = checked.table
+    for name in ("k", "n"):
+        assert not [value for value in shown[name].drop_nulls() if 1 <= value < 10]
+    both = shown.drop_nulls(["k", "n"])
+    assert not [n - k for k, n in both.select("k", "n").rows() if 1 <= n - k < 10]
+    for name in ("k", "n"):
+        hidden = shown.filter(pl.col(name).is_null(), pl.col("a") != "計").height
+        total = shown.filter(pl.col("a") == "計")[name][0]
+        assert total is None or hidden != 1
+        if total is not None and hidden:
+            assert total - int(shown.filter(pl.col("a") != "計")[name].sum()) >= 10
+    assert (
+        shown.filter(pl.col("k").is_null() | pl.col("n").is_null())["rate"].null_count()
+        == shown.filter(pl.col("k").is_null() | pl.col("n").is_null()).height
+    )
