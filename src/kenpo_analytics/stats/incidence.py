@@ -83,9 +83,23 @@ def cumulative_incidence(time: Any, cause: Any, weight: Any = None, *, horizon: 
     estimate, se, free = _curve(at_risk, event, event + competing)
     limits = _limits(estimate, se, people.sum() - (censored.cumsum() - censored), level)
     unseen = (at_risk == 0) & (free > 1e-12)
-    curve = [np.where(unseen, np.nan, array)[: horizon + 1] for array in (estimate, se, limits.lower, limits.upper)]
-    counts = [array[: horizon + 1] for array in (at_risk, event, competing, censored)]
-    return Incidence(np.arange(horizon + 1), *counts, *curve, level=level, method="aalen-johansen")
+    end = horizon + 1
+    value, error, low, high = (
+        np.where(unseen, np.nan, array)[:end] for array in (estimate, se, limits.lower, limits.upper)
+    )
+    return Incidence(
+        np.arange(end),
+        at_risk[:end],
+        event[:end],
+        competing[:end],
+        censored[:end],
+        value,
+        error,
+        low,
+        high,
+        level=level,
+        method="aalen-johansen",
+    )
 
 
 def net_incidence(time: Any, cause: Any, weight: Any = None, *, horizon: int, level: float = 0.95) -> Incidence:
@@ -123,9 +137,9 @@ def _by_month(months: npt.NDArray[np.int64], people: FloatArray, longest: int) -
 def _curve(n: FloatArray, d: FloatArray, both: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the cumulative incidence, its standard error, and the share free of both, at each month's end."""
     seen = np.where(n > 0, n, 1.0)
-    free: FloatArray = np.cumprod(1 - both / seen)
+    free = np.cumprod(1 - both / seen, dtype=np.float64)
     before = np.concatenate(([1.0], free[:-1]))
-    incidence: FloatArray = np.cumsum(before * d / seen)
+    incidence = np.cumsum(before * d / seen, dtype=np.float64)
     # a month in which everybody at risk leaves the state adds nothing later: incidence no longer moves
     rest = seen - both
     hazard = np.where(rest > 0, both / (seen * np.where(rest > 0, rest, 1.0)), 0.0)

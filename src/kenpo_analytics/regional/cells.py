@@ -1,0 +1,172 @@
+"""Do the strata match? Cells of areas and of the standard, brought together by key and never by position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kenpo_analytics.errors import StrataError
+from kenpo_analytics.frames import kind_of, small, source_of
+from kenpo_analytics.stats.estimate import FloatArray
+
+VISIT = "visit_type"
+ALL_VISITS = "all"
+_NUMBERS = ("events", "events_sq", "persons", "denominator")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Area:
+    """The strata of one area, in the order of `Aligned.strata`.
+
+    `events` has one column per visit type; `squares` are over all of them together, None if not given.
+    """
+
+    name: str
+    events: FloatArray
+    squares: FloatArray | None
+    persons: int | None
+    denominator: FloatArray
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Areas and standard over the same strata and visit types."""
+
+    strata: pl.DataFrame
+    visits: tuple[str, ...]
+    areas: tuple[Area, ...]
+    standard: Area
+
+    @property
+    def standard_rates(self) -> FloatArray:
+        """Return the events per denominator of the standard, by stratum and visit type."""
+        return self.standard.events / self.standard.denominator[:, None]
+
+
+def eager(frame: Any) -> pl.DataFrame:
+    """Hold a small aggregate (any kind of frame) in polars, NaN as null."""
+    kind = kind_of(frame)
+    if kind == "pandas":
+        return pl.from_pandas(frame.reset_index(drop=True), nan_to_null=True)
+    return frame.collect() if kind == "polars-lazy" else frame.pl() if kind == "duckdb" else frame
+
+
+def total_of(cells: Any, *, by: Sequence[str] = (VISIT, "sex", "age_band")) -> Any:
+    """What do the areas make together? Sums over areas, as a standard; the kind of frame that goes in comes out.
+
+    Sums of squares and persons add up because an event belongs to one area. Leave out rows that are totals already.
+    """
+    frame = eager(cells)
+    keys = [name for name in by if name in frame.columns]
+    found = frame.group_by(keys).agg(pl.col([n for n in _NUMBERS if n in frame.columns]).sum()).sort(keys)
+    return small(found, source_of(cells))
+
+
+def align(cells: Any, standard: Any, *, area: str, strata: Sequence[str], visit_type: str | None) -> Aligned:
+    """Bring areas and standard to the same strata, or say which stratum is missing on which side.
+
+    Finer cells (other columns than `area`, `strata` and visit type) are summed. Within a stratum every visit type
+    must repeat the same denominator.
+
+    Raises
+    ------
+    StrataError
+        A stratum on one side only, a row given twice, a missing value, denominators that differ between visit types.
+    """
+    left = _summed(_tidy(cells, "地域の表", [area, *strata], visit_type), [area, *strata])
+    right = _summed(_tidy(standard, "基準集団の表", list(strata), visit_type), list(strata))
+    visits = tuple(sorted(set(left[VISIT]) | set(right[VISIT])))
+    right = _matched(left, right, area, list(strata))
+    keys = right.select(strata).unique().sort(strata)
+    grid = keys.join(pl.DataFrame({VISIT: visits}), how="cross")
+    areas = tuple(
+        _area(str(name[0]), part, grid, list(strata), len(visits))
+        for name, part in left.group_by([area], maintain_order=True)
+    )
+    return Aligned(keys, visits, areas, _area("", right, grid, list(strata), len(visits)))
+
+
+def named(items: Iterable[Any]) -> str:
+    """Write the first few items of a list, and how many there are."""
+    found = [str(item) for item in items]
+    more = f" ほか{len(found) - _SHOWN}件" if len(found) > _SHOWN else ""
+    return "、".join(found[:_SHOWN]) + more
+
+
+def _tidy(frame: Any, side: str, keys: list[str], visit_type: str | None) -> pl.DataFrame:
+    table = eager(frame)
+    if missing := [name for name in [*keys, "events", "denominator"] if name not in table.columns]:
+        raise StrataError(f"{side}に列がありません: {named(missing)}", hint="層と件数・分母の列名を確認してください。")
+    if VISIT not in table.columns:
+        table = table.with_columns(pl.lit(ALL_VISITS).alias(VISIT))
+    if visit_type is not None:
+        table = table.filter(pl.col(VISIT).cast(pl.String) == visit_type)
+    if table.is_empty():
+        raise StrataError(f"{side}に行がありません(受診種別: {visit_type or 'すべて'})。")
+    labels = [name for name in table.columns if name not in _NUMBERS]
+    twice = table.filter(pl.struct(labels).is_duplicated())
+    if not twice.is_empty():
+        found = named(twice.select(keys).unique().sort(keys).iter_rows())
+        raise StrataError(
+            f"{side}に同じ層の行が重複しています({len(twice)}行): {found}", hint="重複を除いてから渡してください。"
+        )
+    numbers = [name for name in _NUMBERS if name in table.columns]
+    table = table.select(pl.col([*keys, VISIT]).cast(pl.String), pl.col(numbers).cast(pl.Float64))
+    if holes := [name for name in table.columns if table[name].null_count()]:
+        raise StrataError(f"{side}に空欄があります: {named(holes)}", hint="件数のない層は0としてください。")
+    return table
+
+
+def _summed(table: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    numbers = [name for name in _NUMBERS if name in table.columns]
+    found = table.group_by([*keys, VISIT]).agg(pl.col(numbers).sum()).sort([*keys, VISIT])
+    spread = found.group_by(keys).agg(low=pl.col("denominator").min(), high=pl.col("denominator").max())
+    uneven = spread.filter(pl.col("high") > pl.col("low") * (1 + 1e-9)).sort(keys)
+    if not uneven.is_empty():
+        raise StrataError(
+            f"受診種別により分母が異なる層が{len(uneven)}個あります: {named(uneven.select(keys).iter_rows())}",
+            hint="同じ層では、初診・再診とも同じ分母(延べ加入月数)の行を持たせてください(件数0の行も要ります)。",
+        )
+    return found
+
+
+def _matched(left: pl.DataFrame, right: pl.DataFrame, area: str, strata: list[str]) -> pl.DataFrame:
+    """Refuse strata on one side only; give the standard without strata that nobody is in."""
+    keys = [*strata, VISIT]
+    wanted = left.select(area).unique().join(right.select(keys), how="cross")
+    lacking = wanted.join(left, on=[area, *keys], how="anti").sort([area, *keys])
+    foreign = left.join(right, on=keys, how="anti").select([area, *keys]).sort([area, *keys])
+    if not (lacking.is_empty() and foreign.is_empty()):
+        sides = [("地域の表にない層", lacking), ("基準集団の表にない層", foreign)]
+        found = "。".join(f"{side}: {named(part.iter_rows())}" for side, part in sides if not part.is_empty())
+        raise StrataError(
+            f"層が一致しません。{found}", hint="両方の表に同じ層の行を持たせてください(件数0の層も0の行が要ります)。"
+        )
+    peopled = left.filter(pl.col("denominator") > 0).select(strata).unique()
+    nobody = right.filter(pl.col("denominator") <= 0)
+    orphan = nobody.join(peopled, on=strata, how="semi").select(strata).unique().sort(strata)
+    if not orphan.is_empty():
+        raise StrataError(f"基準集団の分母が0の層に、地域の加入者がいます: {named(orphan.iter_rows())}")
+    return right.filter(pl.col("denominator") > 0)
+
+
+def _area(name: str, part: pl.DataFrame, grid: pl.DataFrame, strata: list[str], visits: int) -> Area:
+    ordered = grid.join(part, on=[*strata, VISIT], how="left", maintain_order="left", validate="1:1")
+    shape = (len(ordered) // visits, visits)
+    columns = {n: ordered[n].to_numpy().reshape(shape) for n in _NUMBERS if n in part.columns}
+    squares = columns.get("events_sq")
+    persons = columns.get("persons")
+    return Area(
+        name,
+        columns["events"],
+        # someone may have visits of both types: their cross products are bounded by Cauchy-Schwarz
+        None if squares is None else np.sqrt(squares).sum(axis=1) ** 2,
+        # and is counted once per type: the larger type is a safe lower bound of distinct people
+        None if persons is None else int(persons.max(axis=1).sum()),
+        columns["denominator"][:, 0],
+    )

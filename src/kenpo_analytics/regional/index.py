@@ -1,0 +1,199 @@
+"""Is it more than elsewhere? The regional index minus 1 (地域差指数-1), its contributions and ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from kenpo_analytics.errors import EstimateError, StrataError
+from kenpo_analytics.frames import small, source_of
+from kenpo_analytics.regional.cells import ALL_VISITS, VISIT, Aligned, Area, align, named
+from kenpo_analytics.stats import poisson, standardise
+from kenpo_analytics.stats.ranks import DIRECTION, First, rank
+
+UNSTABLE_BELOW = 20.0
+NOT_RANKED = ("県外", "不明")
+
+
+@dataclass(frozen=True)
+class Index:
+    """Rows (one per area and level), contributions that add up to them, and the standard that was used."""
+
+    rows: Any
+    contributions: Any
+    standard: Any
+    standard_id: str
+    method: str
+    strata: tuple[str, ...]
+
+
+def regional_index(
+    cells: Any,
+    standard: Any,
+    *,
+    area: str = "area",
+    method: Literal["direct", "indirect"] = "direct",
+    strata: Sequence[str] = ("age_band",),
+    level: float | Sequence[float] = 0.95,
+    visit_type: str | None = None,
+    interval: poisson.CountMethod = "exact",
+    per: float = 12.0,
+    unranked: Sequence[str] = NOT_RANKED,
+    standard_id: str | None = None,
+) -> Index:
+    """By what share is each area above (+) or below (-) the standard, at equal age?
+
+    Parameters
+    ----------
+    cells
+        One row per area, stratum and visit type: `area`, strata columns, `visit_type` (optional), `events`,
+        `denominator` (member-months) and, optionally, `events_sq` (sum of squared per-person counts) and `persons`.
+        Finer rows are summed. Any kind of frame; results are pandas for pandas, polars otherwise.
+    standard
+        The same columns without area, for the nation (or the branch, for municipalities).
+    method
+        "direct": the standard's age mix with the area's rates (厚生労働省「医療費の地域差分析」).
+        "indirect": observed over expected, for small areas.
+    visit_type
+        Keep one visit type only ("first", "return"); None takes all together. Together, a person may have both, so
+        `persons` is then a lower bound and the repeat interval an upper bound of the variance (Cauchy-Schwarz).
+    interval
+        Interval of independent events, "exact" or "byar".
+    per
+        Rates are per `per` units of the denominator (12 member-months: per member and year). Does not change the index.
+    unranked
+        Areas that keep their row but have no rank.
+
+    Returns
+    -------
+    Index
+        rows: area, visit_type, events, persons, denominator, expected, rate, standardised_rate, standard_rate,
+        estimate (index - 1), lower, upper (independent events), lower_repeat, upper_repeat (compound Poisson; null
+        without events_sq), level, method, standard, rank (1 = lowest), ranked (how many), rank_direction,
+        unstable (fewer than 20 expected). contributions: area, strata, visit_type, events, expected, contribution;
+        they add up to the area's estimate.
+
+    Raises
+    ------
+    StrataError
+        Strata that do not match, rows of the same cell twice, or (direct) a stratum without members of an area.
+    """
+    if method not in ("direct", "indirect"):
+        raise EstimateError(f"標準化の方法が不明です: {method}", hint="direct または indirect を指定してください。")
+    levels = (level,) if isinstance(level, int | float) else tuple(level)
+    aligned = align(cells, standard, area=area, strata=strata, visit_type=visit_type)
+    if method == "direct":
+        refuse_empty(aligned)
+    id_ = standard_id or f"基準集団(分母{aligned.standard.denominator.sum():,.0f}、層 {'×'.join(strata)})"
+    source = source_of(cells)
+    records = [_row(aligned, one, method, value, interval, per) for value in levels for one in aligned.areas]
+    rows = pl.DataFrame(records, infer_schema_length=None).rename({"area": area})
+    rows = rows.with_columns(pl.lit(visit_type or ALL_VISITS).alias(VISIT), pl.lit(id_).alias("standard"))
+    rows = _ordered(with_rank(rows, area, "estimate", "lowest", unranked), area)
+    parts = pl.concat([_contributions(aligned, one, method) for one in aligned.areas]).rename({"area": area})
+    return Index(
+        small(rows, source), small(parts, source), small(_standard(aligned), source), id_, method, tuple(strata)
+    )
+
+
+def with_rank(frame: pl.DataFrame, area: str, value: str, first: First, unranked: Sequence[str]) -> pl.DataFrame:
+    """Add rank, ranked and rank_direction within each level; areas in `unranked` get none."""
+    parts = []
+    for _, part in frame.group_by(["level"], maintain_order=True):
+        kept = part.filter(~pl.col(area).is_in(list(unranked)))
+        places = pl.Series("rank", rank(kept[value], first=first) if len(kept) else [], dtype=pl.Float64)
+        ranked = kept.select(area).with_columns(places.cast(pl.Int64))
+        parts.append(
+            part.join(ranked, on=area, how="left", maintain_order="left").with_columns(
+                pl.lit(len(kept)).alias("ranked"), pl.lit(DIRECTION[first]).alias("rank_direction")
+            )
+        )
+    return pl.concat(parts)
+
+
+def refuse_empty(aligned: Aligned) -> None:
+    """Refuse areas with a stratum without members: its rate does not exist."""
+    empty = [
+        (one.name, *key)
+        for one in aligned.areas
+        for key, members in zip(aligned.strata.iter_rows(), one.denominator, strict=True)
+        if members <= 0
+    ]
+    if empty:
+        raise StrataError(
+            f"加入者のいない層があるため、直接法では計算できません: {named(empty)}",
+            hint="年齢階級をまとめるか、method='indirect' を使ってください。",
+        )
+
+
+def _row(
+    aligned: Aligned, one: Area, method: str, level: float, interval: poisson.CountMethod, per: float
+) -> dict[str, Any]:
+    base = aligned.standard
+    rates = aligned.standard_rates.sum(axis=1)
+    nation = float(base.events.sum() / base.denominator.sum())
+    if nation <= 0:
+        raise EstimateError("基準集団の件数が0のため、指数を計算できません。")
+    expected = one.denominator * rates
+    jump = 1.0 if base.squares is None else float(poisson.mean_jump(base.events.sum(), base.squares.sum())[0])
+    events = one.events.sum(axis=1)
+    if method == "direct":
+        found = standardise.direct(
+            events, one.denominator, base.denominator,
+            events_sq=one.squares, level=level, count_method=interval, jump=jump,
+        )  # fmt: skip
+        scale = 1 / nation
+    else:
+        found = standardise.indirect(events, expected, events_sq=one.squares, level=level, method=interval, jump=jump)
+        scale = 1.0
+    months = float(one.denominator.sum())
+    return {
+        "area": one.name,
+        "events": int(events.sum()),
+        "persons": one.persons,
+        "denominator": months,
+        "expected": float(expected.sum()),
+        "rate": float(events.sum()) / months * per if months else None,
+        "standardised_rate": found.value * scale * nation * per,
+        "standard_rate": nation * per,
+        "estimate": found.value * scale - 1,
+        "lower": found.lower * scale - 1,
+        "upper": found.upper * scale - 1,
+        "lower_repeat": None if found.lower_repeat is None else found.lower_repeat * scale - 1,
+        "upper_repeat": None if found.upper_repeat is None else found.upper_repeat * scale - 1,
+        "level": level,
+        "method": f"{found.method}-{interval}" if method == "direct" else found.method,
+        "unstable": bool(expected.sum() < UNSTABLE_BELOW),
+    }
+
+
+def _contributions(aligned: Aligned, one: Area, method: str) -> pl.DataFrame:
+    base, rates = aligned.standard, aligned.standard_rates
+    expected = one.denominator[:, None] * rates
+    if method == "direct":
+        own = one.events / one.denominator[:, None]
+        share = base.denominator[:, None] * (own - rates) / base.events.sum()
+    else:
+        share = (one.events - expected) / expected.sum()
+    grid = aligned.strata.join(pl.DataFrame({VISIT: aligned.visits}), how="cross", maintain_order="left_right")
+    return grid.with_columns(
+        pl.Series("events", one.events.ravel()).cast(pl.Int64),
+        pl.Series("expected", expected.ravel()),
+        pl.Series("contribution", share.ravel()),
+    ).select(pl.lit(one.name).alias("area"), pl.all())
+
+
+def _standard(aligned: Aligned) -> pl.DataFrame:
+    base = aligned.standard
+    return aligned.strata.with_columns(
+        pl.Series("events", base.events.sum(axis=1)).cast(pl.Int64), pl.Series("denominator", base.denominator)
+    ).with_columns(weight=pl.col("denominator") / pl.col("denominator").sum())
+
+
+def _ordered(rows: pl.DataFrame, area: str) -> pl.DataFrame:
+    first = [area, VISIT]
+    last = ["level", "method", "standard", "rank", "ranked", "rank_direction", "unstable"]
+    return rows.select([*first, *(c for c in rows.columns if c not in [*first, *last]), *last])
