@@ -1,0 +1,163 @@
+"""The door for schedulers and people: `kenpo run`, `kenpo check`, `kenpo sample`.
+
+Every error is a Japanese message on stderr and an exit code (docs/runs.md), never a traceback; `KENPO_DEBUG=1` shows
+the traceback too. Imports are inside the commands: `kenpo --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kenpo_analytics.errors import DateError, DisclosureError, KenpoError, ParameterError, RunError
+
+USAGE, DATA_INVALID, REFUSED, BUG, CANNOT_WRITE = 64, 65, 69, 70, 74
+
+
+def exit_code(error: KenpoError) -> int:
+    """Which exit code does this error end with?"""
+    if isinstance(error, RunError):
+        return error.exit_code
+    if isinstance(error, ParameterError | DateError):
+        return USAGE
+    return REFUSED if isinstance(error, DisclosureError) else DATA_INVALID
+
+
+_Usage: Any = typer.BadParameter.__mro__[2]
+"""Every misuse of an option: `ClickException` of the click inside typer, which has no public name."""
+
+
+class Door(typer.Typer):
+    """A typer application that ends with the documented exit codes."""
+
+    def __call__(self, *_args: Any, **_kwargs: Any) -> Any:
+        """Run the command and end the process."""
+        command = typer.main.get_command(self)
+        try:
+            sys.exit(command.main(standalone_mode=False) or 0)
+        except typer.Exit as leave:
+            sys.exit(leave.exit_code)
+        except (typer.Abort, KeyboardInterrupt):
+            _say("中止しました。")
+            sys.exit(130)
+        except KenpoError as error:
+            _debug()
+            _say(f"エラー: {error}")
+            sys.exit(exit_code(error))
+        except _Usage as error:
+            _say(f"エラー: {error.format_message()}\nヒント: kenpo --help で使い方を見られます。")
+            sys.exit(USAGE)
+        except OSError as error:
+            _debug()
+            _say(f"エラー: ファイルを読み書きできません({error.strerror or error}: {error.filename or ''})。")
+            sys.exit(CANNOT_WRITE)
+        except Exception as error:
+            _debug()
+            _say(f"エラー: 想定していない誤りです({type(error).__name__}: {error})。")
+            _say("ヒント: 環境変数 KENPO_DEBUG=1 を付けて実行した結果を添えて、開発者に知らせてください。")
+            sys.exit(BUG)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _debug() -> None:
+    if os.environ.get("KENPO_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+
+
+app = Door(
+    name="kenpo",
+    help="協会けんぽ支部の医療・健診データ分析。月次の報告を作り、公開します。",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _settings(pairs: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise ParameterError(f"--set {pair} は 名前=値 の形ではありません。", hint="例: --set fiscal_year=2024")
+        if name in found:
+            raise ParameterError(f"--set {name} が二度指定されています。")
+        found[name] = value
+    return found
+
+
+@app.command()
+def run(
+    month: Annotated[str | None, typer.Option(help="対象月 YYYY-MM。省くとデータの最後の受領月")] = None,
+    branch: Annotated[str | None, typer.Option(help="支部(JIS 2桁)。例: 三重 24")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="試し実行する報告(名前か番号)。公開しない")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="同時に実行するノートブックの数")] = 2,
+    data: Annotated[Path | None, typer.Option(help="データのフォルダ")] = None,
+    reports: Annotated[Path | None, typer.Option(help="報告を置くフォルダ")] = None,
+    notebooks: Annotated[Path | None, typer.Option(help="ノートブックのフォルダ")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="パラメータ 名前=値(何度でも)")] = None,
+    deadline: Annotated[float, typer.Option(min=1, help="ノートブック 1 件の制限時間(分)")] = 15,
+) -> None:
+    """月次の報告を実行し、検証して、まとめて公開します。"""
+    options: dict[str, Any] = {
+        "month": month,
+        "branch": branch,
+        "only": tuple(only or ()),
+        "jobs": jobs,
+        "data": data,
+        "reports": reports,
+        "notebooks": notebooks,
+        "settings": _settings(settings or []),
+        "deadline": deadline * 60,
+    }
+    from kenpo_analytics.runs.monthly import Options
+    from kenpo_analytics.runs.monthly import run as run_month
+
+    published = run_month(Options(**options))
+    print(published.folder / "index.html")
+
+
+@app.command()
+def check(data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="データのフォルダ")]) -> None:
+    """入力データを点検し、誤りの件数と行番号を表示します(個人の値は表示しません)。"""
+    from kenpo_analytics.runs.places import field
+    from kenpo_analytics.tables import check_folder
+
+    if not data.is_dir():
+        raise RunError(f"データのフォルダがありません: {data}", exit_code=DATA_INVALID)
+    rows = list(check_folder(data))
+    for row in rows:
+        print(row)
+    errors = sum(field(row, "level") == "error" for row in rows)
+    print(f"誤り {errors} 種類、注意 {len(rows) - errors} 種類" if rows else "問題は見つかりませんでした。")
+    if errors:
+        raise typer.Exit(DATA_INVALID)
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="書き出すフォルダ")],
+    persons: Annotated[int | None, typer.Option(min=1, help="人数")] = None,
+    seed: Annotated[int | None, typer.Option(help="乱数の種")] = None,
+    variant: Annotated[str | None, typer.Option(help="変種(no_letter など)")] = None,
+) -> None:
+    """真の値が分かっている合成データを作ります。"""
+    from kenpo_analytics.sample import build
+
+    given = {"persons": persons, "seed": seed, "variant": variant}
+    build(out, **{name: value for name, value in given.items() if value is not None})
+    print(out)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,302 @@
+"""Did the monthly run finish? One transaction: plan, execute, verify, publish. Exit codes are in docs/runs.md."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from kenpo_analytics.errors import DisclosureError, RunError
+from kenpo_analytics.runs import html, manifest, publish
+from kenpo_analytics.runs.execute import Outcome, Setting, execute
+from kenpo_analytics.runs.kernels import environment, home_of
+from kenpo_analytics.runs.lock import lock
+from kenpo_analytics.runs.places import (
+    CANNOT_WRITE,
+    DATA_INVALID,
+    Places,
+    check_data,
+    prepare_reports,
+    settle,
+    settle_month,
+    unwritable,
+    writing,
+)
+from kenpo_analytics.runs.plan import Task, choose, plan, suite
+from kenpo_analytics.runs.progress import Progress
+from kenpo_analytics.runs.signals import Guard, Interrupted, stoppable
+from kenpo_analytics.runs.verify import Verified, verify
+
+FAILED, REFUSED = 1, 69
+KEEP_LOGS = 12
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for. `settings` are further parameters: text, or values of the declared type."""
+
+    month: str | None = None
+    branch: str | None = None
+    only: Sequence[str] = ()
+    jobs: int = 2
+    data: Path | None = None
+    reports: Path | None = None
+    notebooks: Path | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+    deadline: float = 900.0
+    links: bool | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where the finished reports are."""
+
+    run: str
+    month: str
+    folder: Path
+    preview: bool
+
+
+@dataclass(frozen=True)
+class _Run:
+    id: str
+    month: str
+    branch: str | None
+    tasks: Sequence[Task]
+    places: Places
+    options: Options
+    progress: Progress
+    begin: float
+    started: str
+
+    @property
+    def work(self) -> Path:
+        return self.places.reports / publish.WORK / f"{self.month}-{self.id}"
+
+
+def run(options: Options, *, terminal: bool | None = None) -> Published:
+    """Run a month's reports and publish them all at once, or not at all.
+
+    With `only`, the chosen notebooks go to `.preview/` and nothing is published.
+
+    Raises
+    ------
+    ParameterError
+        An unknown notebook or parameter, or a value of the wrong type; nothing has started.
+    RunError
+        Everything else, with its exit code; published reports are as they were.
+    """
+    places = settle(options.notebooks, options.data, options.reports)
+    paths = choose(suite(places.notebooks), options.only)
+    month = settle_month(options.month, places.data)
+    tasks = plan(paths, month=month, branch=options.branch, settings=options.settings)
+    check_data(places.data)
+    prepare_reports(places.reports)
+    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+    progress = Progress(terminal=terminal)
+    this = _Run(run_id, month, options.branch, tasks, places, options, progress, time.monotonic(), manifest.now())
+    with stoppable() as guard:
+        try:
+            with lock(places.reports, run_id):
+                return _locked(this, guard)
+        except Interrupted as stop:
+            raise RunError(
+                f"{html.month_label(month)}の実行を途中で止めました。前回までに公開した報告はそのまま残っています。",
+                exit_code=stop.exit_code,
+                hint="もう一度実行すると、はじめからやり直します。",
+            ) from None
+
+
+def _locked(this: _Run, guard: Guard) -> Published:
+    home = home_of(this.id)
+    try:
+        with writing():
+            for line in publish.recover(this.places.reports):
+                this.progress.say(line)
+            _refresh_root(this.places.reports)  # a crash may have come between publishing and the index
+            this.progress.log = _open_log(this.places.reports, this.id)
+            for folder in ("executed", "staged"):
+                (this.work / folder).mkdir(parents=True)
+            home.mkdir(mode=0o700)
+        return _transact(this, home, guard)
+    finally:
+        this.progress.end()
+        with contextlib.suppress(OSError):
+            publish.remove(this.work)
+            publish.remove(home)
+
+
+def _open_log(reports: Path, run_id: str) -> Path:
+    folder = reports / ".logs"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    for old in sorted(folder.glob("*.log"))[: -(KEEP_LOGS - 1)]:
+        old.unlink(missing_ok=True)
+    return folder / f"{run_id}.log"
+
+
+def _transact(this: _Run, home: Path, guard: Guard) -> Published:
+    data = this.places.data
+    before, inputs = manifest.state(data), manifest.fingerprints(data)
+    this.progress.say(f"{html.month_label(this.month)}の実行 {this.id}: ノートブック {len(this.tasks)} 件")
+    this.progress.begin(this.tasks)
+    setting = Setting(
+        output=this.work / "executed",
+        home=home,
+        folder=this.places.root,
+        environment=environment(home, month=this.month, data=data, jobs=this.options.jobs),
+        jobs=max(1, this.options.jobs),
+        deadline=this.options.deadline,
+    )
+    outcomes = execute(this.tasks, setting, this.progress.event)
+    this.progress.end()
+    try:
+        verified, outcomes = _verify(this, outcomes)
+        if any(outcome.status != "ok" for outcome in outcomes):
+            raise _failure(this, outcomes)
+        if manifest.state(data) != before:
+            raise RunError(
+                "実行中に入力データが変わったため、公開しませんでした。",
+                exit_code=DATA_INVALID,
+                hint="データの取り込みが終わってから、もう一度実行してください。",
+            )
+        _stage(this, outcomes, verified, inputs)
+        return _publish(this, guard)
+    except OSError as error:
+        raise unwritable(error) from error
+
+
+def _verify(this: _Run, outcomes: Sequence[Outcome]) -> tuple[dict[str, Verified], list[Outcome]]:
+    verified: dict[str, Verified] = {}
+    judged = []
+    for outcome in outcomes:
+        if outcome.status == "ok":
+            try:
+                found = verified[outcome.task.name] = verify(outcome.path)
+                if found.stderr:
+                    this.progress.log_only(found.stderr)
+            except (RunError, DisclosureError) as error:
+                outcome = replace(outcome, status="refused", message=error.message, error=error)
+        judged.append(outcome)
+    return verified, judged
+
+
+def _failure(this: _Run, outcomes: Sequence[Outcome]) -> RunError:
+    """Tell in one paragraph what happened, and keep the failed notebooks."""
+    bad = [outcome for outcome in outcomes if outcome.status != "ok"]
+    causes = "".join(
+        f"{outcome.task.name}: {outcome.message.rstrip('。').removeprefix(outcome.task.path.name + ' の ')}。"
+        for outcome in bad
+    )
+    story = (
+        f"{html.month_label(this.month)}の実行は完了しませんでした"
+        f"(ノートブック {len(outcomes)} 件のうち {len(bad)} 件が失敗)。{causes}"
+        "何も公開しておらず、前回までに公開した報告はそのまま残っています。"
+    )
+    where = publish.FAILED + "/" + this.id
+    try:
+        publish.keep_failed(this.places.reports, this.id, [outcome.path for outcome in bad], story)
+        story += f"失敗したノートブックは {this.places.reports.name}/{where} にあります(秘匿処理前の値を含みえます)。"
+    except OSError:
+        story += "失敗したノートブックは保存できませんでした。"
+    hint = next((o.error.hint for o in bad if isinstance(o.error, DisclosureError | RunError) and o.error.hint), None)
+    this.progress.say(story)
+    return RunError(
+        story, exit_code=_code(bad), hint=hint or "原因を直してから、同じコマンドをもう一度実行してください。"
+    )
+
+
+def _code(bad: Sequence[Outcome]) -> int:
+    writes = [outcome.error for outcome in bad if outcome.status == "write_failed"]
+    if writes:
+        return unwritable(writes[0]).exit_code if isinstance(writes[0], OSError) else CANNOT_WRITE
+    return REFUSED if all(isinstance(outcome.error, DisclosureError) for outcome in bad) else FAILED
+
+
+def _stage(
+    this: _Run, outcomes: Sequence[Outcome], verified: Mapping[str, Verified], inputs: Mapping[str, str]
+) -> None:
+    """Write everything that will be published; the manifest last."""
+    import nbformat
+
+    staged = this.work / "staged"
+    synthetic = manifest.is_synthetic(this.places.data)
+    entries = []
+    for outcome in outcomes:
+        found, task = verified[outcome.task.name], outcome.task
+        page = html.report(
+            found.notebook,
+            title=task.title,
+            month=this.month,
+            synthetic=synthetic,
+            footer=f"{html.month_label(this.month)} · 実行 {this.id} · 条件は manifest.json にあります",
+        )
+        manifest.write_text(staged / task.path.name, nbformat.writes(found.notebook) + "\n")
+        manifest.write_text(staged / f"{task.name}.html", page)
+        entries.append(_entry(outcome, found, staged))
+    masking: dict[str, int] = {}
+    for found in verified.values():
+        for name, count in found.masking.items():
+            masking[name] = masking.get(name, 0) + count
+    record = {
+        "schema": 1,
+        "run": this.id,
+        "month": this.month,
+        "branch": this.branch,
+        "preview": bool(this.options.only),
+        "synthetic": synthetic,
+        "started": this.started,
+        "finished": manifest.now(),
+        "seconds": round(time.monotonic() - this.begin, 1),
+        "inputs": inputs,
+        **manifest.surroundings(this.places.root),
+        "masking": masking,
+        "notebooks": entries,
+    }
+    manifest.write_text(staged / "index.html", html.month_index(record))
+    missing = [n for e in entries for n in (e["notebook"], e["html"]) if not (staged / n).stat().st_size]
+    if missing:
+        raise RunError(f"作られるはずのファイルが空です: {'、'.join(missing)}", exit_code=FAILED)
+    manifest.write(staged, record)
+
+
+def _entry(outcome: Outcome, found: Verified, staged: Path) -> dict[str, Any]:
+    task = outcome.task
+    return {
+        "name": task.name,
+        "title": task.title,
+        "notebook": task.path.name,
+        "html": f"{task.name}.html",
+        "parameters": task.parameters,
+        "types": {name: parameter.type for name, parameter in task.declared.items()},
+        "given": sorted(task.given),
+        "seconds": outcome.seconds,
+        "outputs": found.outputs,
+        "source_sha256": manifest.sha256(task.path),
+        "notebook_sha256": manifest.sha256(staged / task.path.name),
+        "html_sha256": manifest.sha256(staged / f"{task.name}.html"),
+        "headline": found.headline,
+        "masking": found.masking,
+    }
+
+
+def _publish(this: _Run, guard: Guard) -> Published:
+    reports, staged = this.places.reports, this.work / "staged"
+    if this.options.only:
+        folder = publish.publish_preview(staged, reports, this.month)
+        this.progress.say("試し実行が終わりました。公開はしていません。")
+        return Published(this.id, this.month, folder, preview=True)
+    guard.held = True
+    publish.publish(staged, reports, this.month, this.id, links=this.options.links)
+    _refresh_root(reports)
+    this.progress.say(f"{html.month_label(this.month)}の報告を公開しました。")
+    return Published(this.id, this.month, reports / this.month, preview=False)
+
+
+def _refresh_root(reports: Path) -> None:
+    manifests = manifest.read_all(reports)
+    if manifests or (reports / "index.html").exists():
+        manifest.write_text(reports / "index.html", html.root_index(manifests))

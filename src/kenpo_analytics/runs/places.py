@@ -1,0 +1,173 @@
+"""Where is everything, and which month is it? Notebooks, data, reports, and the latest month in the data."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kenpo_analytics.errors import KenpoError, ParameterError, RunError
+
+DATA_INVALID, CANNOT_CREATE, CANNOT_WRITE = 65, 73, 74
+FREE_BYTES = 200 * 2**20
+CONFIG = "kenpo.toml"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders of a run. `root` is where kernels start: it holds kenpo.toml or the notebooks."""
+
+    root: Path
+    notebooks: Path
+    data: Path
+    reports: Path
+
+
+def _upwards(name: str) -> Path | None:
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / name).exists()), None)
+
+
+def _configured(root: Path) -> dict[str, Any]:
+    path = root / CONFIG
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("run", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{CONFIG} を読めません: {error}") from error
+
+
+def settle(notebooks: Path | None, data: Path | None, reports: Path | None) -> Places:
+    """Where is everything? What was given, else `[run]` in kenpo.toml, else the folders beside it."""
+    root = _upwards(CONFIG) or _upwards("notebooks") or Path.cwd()
+    config = _configured(root)
+    notebooks = notebooks or root / str(config.get("notebooks", "notebooks"))
+    reports = reports or root / str(config.get("reports", "reports"))
+    if data is None:
+        from kenpo_analytics.load import find_data
+
+        data = Path(find_data())
+    if not data.is_dir():
+        raise RunError(
+            f"データのフォルダがありません: {data}",
+            exit_code=DATA_INVALID,
+            hint="--data か環境変数 KENPO_DATA で場所を指定してください。",
+        )
+    return Places(root.resolve(), notebooks.resolve(), data.resolve(), reports.absolute())
+
+
+def latest_month(data: Path) -> str | None:
+    """Which is the latest received month (受領月) in the data? None if no file has the column `received_month`."""
+    import polars as pl
+
+    latest: int | None = None
+    try:
+        for path in sorted([*data.rglob("*.parquet"), *data.rglob("*.csv")]):
+            frame = pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path)
+            if "received_month" not in frame.collect_schema().names():
+                continue
+            value = frame.select(pl.col("received_month").cast(pl.Int64).max()).collect().item()
+            latest = value if latest is None or (value is not None and value > latest) else latest
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise RunError(
+            f"データのファイルを読めません: {path.name}",
+            exit_code=DATA_INVALID,
+            hint="kenpo check でデータを確かめてください。",
+        ) from error
+    return None if latest is None else f"{latest // 100:04d}-{latest % 100:02d}"
+
+
+def settle_month(asked: str | None, data: Path) -> str:
+    """The month of the run: as asked, else the latest in the data.
+
+    Raises
+    ------
+    RunError
+        Exit code 65, if the data end before the month that was asked: old numbers never get a new month's name.
+    """
+    from kenpo_analytics.runs.html import month_label
+    from kenpo_analytics.runs.plan import check_month
+
+    if asked is not None:
+        check_month(asked)
+    latest = latest_month(data)
+    if asked is None and latest is None:
+        raise ParameterError("データから月を決められません。", hint="--month 2025-10 のように指定してください。")
+    if asked is not None and latest is not None and asked > latest:
+        raise RunError(
+            f"{month_label(asked)}の受領データがありません(データは{month_label(latest)}受領分まで)。",
+            exit_code=DATA_INVALID,
+            hint="データを取り込んでから実行するか、--month を見直してください。",
+        )
+    return asked or str(latest)
+
+
+def field(row: Any, name: str) -> Any:
+    """A field of a violation, whether it is a record or a mapping."""
+    return row.get(name) if isinstance(row, dict) else getattr(row, name, None)
+
+
+def check_data(data: Path) -> None:
+    """Are the input tables sound enough to run on? Warnings are, errors are not (exit code 65)."""
+    from kenpo_analytics import tables
+
+    check = getattr(tables, "check_folder", None)
+    if check is None:
+        return
+    try:
+        errors = [row for row in check(data) if field(row, "level") == "error"]
+    except KenpoError as error:
+        raise RunError(error.message, exit_code=DATA_INVALID, hint=error.hint) from error
+    if errors:
+        raise RunError(
+            f"入力データに直すべき誤りが {len(errors)} 種類あるため、実行しませんでした。",
+            exit_code=DATA_INVALID,
+            hint=f"kenpo check {data.name} で一覧を見て、データを直してください。",
+        )
+
+
+def prepare_reports(reports: Path) -> None:
+    """Can reports be written, with room to spare? Asked before anything starts (exit codes 73 and 74)."""
+    with writing():
+        reports.mkdir(parents=True, exist_ok=True)
+        probe = reports / f".probe-{os.getpid()}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    free = shutil.disk_usage(reports).free
+    if free < FREE_BYTES:
+        raise RunError(
+            f"空き容量が足りません(残り {free // 2**20} MB、必要 {FREE_BYTES // 2**20} MB)。",
+            exit_code=CANNOT_WRITE,
+            hint="不要なファイルを消すか、--reports で別の場所を指定してください。",
+        )
+
+
+def unwritable(error: OSError) -> RunError:
+    """A write that failed, in the reader's words: 73 where one may not write, 74 where it went wrong."""
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST}:
+        return RunError(
+            f"報告のフォルダに書き込めません({error.strerror})。",
+            exit_code=CANNOT_CREATE,
+            hint="フォルダの場所と書き込みの権限を確かめてください。",
+        )
+    return RunError(
+        f"書き込みに失敗しました({error.strerror or error})。",
+        exit_code=CANNOT_WRITE,
+        hint="ディスクの空き容量と状態を確かめてください。",
+    )
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """A failed write inside becomes an error with its exit code."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(error) from error

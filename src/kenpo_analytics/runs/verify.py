@@ -1,0 +1,109 @@
+"""May this executed notebook be published? Every cell executed, no error, and nothing shown without a stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kenpo_analytics.disclosure.stamp import KEY, is_stamped
+from kenpo_analytics.errors import DisclosureError, RunError
+from kenpo_analytics.runs.plan import opening, source
+
+SHOWN = ("display_data", "execute_result")
+
+
+@dataclass
+class Verified:
+    """An executed notebook fit to be published, and what its stamped outputs tell."""
+
+    notebook: Any
+    headline: dict[str, Any] = field(default_factory=dict)
+    masking: dict[str, int] = field(default_factory=dict)
+    outputs: int = 0
+    stderr: str = ""
+
+
+def verify(path: Path) -> Verified:
+    """May this executed notebook be published?
+
+    Returns the notebook as it is published: without what went to stderr and without metadata that is volatile or
+    lies (papermill calls the cells of a dead kernel completed), with the injected parameters.
+
+    Raises
+    ------
+    RunError
+        Exit code 1: not a valid notebook, a cell without execution count, an error output, or nothing shown.
+    DisclosureError
+        A table, figure or text without a stamp that fits, printed text, or a widget. Names notebook and cell.
+    """
+    import nbformat
+
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except OSError:
+        raise
+    except Exception as error:
+        raise RunError(f"{path.name}: 出力がノートブックとして正しくありません。", exit_code=1) from error
+    found = Verified(notebook)
+    if notebook.metadata.get("widgets"):
+        raise _unchecked(f"{path.name}: ウィジェットがあります。")
+    number = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            number += "injected-parameters" not in cell.metadata.get("tags", [])
+            _cell(cell, f"{path.name} の {number} 番目のコードセル「{opening(source(cell))}」", found)
+        cell.metadata = nbformat.from_dict(_kept(cell.metadata, ("tags",)))
+    if found.outputs == 0:
+        raise RunError(f"{path.name}: 秘匿処理済みの表や図が 1 つも表示されていません。", exit_code=1)
+    notebook.metadata = nbformat.from_dict(_clean(notebook.metadata))
+    return found
+
+
+def _cell(cell: Any, where: str, found: Verified) -> None:
+    if source(cell).strip() and cell.get("execution_count") is None:
+        raise RunError(f"{where}が実行されていません。", exit_code=1)
+    kept = []
+    for output in cell.outputs:
+        kind = output.output_type
+        if kind == "error":
+            raise RunError(f"{where}にエラーが残っています({output.get('ename')})。", exit_code=1)
+        if kind == "stream" and output.get("name") == "stderr":
+            found.stderr += f"[{where}]\n{source({'source': output.text})}\n"
+            continue
+        if kind == "stream":
+            raise _unchecked(f"{where}が文字を直接出力(print)しています。")
+        if kind not in SHOWN or not is_stamped(output):
+            raise _unchecked(f"{where}に秘匿処理の印が無い出力があります。")
+        _harvest(output, found)
+        output.metadata = {k: v for k, v in output.metadata.items() if k == KEY or k.startswith("image/")}
+        kept.append(output)
+    cell.outputs = kept
+
+
+def _unchecked(message: str) -> DisclosureError:
+    return DisclosureError(
+        message,
+        hint="disclosure.check を通した結果を report の関数で表示してください。式の値や print は公開できません。",
+    )
+
+
+def _harvest(output: Mapping[str, Any], found: Verified) -> None:
+    mark = output["metadata"][KEY]
+    found.outputs += 1
+    found.headline |= mark.get("headline") or {}
+    for name, count in (mark.get("log") or {}).items():
+        if isinstance(count, int):
+            found.masking[name] = found.masking.get(name, 0) + count
+
+
+def _kept(metadata: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: metadata[name] for name in names if metadata.get(name)}
+
+
+def _clean(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    language = {k: v for k, v in metadata.get("language_info", {}).items() if k != "version"}
+    spec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return {"kernelspec": spec, "language_info": language or {"name": "python"}}
