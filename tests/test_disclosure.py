@@ -272,6 +272,28 @@ def test_few_people_left_hide_the_step_that_led_there():
     assert checked.table.select("excluded", "remaining").rows() == [(0, 100), (None, None)]
 
 
+def test_a_small_step_at_the_change_of_unit_is_not_shown():
+    checked = check_flow(
+        flow(("読込", "行", 0, 500), ("重複", "行", 100, 400), ("服薬", "人", 5, 395), ("年齢", "人", 95, 300))
+    )
+    assert column(checked, "excluded") == [0, 100, 100]
+    assert column(checked, "remaining") == [500, 400, 300]
+
+
+def test_lines_below_the_end_are_masked_with_what_they_leave():
+    steps = flow(
+        ("読込", "人", 0, 1000),
+        ("対象", "人", 0, 1000),
+        ("うちa", "人", 0, 4),
+        ("うちb", "人", 0, 300),
+        ("参考c", "人", 0, 1000),
+        ("参考d", "人", 0, 995),
+    )
+    kinds = pl.Series("kind", ["start", "end", "of_which", "of_which", "reference", "reference"])
+    checked = check_flow(steps.with_columns(kinds, step=pl.int_range(6)))
+    assert column(checked, "remaining") == [1000, 1000, None, 300, 1000, None]
+
+
 def test_a_flow_that_does_not_add_up_is_refused():
     with pytest.raises(DisclosureError, match="合いません"):
         check_flow(flow(("開始", "人", 0, 100), ("除外", "人", 30, 60)))

@@ -29,7 +29,13 @@ class _Step:
 
     @property
     def taken(self) -> int:
+        """How many left here (0 when it could not be judged)."""
         return self.excluded or 0
+
+    @property
+    def addition(self) -> bool:
+        """Is this a line below the end rather than a step?"""
+        return self.texts.get("kind") in ("of_which", "reference")
 
 
 def check_flow(
@@ -46,14 +52,16 @@ def check_flow(
     Parameters
     ----------
     flow
-        The attrition table, in order: one row per step, the first being the start. `excluded` is what the step took
-        out (null: could not be judged, 未評価), `remaining` what stays, `unit` whether rows or people are counted (a
-        change of unit starts a new stretch, in which the numbers add up again). Further text columns are kept.
+        The attrition table (`Cohort.flow`), in order: one row per step, the first being the start. `excluded` is what
+        the step took out (null: could not be judged, 未評価), `remaining` what stays, `unit` whether rows or people
+        are counted; steps of different units are not merged. Rows with `kind` of_which or reference may follow the
+        end. A running number `step` is left out (merging would break it); other text columns are kept.
     label
         The column that names the step; merged steps read "A・B(少数のため統合)".
 
     Where nothing is left to merge with, the step's number and the counts before it are masked; where fewer people
-    remain than may be shown, so are they and the step that led to them.
+    remain than may be shown, so are they and the step that led to them. Additions (of_which, reference) are masked
+    when they, or what they leave of the end, are too few.
 
     Raises
     ------
@@ -64,6 +72,7 @@ def check_flow(
         return flow
     rules = rules or DisclosureRules()
     frame = _polars(flow)
+    frame = frame.drop("step") if "step" in frame.columns and frame["step"].dtype.is_integer() else frame
     texts = _validate(frame, label, excluded, remaining, unit)
     steps = [
         _Step(
@@ -75,8 +84,9 @@ def check_flow(
         for row in frame.iter_rows(named=True)
     ]
     done: list[_Step] = []
-    for stretch in _stretches(steps):
+    for stretch in _stretches([step for step in steps if not step.addition]):
         done += _hide(_merge(stretch, rules.min_cell, label), rules.min_cell)
+    done += _additions([step for step in steps if step.addition], done, rules.min_cell)
     return _seal(done, frame.height, texts, excluded, remaining, unit, rules)
 
 
@@ -97,31 +107,48 @@ def _validate(frame: pl.DataFrame, label: str, excluded: str, remaining: str, un
 
 
 def _stretches(steps: list[_Step]) -> list[list[_Step]]:
-    """Steps in one unit, each of which follows from the one before."""
+    """Steps each of which follows from the one before; a new stretch only where the unit changes and numbers too."""
     found: list[list[_Step]] = []
     for step in steps:
-        if not found or found[-1][-1].unit != step.unit:
+        follows = bool(found) and found[-1][-1].remaining - step.taken == step.remaining
+        if follows:
+            found[-1].append(step)
+        elif not found or found[-1][-1].unit != step.unit:
             found.append([step])
-            continue
-        if found[-1][-1].remaining - step.taken != step.remaining:
+        else:
             raise DisclosureError(
                 "フローの除外数と残数が合いません。", hint="各段で「前の残数-除外数=残数」になる表を渡してください。"
             )
-        found[-1].append(step)
     return found
 
 
 def _merge(stretch: list[_Step], least: int, label: str) -> list[_Step]:
-    """Join small steps with the nearest step that took somebody out, and all that lies between."""
+    """Join small steps with the nearest step of that unit that took somebody out, and all that lies between."""
     start, steps = stretch[0], stretch[1:]
     while True:
-        small = next((i for i, step in enumerate(steps) if 1 <= step.taken < least), None)
-        others = [i for i, step in enumerate(steps) if step.taken and i != small]
-        if small is None or not others:
+        pairs = [
+            (abs(i - j), steps[j].taken, i, j)
+            for i, step in enumerate(steps)
+            for j, other in enumerate(steps)
+            if i != j and 1 <= step.taken < least and other.taken and other.unit == step.unit
+        ]
+        if not pairs:
             return [start, *steps]
-        near = min(others, key=lambda i: (abs(i - small), steps[i].taken))
-        low, high = sorted((small, near))
+        low, high = sorted(min(pairs)[2:])
         steps[low : high + 1] = [_joined(steps[low : high + 1], label)]
+
+
+def _additions(additions: list[_Step], steps: list[_Step], least: int) -> list[_Step]:
+    """Lines below the end: k of n (of_which) and what another rule would have given (reference)."""
+    end = steps[-1] if steps else None
+    known = [] if end is None or end.hide_remaining else [end.remaining]
+    done: list[_Step] = []
+    for step in additions:
+        few = any(1 <= abs(step.remaining - other) < least for other in known) or 1 <= step.remaining < least
+        done.append(replace(step, hide_remaining=few))
+        if step.texts["kind"] == "reference" and not few:
+            known.append(step.remaining)
+    return done
 
 
 def _joined(steps: list[_Step], label: str) -> _Step:
@@ -140,16 +167,14 @@ def _joined(steps: list[_Step], label: str) -> _Step:
 
 def _hide(stretch: list[_Step], least: int) -> list[_Step]:
     """Mask what merging could not save: a lone small step with the counts before it, and small remainders."""
-    steps = list(stretch)
-    lone = next((i for i, step in enumerate(steps) if i and 1 <= step.taken < least), None)
-    for i, step in enumerate(steps):
+    lone = {i for i, step in enumerate(stretch) if 1 <= step.taken < least}
+    last = max(lone, default=0)
+    hidden = []
+    for i, step in enumerate(stretch):
         few = 1 <= step.remaining < least
-        steps[i] = replace(
-            step,
-            hide_remaining=few or (lone is not None and i < lone),
-            hide_excluded=i == lone or (few and i > 0 and step.taken > 0),
-        )
-    return steps
+        led_here = few and step.taken > 0
+        hidden.append(replace(step, hide_remaining=few or i < last, hide_excluded=i in lone or led_here))
+    return hidden
 
 
 def _seal(
