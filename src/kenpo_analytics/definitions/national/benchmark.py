@@ -44,13 +44,13 @@ def prefecture_benchmark(measures: Sequence[Measure] = MEASURES, *, level: float
 
     Returns
     -------
-    One row per measure, area (47 prefectures, 不明 = 都道府県判別不可, 全国) and sex: measure, label, metric, threshold,
-    unit, area, prefecture, sex, numerator, denominator (printed totals, exact), crude, estimate (age-standardised
-    share), estimate_low and estimate_high (bounds over every way the masked cells can be filled; equal to the
-    estimate where nothing is masked), masked, lower and upper (interval at `level`, of the low and the high bound),
-    level, method, nation (the rebuilt national share), gap, gap_lower, gap_upper (minus the nation, which is taken as fixed), rank (1 =
-    lowest of 47; null for 不明 and 全国), rank_best and rank_worst (over the masking bounds), rank_direction,
-    tested_share (HbA1c over SBP measured), standard, population, credit.
+    One row per measure, area (47 prefectures, 不明 = 都道府県判別不可, 全国) and sex: measure, label, metric,
+    threshold, unit, area, prefecture, sex, numerator, denominator (printed totals, exact), crude, estimate
+    (age-standardised share), estimate_low and estimate_high (bounds over every way the masked cells can be filled;
+    equal to the estimate where nothing is masked), masked, lower and upper (interval at `level`, of the low and the
+    high bound), level, method, nation (the rebuilt national share), gap, gap_lower, gap_upper (minus the nation,
+    which is taken as fixed), rank (1 = lowest of 47; null for 不明 and 全国), rank_best and rank_worst (over the
+    masking bounds), rank_direction, tested_share (HbA1c over SBP measured), standard, population, credit.
 
     Notes
     -----

@@ -67,6 +67,7 @@ def jhia_branch_visit() -> pl.DataFrame:
 def jhia_series() -> pl.DataFrame:
     """Which national and branch figures has 協会けんぽ published?
 
-    indicator, area, period, value, unit, status, source. `value` is text: two rows give alternatives ("50.6 or 53.3") because the chart lost its labels; see `status`.
+    indicator, area, period, value, unit, status, source. `value` is text: two rows give alternatives
+    ("50.6 or 53.3") because the chart lost its labels; see `status`.
     """
     return pl.read_csv(_FOLDER / "jhia_published_series.csv", infer_schema=False)
