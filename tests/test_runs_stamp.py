@@ -34,9 +34,7 @@ def test_survives_a_notebook_file(tmp_path, kind):
     assert is_stamped(raw)
 
 
-@pytest.mark.parametrize(
-    "image", [PNG + "\n", base64.encodebytes(bytes(range(256))).decode(), bytes(range(256))]
-)
+@pytest.mark.parametrize("image", [PNG + "\n", base64.encodebytes(bytes(range(256))).decode(), bytes(range(256))])
 def test_wrapped_and_binary_images_are_the_same_image(image):
     assert is_stamped({"data": BUNDLE | {"image/png": image}, "metadata": stamp(BUNDLE)})
 
@@ -54,9 +52,7 @@ def test_a_changed_bundle_no_longer_fits(data):
     assert not is_stamped(output(data, stamp(BUNDLE)))
 
 
-@pytest.mark.parametrize(
-    "metadata", [{}, {"kenpo": {}}, {"kenpo": None}, {"kenpo": {"stamp": None}}, {"kenpo": "x"}]
-)
+@pytest.mark.parametrize("metadata", [{}, {"kenpo": {}}, {"kenpo": None}, {"kenpo": {"stamp": None}}, {"kenpo": "x"}])
 def test_no_stamp_is_no_stamp(metadata):
     assert not is_stamped({"data": dict(BUNDLE), "metadata": metadata})
 

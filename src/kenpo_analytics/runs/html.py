@@ -14,6 +14,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 TITLE = "医療・健診データ分析 月次報告"
 _REQUESTS = (
     re.compile(r"""<(?!a\b)[a-z][^>]*?\s(?:src|srcset|href|data|poster|action)\s*=\s*["']?\s*(?:https?:)?//""", re.I),
+    re.compile(r"""<img\b[^>]*?\ssrc\s*=\s*["']?\s*(?!data:)[^"'\s>]""", re.I),
     re.compile(r"""@import\s+(?:url\()?\s*["']?\s*(?:https?:)?//""", re.I),
     re.compile(r"""url\(\s*["']?\s*(?:https?:)?//""", re.I),
 )
@@ -26,7 +27,7 @@ def month_label(month: str) -> str:
 
 
 def external(page: str) -> list[str]:
-    """What would a browser fetch from elsewhere on opening this page? A link to click on is no such request."""
+    """What would a browser fetch on opening this page? A link to click on is no such request."""
     return [match.group(0)[:120] for pattern in _REQUESTS for match in pattern.finditer(page)]
 
 
@@ -40,9 +41,7 @@ def css() -> str:
 def _exporter() -> Any:
     from nbconvert import HTMLExporter
 
-    return HTMLExporter(
-        template_name="kenpo", extra_template_basedirs=[str(TEMPLATES)], embed_images=True, language_code="ja"
-    )
+    return HTMLExporter(template_name="kenpo", extra_template_basedirs=[str(TEMPLATES)], language_code="ja")
 
 
 def report(notebook: Any, *, title: str, month: str, synthetic: bool, footer: str) -> str:
@@ -105,15 +104,20 @@ def figure(record: Any, name: str) -> dict[str, str]:
     return {
         "label": str(record.get("label") or name),
         "value": show("estimate"),
-        "interval": f"{show('lower')} 〜 {show('upper')}" if has_interval else "",
+        "interval": f"{show('lower')} 〜 {show('upper')}{_level(record)}" if has_interval else "",
         "counts": " / ".join(parts),
     }
+
+
+def _level(record: Mapping[str, Any]) -> str:
+    level = record.get("level")
+    return f" ({level * 100:g}%)" if isinstance(level, float) else ""
 
 
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "はい" if value else "いいえ"
-    return "、".join(map(str, value)) if isinstance(value, list) else str(value)
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @functools.cache

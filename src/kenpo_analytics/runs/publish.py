@@ -45,12 +45,6 @@ def _exists(path: Path) -> bool:
     return path.is_symlink() or path.exists()
 
 
-def crash_point(name: str) -> None:
-    """A place where a crash would hurt most; the tests end the process here."""
-    if os.environ.get("KENPO_TEST_CRASH") == name:
-        os._exit(137)
-
-
 def publish(staged: Path, reports: Path, month: str, run_id: str, *, links: bool | None = None) -> None:
     """Make a complete, verified folder the month's report, at once or not at all.
 
@@ -60,7 +54,6 @@ def publish(staged: Path, reports: Path, month: str, run_id: str, *, links: bool
     (reports / RUNS).mkdir(exist_ok=True)
     new = reports / RUNS / run_id
     staged.rename(new)
-    crash_point("staged")
     target = reports / month
     if links is None:
         links = os.environ.get("KENPO_LINKS") != "0"
@@ -80,20 +73,16 @@ def _swap_link(reports: Path, target: Path, run_id: str) -> bool:
         link.symlink_to(Path(RUNS) / run_id, target_is_directory=True)
     except (OSError, NotImplementedError):
         return False
-    crash_point("linked")
     link.replace(target)
     return True
 
 
 def _swap_folder(reports: Path, target: Path, run_id: str) -> None:
     manifest.write_text(reports / JOURNAL, json.dumps({"month": target.name, "run": run_id}))
-    crash_point("journal")
     if _exists(target):
         (reports / TRASH).mkdir(exist_ok=True)
         target.rename(reports / TRASH / f"{target.name}-{run_id}")
-    crash_point("between")
     (reports / RUNS / run_id).rename(target)
-    crash_point("renamed")
     (reports / JOURNAL).unlink()
 
 
@@ -132,17 +121,16 @@ def _finish(reports: Path) -> list[str]:
             (reports / TRASH).mkdir(exist_ok=True)
             target.rename(old)
         new.rename(target)
-    elif not _exists(target) and _exists(old):
-        old.rename(target)
     journal.unlink(missing_ok=True)
     return [f"公開の途中で止まっていた {month} を最後まで公開しました。"]
 
 
 def tidy(reports: Path) -> None:
-    """Remove what nothing refers to: replaced runs, old links, the trash."""
+    """Remove what nothing refers to: replaced runs, half-written files, the trash."""
     remove(reports / TRASH)
-    for link in reports.glob(".*.link"):
-        link.unlink(missing_ok=True)
+    for pattern in (".*.link", ".*.partial", ".probe-*"):
+        for path in reports.glob(pattern):
+            path.unlink(missing_ok=True)
     used = {p.resolve() for p in reports.glob("[0-9]*-[0-9]*") if p.is_symlink()}
     for run in (reports / RUNS).glob("*"):
         if run.resolve() not in used:

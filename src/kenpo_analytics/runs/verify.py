@@ -52,6 +52,8 @@ def verify(path: Path) -> Verified:
         raise _unchecked(f"{path.name}: ウィジェットがあります。")
     number = 0
     for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "injected-parameters"  # papermill draws one by lot: equal runs must give equal files
         if cell.cell_type == "code":
             number += "injected-parameters" not in cell.metadata.get("tags", [])
             _cell(cell, f"{path.name} の {number} 番目のコードセル「{opening(source(cell))}」", found)

@@ -1,0 +1,74 @@
+"""What the tests of the run share: a small world of data and notebooks, and cells to put into them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import polars as pl
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from kenpo_analytics.runs.monthly import Options
+
+FIXTURES = Path(__file__).parent / "runs_fixtures"
+SHOW = (
+    "from IPython.display import display\n"
+    "from kenpo_analytics.disclosure.stamp import stamp\n"
+    "data = {'text/plain': 'checked'}\n"
+    "display(data, raw=True, metadata=stamp(data))"
+)
+
+
+@dataclass(frozen=True)
+class World:
+    root: Path
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def notebooks(self) -> Path:
+        return self.root / "notebooks"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    def options(self, **changes) -> Options:
+        places = {"data": self.data, "notebooks": self.notebooks, "reports": self.reports}
+        return Options(**(places | changes))
+
+    def command(self, *words: str) -> list[str]:
+        places = {"--data": self.data, "--notebooks": self.notebooks, "--reports": self.reports}
+        return ["run", *(str(word) for pair in places.items() for word in pair), *words]
+
+    def notebook(self, name: str, *cells: str, parameters: str = 'month: str = "2025-09"') -> Path:
+        """Put a notebook of these code cells into the suite."""
+        first = new_code_cell(parameters, metadata={"tags": ["parameters"]})
+        body = [new_code_cell(text) for text in cells]
+        self.notebooks.mkdir(parents=True, exist_ok=True)
+        path = self.notebooks / f"{name}.ipynb"
+        nbformat.write(new_notebook(cells=[new_markdown_cell(f"# {name}"), first, *body]), path)
+        return path
+
+
+def make_world(root: Path, *, suite: bool = True, synthetic: bool = True) -> World:
+    world = World(root)
+    world.data.mkdir(parents=True)
+    pl.DataFrame({"received_month": [202509, 202510]}).write_parquet(world.data / "claims.parquet")
+    if synthetic:
+        (world.data / "SYNTHETIC").touch()
+    if suite:
+        shutil.copytree(FIXTURES, world.notebooks)
+    return world
+
+
+def picture(folder: Path) -> dict[str, str]:
+    """Every published file with its digest: two equal pictures are two equal reports."""
+    months = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    files = [f for m in months for f in ([m] if m.is_file() else m.resolve().rglob("*")) if f.is_file()]
+    return {f"{f.parent.name}/{f.name}": hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
