@@ -21,11 +21,7 @@ class Engine:
     connection: duckdb.DuckDBPyConnection
 
     def __call__(self, data: dict[str, list] | pl.DataFrame, schema: dict | None = None) -> Any:
-        frame = (
-            data
-            if isinstance(data, pl.DataFrame)
-            else pl.DataFrame(data, schema_overrides=schema, strict=False)
-        )
+        frame = data if isinstance(data, pl.DataFrame) else pl.DataFrame(data, schema_overrides=schema, strict=False)
         if self.name == "pandas":
             return frame.to_pandas()
         if self.name == "polars":

@@ -74,9 +74,7 @@ def test_impossible_dates_are_errors_that_quote_the_value(written):
         months.parse_date(written)
 
 
-@pytest.mark.parametrize(
-    "written", ["2024-13", "平成31年5月", "令和元年4月", "202400", "5061", "昭和64年2月"]
-)
+@pytest.mark.parametrize("written", ["2024-13", "平成31年5月", "令和元年4月", "202400", "5061", "昭和64年2月"])
 def test_impossible_months_are_errors(written):
     with pytest.raises(DateError, match=f"「{written}」"):
         months.parse_month(written)

@@ -1,0 +1,32 @@
+"""Health-data analytics for Japanese health insurers (協会けんぽ): cohorts, follow-up, regional index, reports.
+
+`import kenpo_analytics as ka` is light; what a name needs is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kenpo_analytics.cohorts import Cohort, eligible_checkups, prediabetes
+    from kenpo_analytics.definitions import Definitions, define
+
+_HOMES = {
+    "Cohort": "cohorts",
+    "eligible_checkups": "cohorts",
+    "prediabetes": "cohorts",
+    "Definitions": "definitions",
+    "define": "definitions",
+}
+__all__ = ["Cohort", "Definitions", "define", "eligible_checkups", "prediabetes"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

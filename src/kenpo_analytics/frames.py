@@ -73,18 +73,35 @@ def enter(frame: Any, table: Table, columns: Sequence[str], *, optional: Iterabl
         )
     wanted = [*columns, *(name for name in optional if name in names and name not in columns)]
     if kind == "pandas":
-        frame = pl.from_pandas(frame[wanted], nan_to_null=True).lazy()
+        frame = pl.from_pandas(_whole_ids(frame[wanted], table), nan_to_null=True).lazy()
     elif kind == "polars":
         frame = frame.lazy()
     lazy = nw.from_native(frame).select(*wanted)
     schema = lazy.collect_schema()
     lazy = lazy.with_columns(*(_canonical(table, name, schema[name]) for name in wanted))
     absent = [name for name in optional if name not in names]
-    return (
-        lazy.with_columns(*(nw.lit(None, _dtype(table, name)).alias(name) for name in absent))
-        if absent
-        else lazy
-    )
+    return lazy.with_columns(*(nw.lit(None, _dtype(table, name)).alias(name) for name in absent)) if absent else lazy
+
+
+def same_key(name: str, **lazies: nw.LazyFrame) -> None:
+    """Can these be joined on this identifier? An integer never equals its text, so mixed types are refused."""
+    types = {label: lazy.collect_schema()[name] for label, lazy in lazies.items()}
+    if len(set(types.values())) > 1:
+        listed = "、".join(f"{label}={dtype}" for label, dtype in types.items())
+        raise TableError(f"{name}の型が表によって違います({listed})", hint="整数か文字列のどちらかにそろえてください。")
+
+
+def _whole_ids(frame: Any, table: Table) -> Any:
+    """pandas turns integer ids with gaps into floats, which lose digits above 2**53: take back only what is exact."""
+    floats = [name for name in frame.columns if name.endswith("_id") and frame[name].dtype.kind == "f"]
+    for name in floats:
+        values = frame[name].dropna()
+        if len(values) and (values.abs().max() > 2**53 or (values % 1 != 0).any()):
+            raise TableError(
+                f"{table.name}の列 {name} が小数で読まれ、桁が失われています",
+                hint='pandasでは dtype="Int64" で読み込んでください。',
+            )
+    return frame.astype(dict.fromkeys(floats, "Int64")) if floats else frame
 
 
 def source_of(frame: Any) -> Source:
@@ -178,7 +195,12 @@ def _canonical(table: Table, name: str, dtype: nw.dtypes.DType) -> nw.Expr:
     """Bring a column to its canonical type where that is no guess; identifiers keep theirs."""
     column, kind = nw.col(name), _column_kind(table, name)
     if name.endswith("_id"):
-        return column
+        if not (dtype.is_integer() or isinstance(dtype, nw.String)) and str(dtype) != "Unknown":
+            raise TableError(
+                f"{table.name}の列 {name} は整数か文字列です(渡された型: {dtype})",
+                hint="小数や分類型のIDは、読み込み時に整数か文字列に直してください。",
+            )
+        return column.cast(nw.Int64) if dtype.is_integer() else column
     fits = {
         "int": dtype.is_integer(),
         "month": dtype.is_integer(),

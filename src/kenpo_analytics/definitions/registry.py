@@ -85,7 +85,8 @@ class Definitions:
         found = [row for row in self.versions(id) if row.in_force(month)]
         if len(found) > 1:
             raise DefinitionError(
-                f"定義「{id}」は{format_month(month)}に{len(found)}個あります", hint="有効期間の重なりを直してください。"
+                f"定義「{id}」は{format_month(month)}に{len(found)}個あります",
+                hint="有効期間の重なりを直してください。",
             )
         return found[0] if found else None
 
@@ -136,7 +137,7 @@ class Definitions:
         return found
 
 
-def definitions(*, overrides: Mapping[str, float | str] | None = None) -> Definitions:
+def define(*, overrides: Mapping[str, float | str] | None = None) -> Definitions:
     """Which definitions does the suite use?
 
     Parameters
@@ -156,7 +157,9 @@ def definitions(*, overrides: Mapping[str, float | str] | None = None) -> Defini
     known = {row.id: row for row in base.rows}
     for id, value in overrides.items():
         if id not in known:
-            raise DefinitionError(f"kenpo.toml の定義にない名前です: 「{id}」", hint="docs/definitions.md の一覧を見てください。")
+            raise DefinitionError(
+                f"kenpo.toml の定義にない名前です: 「{id}」", hint="docs/definitions.md の一覧を見てください。"
+            )
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         if isinstance(known[id].value, str) == numeric or isinstance(value, bool):
             raise DefinitionError(f"定義「{id}」の値の型が違います: 「{value}」(既定: 「{known[id].value}」)")
@@ -171,7 +174,7 @@ def definitions(*, overrides: Mapping[str, float | str] | None = None) -> Defini
 
 def fingerprint(used: Definitions | None = None) -> dict[str, object]:
     """What of the definitions must a run's manifest tell? Version, overrides and number of assumptions."""
-    used = used or definitions()
+    used = used or define()
     return {
         "version": used.version,
         "overrides": {row.id: row.value for row in used.overrides()},

@@ -1,0 +1,217 @@
+"""Which checkup stands for a person in a fiscal year? One per person, by an explicit rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import narwhals as nw
+
+from kenpo_analytics import frames
+from kenpo_analytics.cohorts.flow import EXIT, Cohort, Stage, Step, first_exit, survivors
+from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.errors import DefinitionError
+from kenpo_analytics.frames import sure
+from kenpo_analytics.months import fiscal_year_of_date, month_of, parse_fiscal_year
+from kenpo_analytics.tables import CHECKUPS, MEMBERS
+
+Population = Literal["insured", "dependent", "employer"]
+Pick = Literal["last", "first"]
+
+_MEMBER_COLUMNS = ("person_id", "valid_from", "valid_to", "relationship", "sex", "fy_age_base")
+_MEMBER_EXTRA = ("branch", "municipality", "workplace_id")
+_FROM_MEMBERS = ("sex", "age", *_MEMBER_EXTRA)
+PEOPLE = ("person_id", "record_id", "fiscal_year", "checkup_date", "index_month", *_FROM_MEMBERS)
+"""Columns every cohort begins with; those from members are null when no members table is given."""
+
+
+@dataclass(frozen=True)
+class Eligible:
+    """One picked checkup per person (a plan), and the stages that led to it."""
+
+    picked: nw.LazyFrame
+    stages: tuple[Stage, ...]
+    begins: Step
+    source: frames.Source
+    used: Definitions
+    fiscal_year: int
+
+
+def eligible_checkups(
+    checkups: Any,
+    members: Any = None,
+    *,
+    fiscal_year: int,
+    population: Population = "insured",
+    pick: Pick | None = None,
+    age: tuple[int, int] | None = None,
+    definitions: Definitions | None = None,
+) -> Cohort:
+    """Which checkup stands for each person in a fiscal year?
+
+    Parameters
+    ----------
+    checkups, members
+        Canonical tables, as pandas, polars (eager, lazy) or DuckDB. Without `members`, enrolment, relationship and age
+        cannot be judged: the flow says 未評価 and the columns from members are null.
+    fiscal_year
+        The year in which the checkup took place (2024 = April 2024 to March 2025).
+    population
+        "insured" (被保険者, 生活習慣病予防健診; the default), "dependent" (被扶養者, 特定健診) or "employer"
+        (被保険者, 事業者健診): kept apart, never mixed. Kinds and ages are definitions `population.*`.
+    pick
+        "last" (default, definition `checkup.pick`) or "first" of several checkups in the year. Same day: the one
+        received later, then the larger record_id.
+    age
+        Age at fiscal-year end, both bounds included; default from the definitions.
+
+    Returns
+    -------
+    Cohort
+        `people`: `PEOPLE` columns and every checkup column given. `flow`: from raw rows to people.
+
+    Raises
+    ------
+    TableError, FrameKindError, DefinitionError
+        Missing columns, unknown frames, unknown options.
+    """
+    names = list(checkups.columns) if frames.kind_of(checkups) != "polars-lazy" else checkups.collect_schema().names()
+    values = [name for name in CHECKUPS.names if name in names and name not in ("person_id", "record_id")]
+    found = find_eligible(
+        checkups,
+        members,
+        fiscal_year=fiscal_year,
+        population=population,
+        pick=pick,
+        age=age,
+        definitions=definitions,
+        values=[name for name in values if name not in ("checkup_date", "received_month", "kind")],
+    )
+    classified = found.picked.with_columns(nw.lit(0).cast(nw.Int32).alias(EXIT))
+    stage = Stage(classified, (), "人", begins=found.begins)
+    keep = [*PEOPLE, *(name for name in values if name != "checkup_date")]
+    return Cohort(classified, [*found.stages, stage], found.source, keep=keep, end_label="対象健診のある人")
+
+
+def find_eligible(
+    checkups: Any,
+    members: Any,
+    *,
+    fiscal_year: int,
+    population: Population,
+    pick: Pick | None,
+    age: tuple[int, int] | None,
+    definitions: Definitions | None,
+    values: Sequence[str],
+) -> Eligible:
+    """Plan the eligible checkups with the asked value columns (absent ones become null)."""
+    used = definitions or define()
+    fiscal_year = parse_fiscal_year(fiscal_year)
+    frames.same_engine(checkups=checkups, members=members)
+    rows = _rows(checkups, used, fiscal_year, population, values)
+    candidates, enrolled = _enrol(survivors(rows.plan), members, used, fiscal_year, population, age)
+    picked = _pick(candidates, pick or used.text("checkup.pick"))
+    stages = (rows,) if enrolled is None else (rows, enrolled)
+    if enrolled is None:
+        stages = (Stage(rows.plan, (*rows.steps, *_not_judged()), "行"),)
+    return Eligible(
+        picked=picked,
+        stages=stages,
+        begins=Step("not_picked", "同じ年度の別の健診・重複行(1人1件を採用)"),
+        source=frames.source_of(checkups),
+        used=used,
+        fiscal_year=fiscal_year,
+    )
+
+
+def _rows(checkups: Any, used: Definitions, fiscal_year: int, population: str, values: Sequence[str]) -> Stage:
+    """Judge each row by itself: is it a person's, of this year, of this kind of checkup?"""
+    optional = ("record_id", "received_month", "kind", *values)
+    lazy = frames.enter(checkups, CHECKUPS, ("person_id", "checkup_date"), optional=optional)
+    has_kind = "kind" in _names(checkups)
+    kind = used.text(f"population.{population}.kind")
+    date = nw.col("checkup_date")
+    exit_step = first_exit(
+        nw.col("person_id").is_null() | date.is_null(),
+        ~sure(fiscal_year_of_date(date) == fiscal_year),
+        ~sure(nw.col("kind") == kind) if has_kind else nw.lit(False),
+    )
+    steps = (
+        Step("no_person", "個人IDまたは健診日の欠測"),
+        Step("other_year", f"{fiscal_year}年度以外の健診"),
+        Step("other_kind", f"{kind}以外の健診", judged=has_kind),
+    )
+    return Stage(lazy.with_columns(exit_step), steps, "行")
+
+
+def _enrol(
+    rows: nw.LazyFrame,
+    members: Any,
+    used: Definitions,
+    fiscal_year: int,
+    population: str,
+    age: tuple[int, int] | None,
+) -> tuple[nw.LazyFrame, Stage | None]:
+    """Join the member stretch that holds on the checkup day; judge relationship and age there."""
+    rows = rows.drop(EXIT).with_columns(
+        nw.lit(fiscal_year).cast(nw.Int32).alias("fiscal_year"), month_of(nw.col("checkup_date")).alias("index_month")
+    )
+    if members is None:
+        columns: dict[str, Any] = {"sex": nw.String, "age": nw.Int32, **dict.fromkeys(_MEMBER_EXTRA, nw.String)}
+        return rows.with_columns(*(nw.lit(None, dtype).alias(name) for name, dtype in columns.items())), None
+    lower, upper = age or (
+        int(used.number(f"population.{population}.age.lower")),
+        int(used.number(f"population.{population}.age.upper")),
+    )
+    stretches = frames.enter(members, MEMBERS, _MEMBER_COLUMNS, optional=_MEMBER_EXTRA)
+    frames.same_key("person_id", checkups=rows, members=stretches)
+    day = nw.col("checkup_date")
+    joined = rows.join(stretches, on="person_id", how="inner").filter(
+        (nw.col("valid_from") <= day) & (nw.col("valid_to").is_null() | (day < nw.col("valid_to")))
+    )
+    joined = joined.with_columns((fiscal_year - nw.col("fy_age_base")).cast(nw.Int32).alias("age"))
+    relationship = used.text(f"population.{population}.relationship")
+    joined = joined.with_columns(
+        first_exit(
+            ~sure(nw.col("relationship") == relationship),
+            ~sure((nw.col("age") >= lower) & (nw.col("age") <= upper)),
+        )
+    )
+    labels = {"insured": "被保険者", "dependent": "被扶養者"}
+    stage = Stage(
+        joined,
+        (
+            Step("other_relationship", f"健診日に{labels.get(relationship, relationship)}でない"),
+            Step("age", f"年度末年齢が{lower}～{upper}歳の外"),
+        ),
+        "行",
+        begins=Step("not_enrolled", "健診日に加入していない"),
+    )
+    return survivors(joined).drop(EXIT, "relationship", "fy_age_base"), stage
+
+
+def _pick(candidates: nw.LazyFrame, pick: str) -> nw.LazyFrame:
+    """Keep one row per person. The order is total (date, receipt, record, stretch), so row order never matters."""
+    order = ["checkup_date", "received_month", "record_id"]
+    if "valid_from" in candidates.collect_schema().names():
+        order.append("valid_from")
+    if pick == "last":
+        kept = nw.col("person_id").is_last_distinct().over(order_by=order)
+    elif pick == "first":
+        kept = nw.col("person_id").is_first_distinct().over(order_by=order)
+    else:
+        raise DefinitionError(f"健診の採り方は last か first です: 「{pick}」")
+    return candidates.filter(kept)
+
+
+def _not_judged() -> tuple[Step, ...]:
+    return (
+        Step("not_enrolled", "健診日に加入していない", judged=False),
+        Step("other_relationship", "被保険者・被扶養者の別", judged=False),
+        Step("age", "年度末年齢", judged=False),
+    )
+
+
+def _names(frame: Any) -> list[str]:
+    return frame.collect_schema().names() if frames.kind_of(frame) == "polars-lazy" else list(frame.columns)

@@ -1,0 +1,182 @@
+"""From how many rows to how many people? A cohort and its attrition (対象者フロー).
+
+Every stage of a cohort carries an `exit_step` column (0 = goes on). One aggregation over it gives the counts, so the
+steps add up by construction. A step that could not be judged reads 未評価; a step nobody left at is kept as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import narwhals as nw
+import polars as pl
+
+from kenpo_analytics import frames
+
+Kind = Literal["start", "exclude", "of_which", "end", "reference"]
+EXIT = "exit_step"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One reason to leave; `judged=False` when the data to judge it were not given."""
+
+    key: str
+    label: str
+    judged: bool = True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Rows (or people) at one level, each with the number of the step it leaves at, and what that level can tell.
+
+    `begins` marks a level whose total is smaller than the survivors of the level before: the difference left at this
+    step (rows that found no enrolled member, rows that were not the one picked).
+    """
+
+    plan: nw.LazyFrame
+    steps: tuple[Step, ...]
+    unit: Literal["行", "人"]
+    begins: Step | None = None
+    extra: tuple[tuple[str, str, Kind], ...] = ()
+    """(column of 0/1 among those who stay — or all for `reference` —, label, kind)."""
+
+    def counts(self) -> nw.LazyFrame:
+        """Rows by exit step, and the sums of the extra columns."""
+        sums = [nw.col(name).cast(nw.Int64).sum().cast(nw.Int64).alias(name) for name, _, _ in self.extra]
+        return self.plan.group_by(EXIT).agg(nw.len().cast(nw.Int64).alias("n"), *sums)
+
+
+class Cohort:
+    """Who is it about, and how did one get there?
+
+    Attributes
+    ----------
+    people
+        One row per person, of the kind of frame that went in (lazy stays lazy).
+    flow
+        The attrition table, eager (pandas for pandas, else polars): `step`, `kind` (start, exclude, of_which, end,
+        reference), `key`, `label`, `unit` (行 until one row is one person, then 人), `excluded`, `remaining`, `status`
+        (評価 / 未評価).
+    """
+
+    def __init__(
+        self,
+        classified: nw.LazyFrame,
+        stages: Sequence[Stage],
+        source: frames.Source,
+        *,
+        keep: Sequence[str],
+        end_label: str,
+    ) -> None:
+        self._stages, self._source, self._keep, self._end_label = tuple(stages), source, tuple(keep), end_label
+        self._classified = classified
+        if source.kind in ("pandas", "polars"):
+            self._hold()
+
+    def _hold(self) -> None:
+        """Run the plan once and answer people and flow from the one result."""
+        last = self._stages[-1]
+        held, *counts = frames.collect_all([self._classified, *(stage.counts() for stage in self._stages[:-1])])
+        self._classified = nw.from_native(held.lazy())
+        final = Stage(self._classified, last.steps, last.unit, last.begins, last.extra)
+        self._counts: list[pl.DataFrame] = [*counts, frames.collect(final.counts())]
+
+    @cached_property
+    def people(self) -> Any:
+        """One row per person."""
+        return frames.leave(self._people(), self._source)
+
+    @cached_property
+    def flow(self) -> Any:
+        """The attrition table."""
+        if not hasattr(self, "_counts"):
+            self._counts = frames.collect_all([stage.counts() for stage in self._stages])
+        return frames.small(_assemble(self._stages, self._counts, self._end_label), self._source)
+
+    def collect(self) -> Cohort:
+        """Run a lazy cohort once; afterwards `people` is an eager polars frame and the flow costs nothing."""
+        if self._source.kind in ("polars-lazy", "duckdb"):
+            self._hold()
+            self._source = frames.Source("polars")
+            self.__dict__.pop("people", None)
+        return self
+
+    def _people(self) -> nw.LazyFrame:
+        return self._classified.filter(nw.col(EXIT) == 0).select(*self._keep)
+
+    def __repr__(self) -> str:
+        return f"Cohort({self._end_label}, {self._source.kind})"
+
+
+def first_exit(*conditions: nw.Expr) -> nw.Expr:
+    """Number of the first condition that holds (1, 2, …), 0 when none does. Conditions must not be null."""
+    result: Any = nw.lit(0)
+    for number in range(len(conditions), 0, -1):
+        result = nw.when(conditions[number - 1]).then(nw.lit(number)).otherwise(result)
+    return result.cast(nw.Int32).alias(EXIT)
+
+
+def survivors(plan: nw.LazyFrame) -> nw.LazyFrame:
+    """Those who have not left yet."""
+    return plan.filter(nw.col(EXIT) == 0)
+
+
+def _assemble(stages: Sequence[Stage], counts: Sequence[pl.DataFrame], end_label: str) -> pl.DataFrame:
+    lines: list[dict[str, object]] = []
+    add: Callable[..., None] = lambda **line: lines.append({"step": len(lines), **line})  # noqa: E731
+    remaining = int(counts[0]["n"].sum())
+    add(
+        kind="start",
+        key="start",
+        label="読み込んだ行",
+        unit=stages[0].unit,
+        excluded=0,
+        remaining=remaining,
+        status="評価",
+    )
+    for stage, count in zip(stages, counts, strict=True):
+        left = dict(zip(count[EXIT].to_list(), count["n"].to_list(), strict=True))
+        if stage.begins is not None:
+            lost = remaining - sum(left.values())
+            remaining -= lost
+            add(**_line(stage.begins, "exclude", "行", lost, remaining))
+        for number, step in enumerate(stage.steps, start=1):
+            lost = left.get(number, 0)
+            remaining -= lost
+            add(**_line(step, "exclude", stage.unit, lost, remaining))
+    add(kind="end", key="end", label=end_label, unit=stages[-1].unit, excluded=0, remaining=remaining, status="評価")
+    staying = counts[-1].filter(pl.col(EXIT) == 0)
+    for name, label, kind in stages[-1].extra:
+        total = int((counts[-1] if kind == "reference" else staying)[name].sum() or 0)
+        add(kind=kind, key=name, label=label, unit=stages[-1].unit, excluded=0, remaining=total, status="評価")
+    return pl.DataFrame(
+        lines,
+        schema={
+            "step": pl.Int32,
+            "kind": pl.String,
+            "key": pl.String,
+            "label": pl.String,
+            "unit": pl.String,
+            "excluded": pl.Int64,
+            "remaining": pl.Int64,
+            "status": pl.String,
+        },
+    )
+
+
+def _line(step: Step, kind: Kind, unit: str, lost: int, remaining: int) -> dict[str, object]:
+    excluded = lost if step.judged else None
+    status = "評価" if step.judged else "未評価"
+    return {
+        "kind": kind,
+        "key": step.key,
+        "label": step.label,
+        "unit": unit,
+        "excluded": excluded,
+        "remaining": remaining,
+        "status": status,
+    }

@@ -1,0 +1,58 @@
+"""A slow oracle: one person at a time, plain Python, written from the definitions in words. Imports nothing of ours."""
+
+from __future__ import annotations
+
+import math
+
+
+def _have(value) -> bool:
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
+def fiscal_year(day) -> int:
+    return day.year if day.month >= 4 else day.year - 1
+
+
+def eligible(checkups: list[dict], members: list[dict], year: int) -> dict:
+    """person_id -> the last checkup of the year on which an insured person aged 35-74 was enrolled."""
+    spells: dict = {}
+    for member in members:
+        spells.setdefault(member["person_id"], []).append(member)
+    found: dict = {}
+    for row in checkups:
+        person = row["person_id"]
+        if person is None or fiscal_year(row["checkup_date"]) != year or row["kind"] != "生活習慣病予防健診":
+            continue
+        for spell in spells.get(person, []):
+            day = row["checkup_date"]
+            enrolled = spell["valid_from"] <= day and (spell["valid_to"] is None or day < spell["valid_to"])
+            age = year - spell["fy_age_base"]
+            if enrolled and spell["relationship"] == "insured" and 35 <= age <= 74:
+                order = (day, row["received_month"], row["record_id"])
+                if person not in found or order > found[person][0]:
+                    found[person] = (order, row)
+    return {person: row for person, (_, row) in found.items()}
+
+
+def prediabetes(checkups: list[dict], members: list[dict], year: int, rule: str) -> dict:
+    """person_id -> "in" or the reason why not."""
+    return {person: _prediabetes(row, rule) for person, row in eligible(checkups, members, year).items()}
+
+
+def _prediabetes(row: dict, rule: str) -> str:
+    fpg = row["fpg"] if _have(row["fpg"]) and row["fasting"] in ("fasting", None) else None
+    hba1c = row["hba1c"] if _have(row["hba1c"]) else None
+    if row["medication_glucose"] is True:
+        return "medication"
+    if (fpg is not None and fpg >= 126) or (hba1c is not None and hba1c >= 6.5):
+        return "diabetes_range"
+    if fpg is None and hba1c is None:
+        return "no_marker"
+    by_fpg = fpg is not None and 110 <= fpg < 126
+    by_hba1c = hba1c is not None and 6.0 <= hba1c < 6.5
+    one_missing = fpg is None or hba1c is None
+    if rule == "and" and one_missing and (by_fpg or by_hba1c):
+        return "marker_missing"
+    if not ((by_fpg or by_hba1c) if rule == "or" else (by_fpg and by_hba1c)):
+        return "one_marker_below" if one_missing else "below"
+    return "in" if row["medication_glucose"] is False else "medication_missing"
