@@ -1,0 +1,174 @@
+"""How does the world leave? The canonical tables with their columns and types, in fixed order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kenpo_analytics.sample import constants as k
+from kenpo_analytics.sample import days as d
+from kenpo_analytics.sample import edges
+from kenpo_analytics.sample.params import stream
+from kenpo_analytics.sample.screening import NAMES
+from kenpo_analytics.sample.state import World
+from kenpo_analytics.sample.stretches import JOB, OUTSIDE, UNKNOWN, VOLUNTARY, WORK
+
+FLOATS = ("fpg casual_glucose hba1c sbp dbp tg hdl ldl non_hdl ast alt ggt creatinine egfr height weight bmi waist").split()
+BOOLS = ("medication_bp medication_glucose medication_lipid weight_gain_10kg weight_change_1y").split()
+STATUS = ("sent", "undelivered", "not_mailed")
+REASONS = ("", "住所不備", "事業所の辞退")
+
+
+def person_id(i: pl.Expr | pl.Series) -> Any:
+    """Which 63-bit id has this person? Above 2**53 on purpose."""
+    return i.cast(pl.Int64) * k.PERSON_STEP + k.PERSON_BASE
+
+
+def pick(names: Any, codes: np.ndarray) -> pl.Series:
+    """Which text belongs to each code? Empty text becomes null."""
+    chosen = pl.Series(np.array(names)[codes], dtype=pl.String)
+    return chosen.set(chosen == "", None)
+
+
+def yyyymm(name: str) -> pl.Expr:
+    """How is a month index column written as YYYYMM?"""
+    return (pl.col(name) // 12 * 100 + pl.col(name) % 12 + 1).cast(pl.Int32)
+
+
+def members(world: World, twins: np.ndarray) -> pl.DataFrame:
+    """Which enrolment stretches are on file? Losses after the snapshot are not yet known."""
+    s = world.stretches.filter(pl.col("day") < d.SNAPSHOT_END)
+    i, kind, town = (s[name].to_numpy() for name in ("i", "kind", "residence"))
+    birth = world.people.birth[i]
+    codes = [row["municipality"] for row in k.rows("municipalities.csv")]
+    towns = np.array([*codes, "不明", "県外"])[np.where(town == OUTSIDE, len(codes) + 1, np.where(town == UNKNOWN, len(codes), town))]
+    insured = s["insured"].to_numpy()
+    voluntary = kind == VOLUNTARY
+    rule = np.where(np.isin(i, twins), "twin_unresolved", np.where(np.isin(kind, [JOB, VOLUNTARY, WORK]), "number_change", "exact"))
+    place = np.where(voluntary, -1, s["place"].to_numpy())
+    ids = [*world.workplaces["workplace_id"], ""]
+    return s.select(
+        person_id(pl.col("i")).alias("person_id"),
+        d.to_date(s["day"].to_numpy()).alias("valid_from"),
+        pl.when(pl.col("end") < d.SNAPSHOT_END).then(d.to_date(np.minimum(s["end"].to_numpy(), d.SNAPSHOT_END))).alias("valid_to"),
+        pl.Series("sex", np.where(world.people.male[i], "M", "F")),
+        pl.Series("birth_month", d.yyyymm(d.month_index(birth)).astype(np.int32)),
+        pl.Series("fy_age_base", d.fy_age_base(birth).astype(np.int32)),
+        pl.Series("relationship", np.where(insured, "insured", "dependent")),
+        pick(["", "一般", "任継"], np.where(voluntary, 2, np.where(insured, 1, 0))).alias("insured_kind"),
+        pl.lit(k.BRANCH).alias("branch"),
+        pl.Series("municipality", towns),
+        pick(ids, place).alias("workplace_id"),
+        pl.Series("link_rule", rule),
+    ).sort("person_id", "valid_from")  # fmt: skip
+
+
+def workplaces(world: World) -> pl.DataFrame:
+    """Which workplaces are there, with the insured enrolled at the end of the snapshot month?"""
+    now = world.stretches.filter((pl.col("day") < d.SNAPSHOT_END) & (pl.col("end") >= d.SNAPSHOT_END) & pl.col("insured"))
+    count = np.bincount(now.filter(pl.col("kind") != VOLUNTARY)["place"].to_numpy(), minlength=world.workplaces.height)
+    return world.workplaces.select(
+        "workplace_id", "industry", pl.Series("insured_count", count.astype(np.int32)), "declared_from",
+        "declaration_standardised", "committee_member",
+    )  # fmt: skip
+
+
+def checkups(world: World) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Which checkup records were received by the snapshot? (table, map from internal to final record id)."""
+    names = world.checkups[0].keys()
+    table = pl.DataFrame({name: np.concatenate([batch[name] for batch in world.checkups]) for name in names})
+    table = edges.extra_checkups(table.sort("i", "when", "rec"), world)
+    table = table.filter((pl.col("received") <= k.SNAPSHOT) & (pl.col("when") < d.SNAPSHOT_END)).sort("i", "when", "rec")
+    if world.variant == "no_pre_era":
+        table = table.filter(pl.col("month") >= 2018 * 12 + 3)
+    table = table.with_columns(record_id=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
+    ids = table.filter(pl.col("rec") >= 0).select("rec", "record_id")
+    booleans = [pl.when(pl.col(name) >= 0).then(pl.col(name) == 1).alias(name) for name in BOOLS]
+    result = table.select(
+        "record_id",
+        person_id(pl.col("i")).alias("person_id"),
+        d.to_date(table["when"].to_numpy()).alias("checkup_date"),
+        yyyymm("received").alias("received_month"),
+        pl.Series("institution", [f"K{site + 1:02d}" for site in table["site"]]),
+        pick(NAMES, table["kind"].to_numpy()).alias("kind"),
+        pick(["fasting", "", "casual", "post_meal"], table["fasting"].to_numpy()).alias("fasting"),
+        *[pl.col(name).cast(pl.Float64).fill_nan(None) for name in FLOATS],
+        *[column for column in booleans if column.meta.output_name().startswith("medication")],
+        pick(["no", "yes", "past", ""], table["smoking"].to_numpy()).alias("smoking"),
+        *[column for column in booleans if column.meta.output_name().startswith("weight")],
+    )
+    return edges.exact_duplicates(result, world).sort("person_id", "checkup_date", "record_id"), ids
+
+
+def claims(table: pl.DataFrame) -> pl.DataFrame:
+    """How do claims look on file?"""
+    flags = [name for name in table.columns if name.startswith(("dx_", "rx_"))]
+    return table.select(
+        "claim_id", person_id(pl.col("i")).alias("person_id"), yyyymm("month").alias("treatment_month"),
+        yyyymm("received").alias("received_month"), "status", "kind",
+        ("H" + pl.col("institution").cast(pl.String).str.zfill(4)).alias("institution"), "points", "days",
+        *[pl.col(name) for name in sorted(flags)],
+    ).sort("person_id", "treatment_month", "claim_id")  # fmt: skip
+
+
+def claim_fees(table: pl.DataFrame) -> pl.DataFrame:
+    """How do the fee lines look on file?"""
+    return table.select(
+        "claim_id", person_id(pl.col("i")).alias("person_id"),
+        ("H" + pl.col("institution").cast(pl.String).str.zfill(4)).alias("institution"), yyyymm("month").alias("treatment_month"),
+        yyyymm("received").alias("received_month"), "status", "code", pl.col("day").cast(pl.Int32),
+        pl.lit(1, dtype=pl.Int32).alias("count"),
+    ).sort("person_id", "treatment_month", "claim_id", "day", "code")  # fmt: skip
+
+
+def mailings(world: World, ids: pl.DataFrame) -> pl.DataFrame:
+    """Which letters were planned by the snapshot, and what became of them?"""
+    parts = []
+    for batch in world.mailings:
+        at, sent = batch["status"], batch["status"] == 0
+        dates = d.to_date(batch["sent"])
+        undelivered = np.where(at == 1, 3, batch["reason"])
+        parts.append(
+            pl.DataFrame(
+                {"person_id": person_id(pl.Series(batch["i"], dtype=pl.Int64)), "programme": [batch["programme"]] * len(at),
+                 "planned_date": d.to_date(batch["planned"]), "sent_date": dates.set(pl.Series(~(sent | (at == 1))), None),
+                 "status": pick(STATUS, at), "reason": pick([*REASONS, "宛所不明"], undelivered),
+                 "rule": pl.Series([batch["rule"]] * len(at), dtype=pl.String),
+                 "leaflet": pl.Series(batch["leaflet"], dtype=pl.String), "rec": pl.Series(batch["rec"], dtype=pl.Int64)}
+            )
+        )  # fmt: skip
+    table = pl.concat(parts).filter(pl.col("planned_date") < d.to_date(np.array([d.SNAPSHOT_END]))[0])
+    table = table.join(ids, on="rec", how="left").drop("rec")
+    return table.sort("person_id", "planned_date", "programme")
+
+
+def guidance(world: World) -> pl.DataFrame:
+    """Who was offered 特定保健指導 and came? Drawn from the checkups by waist, BMI, risks and drugs; no effect is planted."""
+    rng = stream(world.seed, "guidance")
+    parts = []
+    for batch in world.checkups:
+        fy = int(d.fiscal_year(batch["month"][:1])[0])
+        i, male = batch["i"], world.people.male[batch["i"]]
+        risks = ((batch["sbp"] >= 130) | (batch["dbp"] >= 85)) * 1 + ((batch["tg"] >= 150) | (batch["hdl"] < 40)) * 1
+        risks = risks + ((batch["fpg"] >= 100) | (batch["hba1c"] >= 5.6)) * 1
+        risks = risks + ((risks >= 1) & (batch["smoking"] == 1)) * 1
+        wide = batch["waist"] >= np.where(male, 85, 90)
+        heavy = ~wide & (batch["bmi"] >= 25)
+        drugs = (batch["medication_bp"] == 1) | (batch["medication_glucose"] == 1) | (batch["medication_lipid"] == 1)
+        age = fy - d.fy_age_base(world.people.birth[i])
+        chosen = (wide | heavy) & (risks >= 1) & ~drugs & (age >= 40) & (age <= 74) & (rng.random(len(i)) < 0.22)
+        active = np.where(wide, risks >= 2, risks >= 3) & (age < 65)
+        first = batch["when"] + rng.integers(0, 90, len(i))
+        done = rng.random(len(i)) < 0.75
+        at = np.flatnonzero(chosen)
+        finished = first[at] + 95 + rng.integers(0, 60, len(at))
+        parts.append(pl.DataFrame({
+            "person_id": person_id(pl.Series(i[at], dtype=pl.Int64)), "fiscal_year": np.full(len(at), fy, dtype=np.int32),
+            "level": pick(["動機付け支援", "積極的支援"], active[at].astype(int)), "first_interview": d.to_date(first[at]),
+            "completed": d.to_date(finished).set(pl.Series(~done[at] | (finished >= d.SNAPSHOT_END)), None),
+        }))  # fmt: skip
+    end = d.to_date(np.array([d.SNAPSHOT_END]))[0]
+    table = pl.concat(parts).filter(pl.col("first_interview") < end)
+    return table.unique(["person_id", "fiscal_year"], keep="first", maintain_order=True).sort("person_id", "fiscal_year")
