@@ -43,9 +43,7 @@ _ERA_TEXT = re.compile(
 _ERA_DIGITS = re.compile(r"(?P<era>[1-5])(?P<y>\d{2})(?P<m>\d{2})(?P<d>\d{2})?")
 _WEST_TEXT = re.compile(r"(?P<y>\d{4})(?:年|[./-])(?P<m>\d{1,2})(?:月|[./-]|$)(?:(?P<d>\d{1,2})日?)?")
 _WEST_DIGITS = re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})?")
-_FISCAL_YEAR = re.compile(
-    r"(?:(?P<west>\d{4})|(?P<era>[MTSHR]|明治|大正|昭和|平成|令和)(?P<y>\d{1,2}|元))年度?"
-)
+_FISCAL_YEAR = re.compile(r"(?:(?P<west>\d{4})|(?P<era>[MTSHR]|明治|大正|昭和|平成|令和)(?P<y>\d{1,2}|元))年度?")
 
 
 def parse_date(value: object) -> dt.date:
@@ -111,9 +109,7 @@ def parse_fiscal_year(value: object) -> int:
 def from_excel_serial(serial: float) -> dt.date:
     """Which day is an Excel serial number (1900 date system)? 45566 is 2024-10-01."""
     if isinstance(serial, bool) or not isinstance(serial, int | float) or not 61 <= serial < 2_958_466:
-        raise DateError(
-            f"Excelの日付シリアル値ではありません: 「{serial}」", hint="61以上の数値を渡してください。"
-        )
+        raise DateError(f"Excelの日付シリアル値ではありません: 「{serial}」", hint="61以上の数値を渡してください。")
     return dt.date(1899, 12, 30) + dt.timedelta(days=int(serial))
 
 
@@ -162,15 +158,11 @@ def _check_era(match: re.Match[str], first: dt.date, last: dt.date, value: objec
     era = _ERA_BY_SIGN[sign]
     if last < era.first or first > era.last:
         until = "現在" if era.letter == "R" else era.last
-        raise DateError(
-            f"{era.name}にない日付です: 「{value}」", hint=f"{era.name}は{era.first}から{until}までです。"
-        )
+        raise DateError(f"{era.name}にない日付です: 「{value}」", hint=f"{era.name}は{era.first}から{until}までです。")
 
 
 def _unreadable(value: object, what: str) -> DateError:
-    return DateError(
-        f"{what}として読めません: 「{value}」", hint="例: 2024-10、令和6年10月、R6.10.1、5061001"
-    )
+    return DateError(f"{what}として読めません: 「{value}」", hint="例: 2024-10、令和6年10月、R6.10.1、5061001")
 
 
 # --- arithmetic on YYYYMM ------------------------------------------------------------------------------

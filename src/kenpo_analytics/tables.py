@@ -217,6 +217,5 @@ NATIONAL = Table(
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (MEMBERS, WORKPLACES, CHECKUPS, CLAIMS, CLAIM_FEES, GUIDANCE, MAILINGS, NATIONAL)
+    table.name: table for table in (MEMBERS, WORKPLACES, CHECKUPS, CLAIMS, CLAIM_FEES, GUIDANCE, MAILINGS, NATIONAL)
 }
