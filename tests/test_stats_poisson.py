@@ -80,6 +80,18 @@ def test_compound_covers_where_exact_does_not(people: int, low: float) -> None:
     assert coverage(poisson.exact(count)) < 0.82
 
 
+@pytest.mark.parametrize("people", [30, 200])
+def test_compound_with_a_rare_very_frequent_visitor(people: int) -> None:
+    """1 visitor in 200 comes 30 times: the limit of the method, stated in its docstring, and far above exact."""
+    rng = np.random.default_rng([20261123, 1, people])
+    visits, share = np.array([1, 2, 5, 30]), np.array([0.8, 0.14, 0.055, 0.005])
+    visitors = rng.poisson(people * share, size=(4000, 4))
+    count, squares, truth = visitors @ visits, visitors @ visits**2, people * share @ visits
+    compound, exact = poisson.compound(count, squares), poisson.exact(count)
+    assert 0.89 < ((compound.lower <= truth) & (truth <= compound.upper)).mean() < 0.94
+    assert 0.62 < ((exact.lower <= truth) & (truth <= exact.upper)).mean() < 0.75
+
+
 def test_rate_scales_with_the_unit_of_time() -> None:
     month = poisson.rate(24, 1200.0, per=12)
     year = poisson.rate(24, 100.0)

@@ -82,6 +82,9 @@ def compound(count: Any, count_sq: Any, *, level: float = 0.95, jump: float = 1.
     of their maximum, which cells do not carry (as Tiwari RC, Clegg LX, Zou Z (2006) Stat Methods Med Res
     15:547-569 do for strata). Variance as Stukel TA, Glynn RJ, Fisher ES, Sharp SM, Lu-Yao G, Wennberg JE (1994)
     Stat Med 13:1781-1791. With no repeat visits it is the exact Poisson interval.
+
+    Coverage in simulation: 95 % where visits per visitor are geometric; 90-93 % where 1 visitor in 200 comes 30
+    times (the upper limit is too low when such a person happens to be absent), against 64-73 % of the exact one.
     """
     from scipy.stats import gamma
 
