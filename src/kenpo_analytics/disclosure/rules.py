@@ -56,5 +56,15 @@ class DisclosureRules:
 @cache
 def municipal_population() -> dict[str, int]:
     """How many inhabitants has each municipality? Five-digit JIS code to 住民基本台帳 population, 2025-01-01."""
+    return {row["municipality"]: int(row["population"]) for row in _municipalities()}
+
+
+def municipal_names() -> dict[str, str]:
+    """What is each municipality called? Five-digit JIS code to its name, with its 郡."""
+    return {row["municipality"]: row["name"] for row in _municipalities()}
+
+
+@cache
+def _municipalities() -> list[dict[str, str]]:
     with (files(__package__) / "municipal_population.csv").open(encoding="utf-8") as handle:
-        return {row["municipality"]: int(row["population"]) for row in csv.DictReader(handle)}
+        return list(csv.DictReader(handle))

@@ -1,0 +1,75 @@
+"""The one way out: every output of a report is stamped here, and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from kenpo_analytics.disclosure import Checked, stamp
+from kenpo_analytics.errors import DisclosureError
+
+SYNTHETIC = "合成データ"
+
+
+@dataclass
+class Context:
+    """What holds for the whole page: is the data synthetic? Set by `heading`."""
+
+    synthetic: bool = False
+
+
+CONTEXT = Context()
+
+
+def emit(
+    data: Mapping[str, str],
+    *,
+    log: dict[str, Any] | None = None,
+    headline: Mapping[str, Any] | None = None,
+    alt: str | None = None,
+) -> None:
+    """Show one mimebundle with its stamp; `alt` is the text alternative of an image."""
+    from IPython.display import display
+
+    metadata = stamp(data, log=log)
+    if headline:
+        metadata["kenpo"]["headline"] = dict(headline)
+    if alt is not None:
+        metadata["image/png"] = {"alt": alt}
+    display(dict(data), raw=True, metadata=metadata)
+
+
+def emit_html(html: str, plain: str, **more: Any) -> None:
+    """Show a piece of HTML, with a line of text for readers that cannot."""
+    emit({"text/html": html, "text/plain": plain}, **more)
+
+
+def must_be_checked(value: object) -> Checked:
+    """Refuse whatever has not been through the check."""
+    if isinstance(value, Checked):
+        return value
+    raise DisclosureError(
+        f"秘匿処理を通っていない結果は表示できません({type(value).__name__})。",
+        hint="disclosure.check(表, counts=…) の結果を渡してください。公表値はcheck_publicです。",
+    )
+
+
+def fixed_id(title: str) -> str:
+    """An id that is the same in every run (a random one would make each page differ)."""
+    return "kenpo-" + hashlib.sha256(title.encode()).hexdigest()[:10]
+
+
+def lines(text: str) -> str:
+    """Escape text for HTML; blank lines part paragraphs, lines that begin with "- " become a list."""
+    parts = []
+    for block in text.strip().split("\n\n"):
+        rows = [row.strip() for row in block.splitlines()]
+        if rows and all(row.startswith("- ") for row in rows):
+            items = "".join(f"<li>{escape(row[2:])}</li>" for row in rows)
+            parts.append(f"<ul>{items}</ul>")
+        else:
+            parts.append("<p>" + "<br>".join(escape(row) for row in rows) + "</p>")
+    return "".join(parts)

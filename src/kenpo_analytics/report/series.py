@@ -1,0 +1,167 @@
+"""How does it run, and what is it made of? Curves with their bands, and contributions that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from kenpo_analytics.disclosure import Checked
+from kenpo_analytics.report._emit import must_be_checked
+from kenpo_analytics.report._format import Col, Style, names_of, number
+from kenpo_analytics.report._rows import rows_of
+from kenpo_analytics.report.style import COLOURS, HATCHES, QUIET, STROKES, canvas, finish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def lines(
+    checked: Checked,
+    *,
+    title: str,
+    x: str,
+    y: str = "estimate",
+    lower: str | None = "lower",
+    upper: str | None = "upper",
+    group: str | None = None,
+    style: Style = "percent",
+    measure: str = "累積発生割合",
+    x_label: str = "",
+    step: bool = True,
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """How does it run over months? A line per group with its band; steps for cumulative incidence.
+
+    Points that may not be shown break the line; nothing is drawn across the gap.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    checked = must_be_checked(checked)
+    meaning = names or (names_of(group) if group else None) or {}
+    keys = list(dict.fromkeys(checked.table[group].to_list())) if group else [None]
+    alts = []
+    with canvas(7.2, 4.2, title) as (figure, axes):
+        for i, key in enumerate(keys):
+            part = checked if group is None else checked.where(**{group: key})
+            label = meaning.get(str(key), str(key)) if group else measure
+            alts.append(_one_line(axes, part.table.sort(x), (x, y, lower, upper), i, label, step, style))
+        axes.yaxis.set_major_formatter(lambda value, _: number(value, style))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if not axes.get_ylim()[0] <= 0:
+            axes.margins(y=0.1)
+        axes.set_ylabel(measure + ("（帯は信頼区間）" if lower else ""))
+        axes.set_xlabel(x_label or Col(x).label)
+        if group:
+            axes.legend(loc="upper left", frameon=False)
+        columns: dict[str, Any] = {group: ""} if group else {}
+        columns |= {x: Col(x_label or x, "plain"), y: Col(measure, style)}
+        if lower and upper:
+            columns[lower] = Col("信頼区間", style, upper=upper)
+        finish(figure, checked, title=title, alt=f"{measure}の推移。{''.join(alts)}", columns=columns)
+
+
+def _one_line(
+    axes: Axes,
+    part: pl.DataFrame,
+    names: tuple[str, str, str | None, str | None],
+    i: int,
+    label: str,
+    step: bool,
+    style: Style,
+) -> str:
+    x, y, lower, upper = names
+    xs = part[x].to_list()
+    ys = part[y].cast(pl.Float64).fill_null(float("nan")).to_list()
+    colour, stroke = COLOURS[i % len(COLOURS)], STROKES[i % len(STROKES)]
+    where = "steps-post" if step else "default"
+    axes.plot(xs, ys, color=colour, linestyle=stroke, drawstyle=where, label=label, marker="" if step else "o")
+    if lower and upper:
+        low, high = (part[name].cast(pl.Float64).fill_null(float("nan")).to_list() for name in (lower, upper))
+        axes.fill_between(xs, low, high, color=colour, alpha=0.15, linewidth=0, step="post" if step else None)
+    last = part.filter(pl.col(y).is_not_null()).tail(1)
+    end = f"{last[x][0]}で{number(float(last[y][0]), style)}" if len(last) else "表示できる値なし"
+    return f"{label}は{end}。"
+
+
+def stacked_contributions(
+    checked: Checked,
+    *,
+    title: str,
+    category: str = "age_band",
+    part: str = "visit_type",
+    value: str = "contribution",
+    style: Style = "index",
+    measure: str = "地域差指数－1への寄与",
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Which classes make the index? Bars by class, parts stacked apart by sign; a dot marks their sum.
+
+    One row per category and part; where a part may not be shown, neither bar nor sum of that class is drawn.
+    """
+    checked = must_be_checked(checked)
+    meaning = {"first": "初診", "return": "再診", "all": "計"} | dict(names or {})
+    categories = list(dict.fromkeys(str(key) for key in checked.table[category]))
+    parts = list(dict.fromkeys(str(key) for key in checked.table[part]))
+    above, below, sums, broken = ([0.0] * len(categories) for _ in range(4))
+    with canvas(7.2, 4.4, title) as (figure, axes):
+        for i, key in enumerate(parts):
+            rows = {row.key: row for row in rows_of(checked.where(**{part: key}), category, (value,))}
+            label = meaning.get(key, key)
+            for at, name in enumerate(categories):
+                row = rows.get(name)
+                if row is None or not row.has(value):
+                    broken[at] = 1.0
+                    continue
+                base = above if row[value] >= 0 else below
+                _bar(axes, at, row[value], base[at], i, label)
+                base[at] += row[value]
+                sums[at] += row[value]
+                label = "_"
+        drawn = [at for at in range(len(categories)) if not broken[at]]
+        axes.plot(drawn, [sums[at] for at in drawn], "D", color="black", markersize=5, label="合計", linestyle="")
+        _categories(axes, categories, broken)
+        axes.yaxis.set_major_formatter(lambda tick, _: number(tick, style))
+        axes.set_ylabel(measure)
+        figure.legend(loc="outside right upper", frameon=False)
+        alt = _contribution_alt(categories, sums, drawn, measure, style)
+        columns: dict[str, Col | str] = {category: "", part: Col("区分", names=meaning), value: Col(measure, style)}
+        finish(figure, checked, title=title, alt=alt, columns=columns)
+
+
+def _bar(axes: Axes, at: int, height: float, base: float, i: int, label: str) -> None:
+    axes.bar(
+        at,
+        height,
+        bottom=base,
+        width=0.72,
+        color=COLOURS[i % len(COLOURS)],
+        hatch=HATCHES[i % len(HATCHES)],
+        edgecolor="white",
+        linewidth=0.3,
+        label=label,
+    )
+
+
+def _categories(axes: Axes, categories: Sequence[str], broken: Sequence[float]) -> None:
+    axes.set_xticks(range(len(categories)), categories, rotation=45, ha="right")
+    axes.grid(visible=False, axis="x")
+    axes.axhline(0, color=".3", linewidth=0.8)
+    for at, missing in enumerate(broken):
+        if missing:
+            axes.text(at, 0, "‐", ha="center", va="bottom", color=QUIET)
+
+
+def _contribution_alt(
+    categories: Sequence[str], sums: Sequence[float], drawn: Sequence[int], measure: str, style: Style
+) -> str:
+    if not drawn:
+        return f"{measure}。表示できる値がありません。"
+    top = max(drawn, key=lambda at: sums[at])
+    low = min(drawn, key=lambda at: sums[at])
+    total = "" if len(drawn) < len(categories) else f"合計は{number(sum(sums), style)}。"
+    return (
+        f"{measure}。最大は{categories[top]}の{number(sums[top], style)}、"
+        f"最小は{categories[low]}の{number(sums[low], style)}。{total}"
+    )
