@@ -56,3 +56,58 @@ def _prediabetes(row: dict, rule: str) -> str:
     if not ((by_fpg or by_hba1c) if rule == "or" else (by_fpg and by_hba1c)):
         return "one_marker_below" if one_missing else "below"
     return "in" if row["medication_glucose"] is False else "medication_missing"
+
+
+FIRST = {"bp": (("sbp", 160), ("dbp", 100)), "glucose": (("fpg", 126), ("hba1c", 6.5)), "lipid": (("ldl", 180),)}
+SECOND = {"bp": (("sbp", 180), ("dbp", 110)), "glucose": (("fpg", 160), ("hba1c", 8.4)), "lipid": ()}
+
+
+def month_number(yyyymm: int) -> int:
+    return yyyymm // 100 * 12 + yyyymm % 100
+
+
+def untreated(
+    checkups: list[dict], claims: list[dict], members: list[dict], year: int, level: str, purpose: str
+) -> dict:
+    """person_id -> the set of domains that brought the person in, or the reason why not."""
+    visits: dict = {}
+    for claim in claims:
+        if claim["kind"] == "入院外" and claim["status"] in ("normal", "reclaimed"):
+            visits.setdefault(claim["person_id"], set()).add(month_number(claim["treatment_month"]))
+    return {
+        person: _untreated(row, visits.get(person, set()), year, level, purpose)
+        for person, row in eligible(checkups, members, year).items()
+    }
+
+
+def _untreated(row: dict, visits: set, year: int, level: str, purpose: str) -> object:
+    values = {name: row[name] if _have(row[name]) else None for name in ("sbp", "dbp", "fpg", "hba1c", "ldl")}
+    if row["fasting"] not in ("fasting", None):
+        values["fpg"] = None
+    if all(value is None for value in values.values()):
+        return "no_marker"
+    checkup = row["checkup_date"].year * 12 + row["checkup_date"].month
+    # LDL and the two-domain rule came with the letters of October 2022; in the KPI with KPI year 2023.
+    new_rules = checkup + 6 >= 2022 * 12 + 10 if purpose == "letter" else year + 1 >= 2023
+
+    def over(table: dict, domain: str) -> bool:
+        return any(
+            values[item] is not None and values[item] >= line
+            for item, line in table[domain]
+            if item != "ldl" or new_rules
+        )
+
+    def reached(domains: list[str]) -> set:
+        first = {domain for domain in domains if over(FIRST, domain)}
+        if level == "first":
+            return first
+        several = first if new_rules and len(first) >= 2 else set()
+        return several | {domain for domain in domains if over(SECOND, domain)}
+
+    if not reached(list(FIRST)):
+        return "below"
+    domains = reached([domain for domain in FIRST if row[f"medication_{domain}"] is not True])
+    if not domains:
+        return "self_reported"
+    window = range(checkup - 1, checkup) if purpose == "kpi" else range(checkup - 1, checkup + 4)
+    return "visited" if visits & set(window) else domains

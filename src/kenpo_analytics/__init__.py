@@ -9,17 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kenpo_analytics.cohorts import Cohort, eligible_checkups, prediabetes
+    from kenpo_analytics.cohorts import Cohort, eligible_checkups, prediabetes, untreated
     from kenpo_analytics.definitions import Definitions, define
 
 _HOMES = {
     "Cohort": "cohorts",
     "eligible_checkups": "cohorts",
     "prediabetes": "cohorts",
+    "untreated": "cohorts",
     "Definitions": "definitions",
     "define": "definitions",
 }
-__all__ = ["Cohort", "Definitions", "define", "eligible_checkups", "prediabetes"]
+__all__ = ["Cohort", "Definitions", "define", "eligible_checkups", "prediabetes", "untreated"]
 
 
 def __getattr__(name: str) -> Any:
