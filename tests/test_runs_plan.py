@@ -45,6 +45,7 @@ def test_text_is_read_as_the_declared_type(text, notebook, name, value):
         {"fiscal_yaer": "2024"},
         {"fiscal_year": "2024.5"},
         {"fiscal_year": "令和6"},
+        {"fiscal_year": "２０２４"},
         {"fiscal_year": True},
         {"fiscal_year": 2024.0},
         {"levels": "1,x"},
@@ -61,7 +62,7 @@ def test_unknown_names_and_wrong_types_are_refused(settings):
         both(settings=settings)
 
 
-@pytest.mark.parametrize("month", ["202510", "2025-13", "2025-1", "2025-10-01", ""])
+@pytest.mark.parametrize("month", ["202510", "2025-13", "2025-1", "2025-10-01", "２０２５-10", ""])
 def test_a_month_is_a_month(month):
     with pytest.raises(ParameterError, match="YYYY-MM"):
         plan.plan(plan.suite(FIXTURES), month=month)

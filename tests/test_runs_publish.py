@@ -73,6 +73,7 @@ def test_killed_at_every_step(tmp_path, links, earlier):
             publish.publish(staged(reports, "old"), reports, MONTH, "old", links=links)
         staged(reports, "new")
         if not killed_at(step, reports, links):
+            seen.append(shown(reports))
             break
         at_once = shown(reports)
         gaps += at_once is None and earlier

@@ -170,6 +170,7 @@ def _attempt(task: Task, setting: Setting, cell: Callable[[], None], begin: floa
             str(path),
             parameters=dict(task.given),
             kernel_name=KERNEL,
+            language="python",
             progress_bar=False,
             request_save_on_cell_execute=False,
             autosave_cell_every=0,

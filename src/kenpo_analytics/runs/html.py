@@ -70,7 +70,7 @@ def report(notebook: Any, *, title: str, month: str, synthetic: bool, footer: st
 
 
 def _number(value: object, digits: int | None, unit: str) -> str:
-    if value is None:
+    if value is None or value != value:  # a NaN is no number to show
         return "—"
     if isinstance(value, str):
         return value

@@ -17,7 +17,7 @@ from typing import Any
 from kenpo_analytics.errors import ParameterError
 
 SUITE = re.compile(r"\d+_.+\.ipynb")
-MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 TYPES = ("str", "int", "float", "bool", "list[int]", "list[str]")
 
 Value = str | int | float | bool | list[int] | list[str]
@@ -193,7 +193,7 @@ def parse(text: str, kind: str, name: str) -> Value:
 
 
 def _number(text: str, kind: str) -> object:
-    pattern = r"[+-]?\d+" if kind == "int" else r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
+    pattern = r"[+-]?[0-9]+" if kind == "int" else r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
     if not re.fullmatch(pattern, text.strip()):
         return text
     return int(text) if kind == "int" else float(text)
@@ -208,7 +208,7 @@ def check_month(month: str) -> str:
 
 def check_branch(branch: str) -> str:
     """A branch as its two-digit JIS prefecture code, 01 to 47."""
-    if not re.fullmatch(r"\d{2}", branch) or not 1 <= int(branch) <= 47:
+    if not re.fullmatch(r"[0-9]{2}", branch) or not 1 <= int(branch) <= 47:
         raise ParameterError(f"支部 {branch} は 01〜47 ではありません。", hint="JIS の都道府県番号 2 桁。例: 三重 24")
     return branch
 

@@ -1,0 +1,98 @@
+"""Do the pages open without the network, and say what they must?"""
+
+from __future__ import annotations
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from kenpo_analytics.errors import RunError
+from kenpo_analytics.runs import html
+
+
+def page(*cells, synthetic=True):
+    notebook = new_notebook(cells=list(cells))
+    return html.report(notebook, title="題 <1>", month="2025-10", synthetic=synthetic, footer="実行 x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<script src="https://a.example/x.js"></script>',
+        "<img src='//a.example/x.png'>",
+        '<link rel="stylesheet" href="http://a.example/x.css">',
+        '<img src="figure.png">',
+        '<img alt="a" src=figure.png>',
+        '<style>@import url("https://a.example/x.css");</style>',
+        "<style>p { background: url(//a.example/x.png) }</style>",
+        '<iframe src="https://a.example"></iframe>',
+        '<object data="https://a.example/x.svg"></object>',
+    ],
+)
+def test_what_a_browser_would_fetch_is_found_and_refused(text):
+    assert html.external(text)
+    with pytest.raises(RunError, match="外部に接続"):
+        page(new_markdown_cell(text))
+
+
+@pytest.mark.parametrize(
+    "text", ['<a href="https://a.example">出典</a>', '<img src="data:image/png;base64,AA==">', "https://a.example"]
+)
+def test_a_link_or_an_embedded_image_is_no_request(text):
+    assert html.external(text) == []
+
+
+def test_a_report_page():
+    text = page(new_markdown_cell("# 見出し"), new_code_cell("x = 1  # 計算", execution_count=1))
+    assert html.external(text) == []
+    assert text.count("http") == 0
+    assert '<html lang="ja">' in text
+    assert "<title>題 &lt;1&gt;</title>" in text
+    assert "合成データ" in text
+    assert "IPAexGothic" in text
+    assert "white-space: pre-wrap" in text
+    assert "@media print" in text
+    assert '<details class="code"><summary>コード</summary>' in text
+    assert "<details open" not in text
+    assert "合成データ" not in page(new_markdown_cell("a"), synthetic=False)
+
+
+def test_formulas_in_mathml_stay_whole():
+    """nbconvert with embed_images turns `<mi>x</mi>` into `<mi></mi>x`."""
+    formula = "値 <math><mfrac><mi>O</mi><mi>E</mi></mfrac></math> を用いる"
+    assert "<mfrac><mi>O</mi><mi>E</mi></mfrac>" in page(new_markdown_cell(formula))
+
+
+@pytest.mark.parametrize(
+    ("record", "value", "interval", "counts"),
+    [
+        ({"estimate": 0.3456, "lower": 0.31, "upper": 0.38, "level": 0.95}, "0.346", "0.310 〜 0.380 (95%)", ""),
+        (
+            {"estimate": 0.3456, "lower": 0.3, "upper": 0.4, "scale": 100, "unit": "%", "digits": 1, "level": 0.998},
+            "34.6%",
+            "30.0% 〜 40.0% (99.8%)",
+            "",
+        ),
+        ({"estimate": 1234.5, "events": 1000, "denominator": 20000.0}, "1,234", "", "1,000 / 20,000"),
+        ({"estimate": None, "lower": 1.0, "upper": None, "numerator": None}, "—", "", ""),
+        ("秘匿", "秘匿", "", ""),
+        (12345, "12,345", "", ""),
+        (float("nan"), "—", "", ""),
+        ({"estimate": float("nan")}, "—", "", ""),
+    ],
+)
+def test_headline_figures(record, value, interval, counts):
+    found = html.figure(record, "名")
+    assert (found["value"], found["interval"], found["counts"]) == (value, interval, counts)
+    assert found["label"] == "名"
+
+
+def test_titles_are_escaped_on_index_pages():
+    record = {
+        "month": "2025-10",
+        "finished": "2025-11-01T09:00:00+0900",
+        "notebooks": [{"title": "<b>題</b>", "html": "01 a.html", "headline": {"<i>": 1}, "parameters": {}}],
+    }
+    text = html.root_index([record])
+    assert "&lt;b&gt;題" in text
+    assert 'href="2025-10/01%20a.html"' in text
+    assert "2025-11-01 09:00" in text
