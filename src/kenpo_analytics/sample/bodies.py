@@ -1,7 +1,6 @@
-"""What is measured in a body? Persistent traits per person, and the markers of one checkup given traits, age and effects.
+"""What is measured in a body? Persistent traits, and the markers of one checkup given traits, age and effects.
 
-Glucose = level by sex, age and BMI + gamma person effect + AR(1) year effect + diabetes tail + measurement error, rounded:
-people picked for a high value therefore fall next time without any letter (regression to the mean).
+Glucose = level by sex, age and BMI + gamma person effect + AR(1) year effect + diabetes tail + error, rounded: people picked for a high value therefore fall next time without any letter (regression to the mean).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from kenpo_analytics.sample.people import NEVER, People
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 YEARS = k.LAST_FY - k.FIRST_FY + 1
-LEVEL = 91.3
+LEVEL = 91.7
 
 
 @dataclass
@@ -63,9 +62,21 @@ def draw_traits(people: People, truth: Planted, seed: int) -> Traits:
         age = _start_age(own + noise * rng.standard_normal(n), people.male, curves)
         start[:, column] = np.where(age < 90, d.month_index(people.birth) + (age * 12).astype(np.int64), NEVER)
     return Traits(
-        bmi, pressure, ldl, tg, hdl, glucose * truth.persistent_sd, _autoregressive(n, truth, rng), tail_age,
-        9 + rng.exponential(32.0, n), rng.normal(0, 0.2, n), rng.standard_normal(n), rng.random(n), rng.random(n), start,
-    )  # fmt: skip
+        bmi,
+        pressure,
+        ldl,
+        tg,
+        hdl,
+        glucose * truth.persistent_sd,
+        _autoregressive(n, truth, rng),
+        tail_age,
+        9 + rng.exponential(32.0, n),
+        rng.normal(0, 0.24, n),
+        rng.standard_normal(n),
+        rng.random(n),
+        rng.random(n),
+        start,
+    )
 
 
 def _autoregressive(n: int, truth: Planted, rng: np.random.Generator) -> Floats:
@@ -103,9 +114,16 @@ def lognormal(metric: str, male: NDArray[np.bool_], age: Floats, z: Floats) -> F
 
 
 def measure(
-    rows: Ints, fy: int, month: int, effect: Floats, people: People, traits: Traits, truth: Planted, rng: np.random.Generator
+    rows: Ints,
+    fy: int,
+    month: int,
+    effect: Floats,
+    people: People,
+    traits: Traits,
+    truth: Planted,
+    rng: np.random.Generator,
 ) -> dict[str, Floats]:
-    """Which true markers would a fasting checkup show? `rows` are people; `effect` is added to FPG (letter, label, calendar)."""
+    """Which true markers would a fasting checkup show? `effect` is added to FPG (letter, label, calendar)."""
     n = len(rows)
     male = people.male[rows]
     age = (d.month_start(np.array([month]))[0] - people.birth[rows]) / 365.25
@@ -117,17 +135,28 @@ def measure(
     ldl = lognormal("LDL", male, age, 0.85 * traits.ldl[rows] + 0.527 * noise[3])
     tg = np.exp(np.log(np.where(male, 108.0, 80.0)) + 0.5 * (0.8 * traits.tg[rows] + 0.6 * noise[4]))
     hdl = np.where(male, 57.0, 69.0) + np.where(male, 14.0, 15.0) * (0.9 * traits.hdl[rows] + 0.43 * noise[5])
-    tail = np.where(age >= traits.tail_age[rows], np.minimum(9 + 6 * (age - traits.tail_age[rows]), traits.tail_top[rows]), 0)
+    tail = np.where(
+        age >= traits.tail_age[rows], np.minimum(11 + 6 * (age - traits.tail_age[rows]), traits.tail_top[rows]), 0
+    )
     tail = tail + np.where(traits.start[rows, 1] <= month, truth.treatment_effect, 0.0)
     personal = 1.2 * (bmi - 23.5) + traits.glucose[rows] + traits.yearly[rows, fy - k.FIRST_FY]
     fpg = LEVEL + truth.male * male + truth.drift_per_year * (age - 55) + personal + tail
     fpg = np.maximum(fpg + effect + truth.error_sd * noise[6], 55.0)
     body = by_age({s: k.fit("HbA1c", s)["mu"] for s in "MF"}, male, age)
-    hba1c = body + 0.016 * personal + 0.027 * tail + traits.a1c[rows] + 0.07 * noise[7]
+    hba1c = body + 0.016 * personal + 0.031 * tail + traits.a1c[rows] + 0.07 * noise[7]
     height = np.where(male, 170.5 - 0.12 * (age - 45), 158.0 - 0.12 * (age - 45)) + 5.6 * traits.stature[rows]
     waist = 2.25 * bmi + np.where(male, 31.3, 29.5) + 3.6 * noise[8]
     return {
-        "bmi": bmi, "height": height, "waist": waist, "sbp": sbp, "dbp": np.minimum(np.maximum(dbp, 40), sbp - 12), "ldl": ldl,
-        "tg": np.clip(tg, 25, 1800), "hdl": np.maximum(hdl, 22), "fpg": fpg, "hba1c": np.maximum(hba1c, 4.2), "age": age,
+        "bmi": bmi,
+        "height": height,
+        "waist": waist,
+        "sbp": sbp,
+        "dbp": np.minimum(np.maximum(dbp, 40), sbp - 12),
+        "ldl": ldl,
+        "tg": np.clip(tg, 25, 1800),
+        "hdl": np.maximum(hdl, 22),
+        "fpg": fpg,
+        "hba1c": np.maximum(hba1c, 4.2),
+        "age": age,
         "male": male,
-    }  # fmt: skip
+    }

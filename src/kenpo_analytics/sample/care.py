@@ -14,6 +14,7 @@ from kenpo_analytics.sample.screening import MAIN
 from kenpo_analytics.sample.state import World, column
 
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 FOLLOW = 12
 """Months 0-11 after an index checkup carry planted hazards."""
 CHRONIC_VISIT = 0.62
@@ -33,7 +34,7 @@ def background(world: World) -> None:
         world.visit[:, j] = (rng.random(world.size) < chance) & world.enrolled[:, j]
 
 
-def index_domains(batch: dict[str, Any]) -> NDArray[np.bool_]:
+def index_domains(batch: dict[str, Any]) -> Flags:
     """Which domains reach the 一次勧奨 line (SBP 160, DBP 100, FPG 126 fasting, HbA1c 6.5, LDL 180)?"""
     fasting = batch["fasting"] <= 1
     pressure = (batch["sbp"] >= 160) | (batch["dbp"] >= 100)
@@ -42,14 +43,14 @@ def index_domains(batch: dict[str, Any]) -> NDArray[np.bool_]:
 
 
 class Care:
-    """Follows everyone whose checkup reached the line while on no drug: visits by planted hazards, letters at six months."""
+    """Follows those whose checkup reached the line while on no drug: planted hazards, letters at six months."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.rng = stream(world.seed, "follow-up visits")
         self.post = stream(world.seed, "untreated letters")
 
-    def hazards(self, domains: NDArray[np.bool_], letter: NDArray[np.bool_], truth: Planted) -> NDArray[np.float64]:
+    def hazards(self, domains: Flags, letter: Flags, truth: Planted) -> NDArray[np.float64]:
         """Which hazard of a first contact holds in months 0-11? Rows are people."""
         several = domains.sum(axis=1) >= 2
         table = dict(truth.domain_multiplier)
@@ -66,13 +67,13 @@ class Care:
         """What happens after this month's index checkups?"""
         w, truth = self.world, self.world.truth
         domains = index_domains(batch)
-        chosen = domains.any(axis=1) & ~w.on_drugs(batch["i"], month).any(axis=1)
+        chosen: Flags = domains.any(axis=1) & ~w.on_drugs(batch["i"], month).any(axis=1)
         rows, domains = batch["i"][chosen], domains[chosen]
         if not len(rows):
             return
         u = self.rng.random((len(rows), FOLLOW))
         plain = self.hazards(domains, np.zeros(len(rows), dtype=bool), truth)
-        silent = ~(u[:, :4] < plain[:, :4]).any(axis=1)
+        silent: Flags = ~(u[:, :4] < plain[:, :4]).any(axis=1)
         if month > k.START:
             silent &= ~w.visit[rows, column(month) - 1]
         sent = self._letters(batch, chosen, rows, domains, silent, month)
@@ -88,15 +89,24 @@ class Care:
         w.disease[rows, span] = disease
         w.domains[rows, span] = (domains @ np.array([1, 2, 4])).astype(np.uint8)[:, None]
         self._chronic(rows, starts)
-        w.followed.append({"rec": batch["rec"][chosen], "i": rows, "month": np.full(len(rows), month), "kind": batch["kind"][chosen],
-                           "domains": domains, "hazard": hazard, "silent_before": self._silent_before(rows, month)})  # fmt: skip
+        w.followed.append(
+            {
+                "rec": batch["rec"][chosen],
+                "i": rows,
+                "month": np.full(len(rows), month),
+                "kind": batch["kind"][chosen],
+                "domains": domains,
+                "hazard": hazard,
+                "silent_before": self._silent_before(rows, month),
+            }
+        )
 
-    def _silent_before(self, rows: Ints, month: int) -> NDArray[np.bool_]:
+    def _silent_before(self, rows: Ints, month: int) -> Flags:
         j = column(month)
         return ~self.world.visit[rows, j - 1] if j else np.zeros(len(rows), dtype=bool)
 
-    def _start(self, rows: Ints, domains: NDArray[np.bool_], disease: NDArray[np.bool_], month: int) -> Ints:
-        """Month in which treatment starts: at the first disease visit, for a planted share of the visitors; else never."""
+    def _start(self, rows: Ints, domains: Flags, disease: Flags, month: int) -> Ints:
+        """When does treatment start? At the first disease visit, for a planted share of the visitors; else never."""
         first = np.where(disease.any(axis=1), disease.argmax(axis=1), -1)
         begins = (first >= 0) & (self.rng.random(len(rows)) < self.world.truth.treatment_start_share)
         start = month + first
@@ -117,9 +127,14 @@ class Care:
         w.planted[rows] = np.where(later, 0, w.planted[rows])
 
     def _letters(
-        self, batch: dict[str, Any], chosen: NDArray[np.bool_], rows: Ints, domains: NDArray[np.bool_],
-        silent: NDArray[np.bool_], month: int,
-    ) -> NDArray[np.bool_]:  # fmt: skip
+        self,
+        batch: dict[str, Any],
+        chosen: Flags,
+        rows: Ints,
+        domains: Flags,
+        silent: Flags,
+        month: int,
+    ) -> Flags:
         """Who is sent the first letter (一次勧奨) in month 6? LDL alone counts from letters of November 2022."""
         w, target = self.world, month + 6
         u = self.post.random((len(rows), 2))
@@ -131,12 +146,17 @@ class Care:
         status = np.select([u[:, 0] < 0.93, u[:, 0] < 0.97], [0, 1], 2)
         planned = d.month_start(np.array([target]))[0] + 14
         at = np.flatnonzero(listed)
-        w.mailings.append({
-            "i": rows[at], "programme": "untreated_first", "planned": np.full(len(at), planned),
-            "sent": planned + np.floor(u[at, 1] * 4).astype(np.int64), "status": status[at],
-            "reason": np.where(status[at] == 2, 1, 0), "rule": None, "leaflet": np.full(len(at), "一次勧奨"),
-            "rec": batch["rec"][chosen][at],
-        })  # fmt: skip
+        w.mailings.append(
+            {
+                "i": rows[at],
+                "programme": "untreated_first",
+                "planned": np.full(len(at), planned),
+                "sent": planned + np.floor(u[at, 1] * 4).astype(np.int64),
+                "status": status[at],
+                "reason": np.where(status[at] == 2, 1, 0),
+                "rule": None,
+                "leaflet": np.full(len(at), "一次勧奨"),
+                "rec": batch["rec"][chosen][at],
+            }
+        )
         return listed & (status == 0)
-
-

@@ -1,4 +1,4 @@
-"""Which claims arrive, and when? One row per person x institution x month x kind, with lag, returns and visits after loss."""
+"""Which claims arrive, and when? Person x institution x month x kind, with lag, returns and visits after loss."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ def emergency_room(world: World, person: np.ndarray, month: np.ndarray) -> np.nd
 
 
 def build_claims(world: World, heavy: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Which claims and out-of-hours fee lines are in the snapshot? (claims, claim_fees) with internal person numbers."""
+    """Which claims and out-of-hours fee lines are in the snapshot? Both with internal person numbers."""
     rng = stream(world.seed, "claims")
     events = _events(world, heavy)
     plain = _visits(world, rng)
     extra = events.select(KEY).unique(maintain_order=True).join(plain.select(KEY), on=KEY, how="anti")
     outpatient = pl.concat([plain, extra.with_columns(pl.lit(False).alias(f) for f in FLAGS)])
     outpatient = outpatient.with_columns(kind=pl.lit(OUTPATIENT)).sort(KEY)
-    claims = pl.concat([outpatient, _inpatient(world, rng), _thinned(world, rng), _after_loss(world, rng)], how="diagonal")
+    claims = pl.concat(
+        [outpatient, _inpatient(world, rng), _thinned(world, rng), _after_loss(world, rng)], how="diagonal"
+    )
     claims = claims.sort(*KEY, "kind")
     claims = _arrive(claims, world, rng)
     lines = emergency.fee_lines(events.with_columns(event=pl.int_range(pl.len())), world)
@@ -53,9 +55,15 @@ def _events(world: World, heavy: int) -> pl.DataFrame:
     events = events.filter(~((pl.col("i") == heavy) & fy2024))
     months = np.repeat(2024 * 12 + 3 + np.arange(12), 5)
     sixty = pl.DataFrame(
-        {"i": np.full(60, heavy), "month": months, "visit": ["first" if n % 5 == 0 else "return" for n in range(60)],
-         "evening": [False] * 60, "heavy": [True] * 60, "day": np.tile([2, 8, 14, 20, 26], 12)}
-    )  # fmt: skip
+        {
+            "i": np.full(60, heavy),
+            "month": months,
+            "visit": ["first" if n % 5 == 0 else "return" for n in range(60)],
+            "evening": [False] * 60,
+            "heavy": [True] * 60,
+            "day": np.tile([2, 8, 14, 20, 26], 12),
+        }
+    )
     events = pl.concat([events, sixty.select(events.columns)])
     person, month = events["i"].to_numpy(), events["month"].to_numpy()
     room = np.where(events["evening"].to_numpy(), clinic(world, person, month), emergency_room(world, person, month))
@@ -73,10 +81,12 @@ def _visits(world: World, rng: np.random.Generator) -> pl.DataFrame:
     mask = (world.domains[person, j + first][:, None] & np.array([1, 2, 4])) > 0
     chance = rng.random((len(person), 3)) < np.array([0.012, 0.02, 0.015])
     dx = start | np.where(planted[:, None], disease[:, None] & mask, chance)
-    flags = {name: part for name, part in zip(FLAGS, np.concatenate([dx, start], axis=1).T, strict=True)}
+    flags = dict(zip(FLAGS, np.concatenate([dx, start], axis=1).T, strict=True))
     frame = pl.DataFrame({"i": person, "month": month, "institution": clinic(world, person, month), **flags})
     again = rng.random(len(person)) < 0.08
-    other = pl.DataFrame({"i": person[again], "month": month[again], "institution": clinic(world, person, month, 3)[again]})
+    other = pl.DataFrame(
+        {"i": person[again], "month": month[again], "institution": clinic(world, person, month, 3)[again]}
+    )
     return pl.concat([frame, other.with_columns(pl.lit(False).alias(f) for f in FLAGS)])
 
 
@@ -101,14 +111,18 @@ def _thinned(world: World, rng: np.random.Generator) -> pl.DataFrame:
     truth = world.truth
     person, month = _cells(world, 0.09 * truth.dental_kept, rng)
     town = world.town[person, month - k.START].astype(np.int64)
-    dental = pl.DataFrame({"i": person, "month": month, "institution": 700 + town + 2}).with_columns(kind=pl.lit(DENTAL))
+    dental = pl.DataFrame({"i": person, "month": month, "institution": 700 + town + 2}).with_columns(
+        kind=pl.lit(DENTAL)
+    )
     first = column(k.CLAIMS_START)
     person, j = np.nonzero(world.visit[:, first:])
     kept = rng.random(len(person)) < 0.6 * truth.dispensing_kept
     person, month = person[kept], j[kept] + k.CLAIMS_START
     drugs = (world.traits.start[person] <= month[:, None]).T
     town = world.town[person, month - k.START].astype(np.int64)
-    frame = pl.DataFrame({"i": person, "month": month, "institution": 600 + town + 2, **dict(zip(FLAGS[3:], drugs, strict=True))})
+    frame = pl.DataFrame(
+        {"i": person, "month": month, "institution": 600 + town + 2, **dict(zip(FLAGS[3:], drugs, strict=True))}
+    )
     return pl.concat([dental, frame.with_columns(kind=pl.lit(DISPENSING))], how="diagonal")
 
 
@@ -118,7 +132,14 @@ def _after_loss(world: World, rng: np.random.Generator) -> pl.DataFrame:
     chosen = (lost >= k.CLAIMS_START) & (lost < k.SNAPSHOT - 1) & (world.leave < d.anniversary(world.people.birth, 75))
     chosen &= rng.random(world.size) < world.truth.after_loss_share
     person = np.flatnonzero(chosen)
-    frame = pl.DataFrame({"i": person, "month": lost[person] + 1, "institution": 8 + person % 200, "status": ["after_loss"] * len(person)})
+    frame = pl.DataFrame(
+        {
+            "i": person,
+            "month": lost[person] + 1,
+            "institution": 8 + person % 200,
+            "status": ["after_loss"] * len(person),
+        }
+    )
     return frame.with_columns(pl.lit(False).alias(f) for f in FLAGS).with_columns(kind=pl.lit(OUTPATIENT))
 
 
@@ -131,13 +152,17 @@ def _arrive(claims: pl.DataFrame, world: World, rng: np.random.Generator) -> pl.
     points = np.rint(np.exp(scale + 0.7 * rng.standard_normal(n))).astype(np.int32)
     spell = np.where(kind == INPATIENT, 1 + rng.poisson(9.0, n).clip(0, 29), 1 + rng.poisson(0.45, n))
     claims = claims.with_columns(
-        received=pl.col("month") + pl.Series(lag), points=pl.Series(points), days=pl.Series(spell.astype(np.int32)),
+        received=pl.col("month") + pl.Series(lag),
+        points=pl.Series(points),
+        days=pl.Series(spell.astype(np.int32)),
         status=pl.coalesce("status", pl.lit("normal")),
-    )  # fmt: skip
+    )
     back = (rng.random(n) < truth.returned_share) & (claims["status"] == "normal").to_numpy()
     again = back & (rng.random(n) < truth.reclaimed_share)
     delay = rng.integers(2, 6, n)
-    copy = claims.with_columns(received=pl.col("received") + pl.Series(delay), status=pl.lit("reclaimed")).filter(pl.Series(again))
+    copy = claims.with_columns(received=pl.col("received") + pl.Series(delay), status=pl.lit("reclaimed")).filter(
+        pl.Series(again)
+    )
     claims = claims.with_columns(status=pl.when(pl.Series(back)).then(pl.lit("returned")).otherwise("status"))
     claims = pl.concat([claims, copy]).filter(pl.col("received") <= k.SNAPSHOT)
     claims = claims.sort("i", "month", "kind", "institution", "received", "status")

@@ -25,7 +25,20 @@ CLAIMS_START = 2021 * 12 + 3
 AGE_BANDS = tuple(f"{low:02d}-{low + 4:02d}" for low in range(0, 75, 5))
 
 # 協会けんぽ insured persons by age at the end of FY2022 (事業報告書 FY2024, JHIA_members: 15-19 ... 70+).
-INSURED_FY2022 = (98405, 1369989, 2254015, 2264737, 2470240, 2773979, 3304217, 3208584, 2573779, 2138513, 1420994, 922810)
+INSURED_FY2022 = (
+    98405,
+    1369989,
+    2254015,
+    2264737,
+    2470240,
+    2773979,
+    3304217,
+    3208584,
+    2573779,
+    2138513,
+    1420994,
+    922810,
+)
 # All members by broad age, FY2022, percent (健保連 資料 240302_08): 0-19, 20-39, 40-64, 65-74.
 ALL_MEMBERS_SHARE = (20.8, 27.5, 43.4, 8.3)
 INSURED_SHARE = 25.733 / 39.713
@@ -53,7 +66,8 @@ GAIN_10KG = {
 CHECKUP_AGES = np.array([42.5, 47.5, 52.5, 57.5, 62.5, 67.5, 72.5])
 DOMAINS = ("bp", "glucose", "lipid")
 
-# Share of the insured by 業態 (仮定; names from the 協会けんぽ 業態分類; 道路貨物運送業 about 18,000 insured in Mie, branch plan).
+# Share of the insured by 業態 (仮定; names from the 協会けんぽ 業態分類).
+# 道路貨物運送業: about 18,000 insured in Mie (branch plan).
 INDUSTRIES = {
     "医療業・保健衛生": 0.125, "社会保険・社会福祉・介護事業": 0.11, "職別工事業": 0.055, "総合工事業": 0.075,
     "道路貨物運送業": 0.078, "機械器具製造業": 0.095, "金属工業": 0.05, "食料品・たばこ製造業": 0.05,
@@ -62,7 +76,8 @@ INDUSTRIES = {
     "労働者派遣業": 0.02, "農林水産業": 0.01, "その他のサービス業": 0.01,
 }  # fmt: skip
 
-# Out-of-hours add-ons and base fees (支払基金 医科診療行為マスター, in force 2024-06-01): (visit, class, below six) -> code.
+# Out-of-hours add-ons and base fees (支払基金 医科診療行為マスター, in force 2024-06-01).
+# (visit, class, below six) -> code
 ADDON = {
     ("first", "after_hours", False): "111000570", ("first", "holiday", False): "111000670",
     ("first", "late_night", False): "111000770", ("first", "special", False): "111000870",

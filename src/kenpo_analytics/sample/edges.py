@@ -18,7 +18,7 @@ HEAVY_TOWN = "24471"
 
 
 def plant_twins(people: People, seed: int, pairs: int) -> Ints:
-    """Which people are twins filed without 枝番? Two children with the same birth month, sex and membership; flat ids."""
+    """Which people are twins filed without 枝番? Two children alike in birth month, sex and membership; a row is a pair."""
     rng = stream(seed, "twins")
     children = np.flatnonzero(people.birth > d.day(2010, 1, 1))
     chosen = rng.choice(children, min(2 * pairs, len(children) // 2 * 2), replace=False)
@@ -26,7 +26,7 @@ def plant_twins(people: People, seed: int, pairs: int) -> Ints:
     for name in People.__dataclass_fields__:
         values = getattr(people, name)
         values[second] = values[first]
-    return np.sort(chosen)
+    return np.stack([first, second], axis=1)
 
 
 def plant_april_births(people: People, seed: int, count: int) -> Ints:
@@ -60,7 +60,9 @@ def extra_checkups(checkups: pl.DataFrame, world: World) -> pl.DataFrame:
     rng = stream(world.seed, "checkup edges")
     leave = pl.Series(world.leave).gather(checkups["i"])
     gap = leave - checkups["when"]
-    last = checkups.filter((gap > 0) & (gap < 400) & (leave < d.SNAPSHOT_END - 150)).unique("i", keep="last", maintain_order=True)
+    last = checkups.filter((gap > 0) & (gap < 400) & (leave < d.SNAPSHOT_END - 150)).unique(
+        "i", keep="last", maintain_order=True
+    )
     size = max(8, world.size // 900)
     taken = last[np.sort(rng.choice(last.height, min(size, last.height), replace=False)).tolist()]
     when = world.leave[taken["i"].to_numpy()] + rng.integers(3, 120, taken.height)

@@ -36,10 +36,10 @@ def age_band(world: World, month: int) -> Ints:
 
 
 def draw_events(world: World) -> pl.DataFrame:
-    """Which out-of-hours visits are there? One row per visit: person i, month, day, visit type, evening (in-hours) flag.
+    """Which out-of-hours visits are there? One row per visit: person i, month, day, visit type, in-hours evening flag.
 
-    Inside the follow-up year of an index checkup a visit comes only in a month with a planted contact, with a chance that
-    keeps the rate, so that neither the planted visit hazard nor the out-of-hours rate is bent.
+    In the follow-up year of an index checkup a visit comes only in a month with a planted contact, with a
+    chance that keeps the rate, so that neither the planted visit hazard nor the out-of-hours rate is bent.
     """
     truth = world.truth
     rng = stream(world.seed, "out of hours")
@@ -59,9 +59,7 @@ def draw_events(world: World) -> pl.DataFrame:
     return events.with_columns(day=pl.Series(1 + rng.integers(0, 28, events.height)))
 
 
-def _month(
-    world: World, month: int, visit: str, evening: bool, mean: Floats, rng: np.random.Generator
-) -> pl.DataFrame:
+def _month(world: World, month: int, visit: str, evening: bool, mean: Floats, rng: np.random.Generator) -> pl.DataFrame:
     j = column(month)
     count = rng.poisson(mean)
     hazard = world.planted[:, j]
@@ -96,7 +94,10 @@ def fee_lines(events: pl.DataFrame, world: World) -> pl.DataFrame:
     two = rng.random(n) < world.truth.two_addons_share
     base = np.where(visit == "first", k.BASE_FEE["first"], k.BASE_FEE["return"])
     keys = events.select("event", "day")
-    lines = [keys.with_columns(code=pl.Series(base, dtype=pl.String)), keys.with_columns(code=pl.Series(code, dtype=pl.String))]
+    lines = [
+        keys.with_columns(code=pl.Series(base, dtype=pl.String)),
+        keys.with_columns(code=pl.Series(code, dtype=pl.String)),
+    ]
     lines.append(keys.with_columns(code=pl.Series(second, dtype=pl.String)).filter(pl.Series(two)))
     world.counts["two_addons_same_visit"] = int(two.sum())
     return pl.concat(lines)

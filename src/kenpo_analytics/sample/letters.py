@@ -1,4 +1,4 @@
-"""Who is written to about 糖尿病予備群? Yearly batches FY2018-FY2024 (及び = and), monthly from FY2025 (または = or)."""
+"""Who is written to about 糖尿病予備群? Yearly in FY2018-FY2024 (及び = and), monthly from FY2025 (または = or)."""
 
 from __future__ import annotations
 
@@ -70,11 +70,19 @@ class Leaflets:
         sent = planned + np.floor(u[:, 2] * 5).astype(np.int64)
         delivered = status == 0
         self.screening.letter_day[rows[delivered]] = sent[delivered]
-        w.mailings.append({
-            "i": rows, "programme": "prediabetes_leaflet", "planned": np.full(len(rows), planned), "sent": sent, "status": status,
-            "reason": np.where(missing, 1, np.where(refused, 2, 0)), "rule": "and" if yearly else "or",
-            "leaflet": self._version(month, u[:, 2]), "rec": self.rec[rows],
-        })  # fmt: skip
+        w.mailings.append(
+            {
+                "i": rows,
+                "programme": "prediabetes_leaflet",
+                "planned": np.full(len(rows), planned),
+                "sent": sent,
+                "status": status,
+                "reason": np.where(missing, 1, np.where(refused, 2, 0)),
+                "rule": "and" if yearly else "or",
+                "leaflet": self._version(month, u[:, 2]),
+                "rec": self.rec[rows],
+            }
+        )
 
     @staticmethod
     def _version(month: int, u: NDArray[np.float64]) -> NDArray[np.str_]:

@@ -1,4 +1,4 @@
-"""What do the 47 branches look like? Aggregated out-of-hours strata at the scale of 40 million members, all synthetic."""
+"""What do the 47 branches look like? Out-of-hours strata at the scale of 40 million members, all synthetic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VISITS = ("first", "return")
 
 
 def members() -> Floats:
-    """How many members has each branch by sex and age band? Array branch x sex (M, F) x band; sizes follow checkup takers."""
+    """How many members has each branch by sex and age band? Branch x sex (M, F) x band; sizes follow checkup takers."""
     insured, dependant, bands = age_mix()
     male = insured * k.MALE_SHARE_INSURED + dependant * np.where(bands < 20, 0.51, np.where(bands < 60, 0.07, 0.18))
     mix = np.stack([male, insured + dependant - male])
@@ -56,7 +56,7 @@ def build_national(truth: Planted, seed: int) -> pl.DataFrame:
 def _stratum(
     measure: str, period: str, count: Floats, rate: Floats, truth: Planted, rng: np.random.Generator
 ) -> pl.DataFrame:
-    """Counts of one measure and year: personal counts are gamma-Poisson, so events, Σ of squares and people belong together."""
+    """Counts of one measure and year: personal counts are gamma-Poisson, so events, Σ of squares and people agree."""
     shape = truth.frailty_shape
     second = rate + rate**2 * (1 + 1 / shape)
     events = np.rint(count * rate + np.sqrt(count * (second - rate**2)) * rng.standard_normal(count.shape))
@@ -81,7 +81,7 @@ def _stratum(
 
 
 def expected_index(truth: Planted) -> dict[str, dict[str, dict[str, float]]]:
-    """Which index - 1 and rank (1 = lowest) follow from the planted rates, standardised directly on the national age mix?"""
+    """Which index - 1 and rank (1 = lowest) follow from the planted rates, direct standardisation on the national ages?"""
     people = members().sum(axis=1)
     standard = people.sum(axis=0)
     result: dict[str, dict[str, dict[str, float]]] = {}

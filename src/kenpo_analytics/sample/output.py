@@ -15,8 +15,11 @@ from kenpo_analytics.sample.screening import NAMES
 from kenpo_analytics.sample.state import World
 from kenpo_analytics.sample.stretches import JOB, OUTSIDE, UNKNOWN, VOLUNTARY, WORK
 
-FLOATS = ("fpg casual_glucose hba1c sbp dbp tg hdl ldl non_hdl ast alt ggt creatinine egfr height weight bmi waist").split()
-BOOLS = ("medication_bp medication_glucose medication_lipid weight_gain_10kg weight_change_1y").split()
+GLUCOSE = ("fpg", "casual_glucose", "hba1c")
+PANEL = ("sbp", "dbp", "tg", "hdl", "ldl", "non_hdl", "ast", "alt", "ggt", "creatinine", "egfr")
+BODY = ("height", "weight", "bmi", "waist")
+FLOATS = (*GLUCOSE, *PANEL, *BODY)
+BOOLS = ["medication_bp", "medication_glucose", "medication_lipid", "weight_gain_10kg", "weight_change_1y"]
 STATUS = ("sent", "undelivered", "not_mailed")
 REASONS = ("", "住所不備", "事業所の辞退")
 
@@ -43,16 +46,22 @@ def members(world: World, twins: np.ndarray) -> pl.DataFrame:
     i, kind, town = (s[name].to_numpy() for name in ("i", "kind", "residence"))
     birth = world.people.birth[i]
     codes = [row["municipality"] for row in k.rows("municipalities.csv")]
-    towns = np.array([*codes, "不明", "県外"])[np.where(town == OUTSIDE, len(codes) + 1, np.where(town == UNKNOWN, len(codes), town))]
+    towns = np.array([*codes, "不明", "県外"])[
+        np.where(town == OUTSIDE, len(codes) + 1, np.where(town == UNKNOWN, len(codes), town))
+    ]
     insured = s["insured"].to_numpy()
     voluntary = kind == VOLUNTARY
-    rule = np.where(np.isin(i, twins), "twin_unresolved", np.where(np.isin(kind, [JOB, VOLUNTARY, WORK]), "number_change", "exact"))
+    rule = np.where(
+        np.isin(i, twins), "twin_unresolved", np.where(np.isin(kind, [JOB, VOLUNTARY, WORK]), "number_change", "exact")
+    )
     place = np.where(voluntary, -1, s["place"].to_numpy())
     ids = [*world.workplaces["workplace_id"], ""]
     return s.select(
         person_id(pl.col("i")).alias("person_id"),
         d.to_date(s["day"].to_numpy()).alias("valid_from"),
-        pl.when(pl.col("end") < d.SNAPSHOT_END).then(d.to_date(np.minimum(s["end"].to_numpy(), d.SNAPSHOT_END))).alias("valid_to"),
+        pl.when(pl.col("end") < d.SNAPSHOT_END)
+        .then(d.to_date(np.minimum(s["end"].to_numpy(), d.SNAPSHOT_END)))
+        .alias("valid_to"),
         pl.Series("sex", np.where(world.people.male[i], "M", "F")),
         pl.Series("birth_month", d.yyyymm(d.month_index(birth)).astype(np.int32)),
         pl.Series("fy_age_base", d.fy_age_base(birth).astype(np.int32)),
@@ -62,17 +71,23 @@ def members(world: World, twins: np.ndarray) -> pl.DataFrame:
         pl.Series("municipality", towns),
         pick(ids, place).alias("workplace_id"),
         pl.Series("link_rule", rule),
-    ).sort("person_id", "valid_from")  # fmt: skip
+    ).sort("person_id", "valid_from")
 
 
 def workplaces(world: World) -> pl.DataFrame:
     """Which workplaces are there, with the insured enrolled at the end of the snapshot month?"""
-    now = world.stretches.filter((pl.col("day") < d.SNAPSHOT_END) & (pl.col("end") >= d.SNAPSHOT_END) & pl.col("insured"))
+    now = world.stretches.filter(
+        (pl.col("day") < d.SNAPSHOT_END) & (pl.col("end") >= d.SNAPSHOT_END) & pl.col("insured")
+    )
     count = np.bincount(now.filter(pl.col("kind") != VOLUNTARY)["place"].to_numpy(), minlength=world.workplaces.height)
     return world.workplaces.select(
-        "workplace_id", "industry", pl.Series("insured_count", count.astype(np.int32)), "declared_from",
-        "declaration_standardised", "committee_member",
-    )  # fmt: skip
+        "workplace_id",
+        "industry",
+        pl.Series("insured_count", count.astype(np.int32)),
+        "declared_from",
+        "declaration_standardised",
+        "committee_member",
+    )
 
 
 def checkups(world: World) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -80,7 +95,9 @@ def checkups(world: World) -> tuple[pl.DataFrame, pl.DataFrame]:
     names = world.checkups[0].keys()
     table = pl.DataFrame({name: np.concatenate([batch[name] for batch in world.checkups]) for name in names})
     table = edges.extra_checkups(table.sort("i", "when", "rec"), world)
-    table = table.filter((pl.col("received") <= k.SNAPSHOT) & (pl.col("when") < d.SNAPSHOT_END)).sort("i", "when", "rec")
+    table = table.filter((pl.col("received") <= k.SNAPSHOT) & (pl.col("when") < d.SNAPSHOT_END)).sort(
+        "i", "when", "rec"
+    )
     if world.variant == "no_pre_era":
         table = table.filter(pl.col("month") >= 2018 * 12 + 3)
     table = table.with_columns(record_id=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
@@ -106,21 +123,32 @@ def claims(table: pl.DataFrame) -> pl.DataFrame:
     """How do claims look on file?"""
     flags = [name for name in table.columns if name.startswith(("dx_", "rx_"))]
     return table.select(
-        "claim_id", person_id(pl.col("i")).alias("person_id"), yyyymm("month").alias("treatment_month"),
-        yyyymm("received").alias("received_month"), "status", "kind",
-        ("H" + pl.col("institution").cast(pl.String).str.zfill(4)).alias("institution"), "points", "days",
+        "claim_id",
+        person_id(pl.col("i")).alias("person_id"),
+        yyyymm("month").alias("treatment_month"),
+        yyyymm("received").alias("received_month"),
+        "status",
+        "kind",
+        ("H" + pl.col("institution").cast(pl.String).str.zfill(4)).alias("institution"),
+        "points",
+        "days",
         *[pl.col(name) for name in sorted(flags)],
-    ).sort("person_id", "treatment_month", "claim_id")  # fmt: skip
+    ).sort("person_id", "treatment_month", "claim_id")
 
 
 def claim_fees(table: pl.DataFrame) -> pl.DataFrame:
     """How do the fee lines look on file?"""
     return table.select(
-        "claim_id", person_id(pl.col("i")).alias("person_id"),
-        ("H" + pl.col("institution").cast(pl.String).str.zfill(4)).alias("institution"), yyyymm("month").alias("treatment_month"),
-        yyyymm("received").alias("received_month"), "status", "code", pl.col("day").cast(pl.Int32),
+        "claim_id",
+        person_id(pl.col("i")).alias("person_id"),
+        ("H" + pl.col("institution").cast(pl.String).str.zfill(4)).alias("institution"),
+        yyyymm("month").alias("treatment_month"),
+        yyyymm("received").alias("received_month"),
+        "status",
+        "code",
+        pl.col("day").cast(pl.Int32),
         pl.lit(1, dtype=pl.Int32).alias("count"),
-    ).sort("person_id", "treatment_month", "claim_id", "day", "code")  # fmt: skip
+    ).sort("person_id", "treatment_month", "claim_id", "day", "code")
 
 
 def mailings(world: World, ids: pl.DataFrame) -> pl.DataFrame:
@@ -132,20 +160,26 @@ def mailings(world: World, ids: pl.DataFrame) -> pl.DataFrame:
         undelivered = np.where(at == 1, 3, batch["reason"])
         parts.append(
             pl.DataFrame(
-                {"person_id": person_id(pl.Series(batch["i"], dtype=pl.Int64)), "programme": [batch["programme"]] * len(at),
-                 "planned_date": d.to_date(batch["planned"]), "sent_date": dates.set(pl.Series(~(sent | (at == 1))), None),
-                 "status": pick(STATUS, at), "reason": pick([*REASONS, "宛所不明"], undelivered),
-                 "rule": pl.Series([batch["rule"]] * len(at), dtype=pl.String),
-                 "leaflet": pl.Series(batch["leaflet"], dtype=pl.String), "rec": pl.Series(batch["rec"], dtype=pl.Int64)}
+                {
+                    "person_id": person_id(pl.Series(batch["i"], dtype=pl.Int64)),
+                    "programme": [batch["programme"]] * len(at),
+                    "planned_date": d.to_date(batch["planned"]),
+                    "sent_date": dates.set(pl.Series(~(sent | (at == 1))), None),
+                    "status": pick(STATUS, at),
+                    "reason": pick([*REASONS, "宛所不明"], undelivered),
+                    "rule": pl.Series([batch["rule"]] * len(at), dtype=pl.String),
+                    "leaflet": pl.Series(batch["leaflet"], dtype=pl.String),
+                    "rec": pl.Series(batch["rec"], dtype=pl.Int64),
+                }
             )
-        )  # fmt: skip
+        )
     table = pl.concat(parts).filter(pl.col("planned_date") < d.to_date(np.array([d.SNAPSHOT_END]))[0])
     table = table.join(ids, on="rec", how="left").drop("rec")
     return table.sort("person_id", "planned_date", "programme")
 
 
 def guidance(world: World) -> pl.DataFrame:
-    """Who was offered 特定保健指導 and came? Drawn from the checkups by waist, BMI, risks and drugs; no effect is planted."""
+    """Who was offered 特定保健指導 and came? By waist, BMI, risks and drugs; no effect is planted."""
     rng = stream(world.seed, "guidance")
     parts = []
     for batch in world.checkups:
@@ -164,11 +198,19 @@ def guidance(world: World) -> pl.DataFrame:
         done = rng.random(len(i)) < 0.75
         at = np.flatnonzero(chosen)
         finished = first[at] + 95 + rng.integers(0, 60, len(at))
-        parts.append(pl.DataFrame({
-            "person_id": person_id(pl.Series(i[at], dtype=pl.Int64)), "fiscal_year": np.full(len(at), fy, dtype=np.int32),
-            "level": pick(["動機付け支援", "積極的支援"], active[at].astype(int)), "first_interview": d.to_date(first[at]),
-            "completed": d.to_date(finished).set(pl.Series(~done[at] | (finished >= d.SNAPSHOT_END)), None),
-        }))  # fmt: skip
+        parts.append(
+            pl.DataFrame(
+                {
+                    "person_id": person_id(pl.Series(i[at], dtype=pl.Int64)),
+                    "fiscal_year": np.full(len(at), fy, dtype=np.int32),
+                    "level": pick(["動機付け支援", "積極的支援"], active[at].astype(int)),
+                    "first_interview": d.to_date(first[at]),
+                    "completed": d.to_date(finished).set(pl.Series(~done[at] | (finished >= d.SNAPSHOT_END)), None),
+                }
+            )
+        )
     end = d.to_date(np.array([d.SNAPSHOT_END]))[0]
     table = pl.concat(parts).filter(pl.col("first_interview") < end)
-    return table.unique(["person_id", "fiscal_year"], keep="first", maintain_order=True).sort("person_id", "fiscal_year")
+    return table.unique(["person_id", "fiscal_year"], keep="first", maintain_order=True).sort(
+        "person_id", "fiscal_year"
+    )

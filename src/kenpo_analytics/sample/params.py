@@ -24,7 +24,7 @@ class Planted:
     calendar_from_fy: int = 2019
     drift_per_year: float = 0.25
     treatment_effect: float = -12.0
-    male: float = 3.8
+    male: float = 5.4
     persistent_sd: float = 8.0
     persistent_shape: float = 1.6
     ar_sd: float = 4.0

@@ -1,4 +1,4 @@
-"""Who are the members? Ever-members with birth, sex, entry and loss days, drawn so that every cross-section has the age mix."""
+"""Who are the members? Ever-members with birth, sex, entry and loss days; every cross-section has the age mix."""
 
 from __future__ import annotations
 
@@ -40,7 +40,12 @@ def age_mix() -> tuple[NDArray[np.float64], NDArray[np.float64], Ints]:
     insured = insured / insured.sum() * k.INSURED_SHARE
     dependant = np.zeros(15)
     # Dependants are what the broad age groups leave over; inside a group they follow simple shapes (仮定).
-    shapes = {(0, 4): (0.22, 0.25, 0.27, 0.26), (4, 8): (0.32, 0.17, 0.22, 0.29), (8, 13): (0.2,) * 5, (13, 15): (0.5, 0.5)}
+    shapes = {
+        (0, 4): (0.22, 0.25, 0.27, 0.26),
+        (4, 8): (0.32, 0.17, 0.22, 0.29),
+        (8, 13): (0.2,) * 5,
+        (13, 15): (0.5, 0.5),
+    }
     for share, ((low, high), shape) in zip(k.ALL_MEMBERS_SHARE, shapes.items(), strict=True):
         left = max(share / 100 - insured[low:high].sum(), 0.0)
         dependant[low:high] = left * np.array(shape)

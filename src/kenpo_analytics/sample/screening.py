@@ -1,4 +1,4 @@
-"""Who is examined when, and what does the record say? Attendance, institutions, fasting class, missing answers, lags."""
+"""Who is examined when, and what does the record say? Attendance, institutions, fasting, missing answers, lags."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Screening:
         self.count = 0
 
     def plan_year(self, fy: int) -> None:
-        """Who goes to a checkup in this fiscal year, in which month? Persistent habit; fewer in FY2020 and after worsening."""
+        """Who goes to a checkup in this fiscal year, in which month? Persistent habit, fewer in FY2020, fewer after worsening."""
         w = self.world
         n = w.size
         base = fy * 12 + 3
@@ -109,7 +109,9 @@ class Screening:
         site = np.where(insured & (place >= 0) & (rng.random(n) < 0.9), site, rng.integers(0, 24, n))
         u = rng.random(n)
         fasting = np.select([u < 0.88, u < 0.93, u < 0.98], [0, 1, 2], 3)
-        eaten = np.where(fasting == 2, 8 + rng.gamma(2.0, 7.0, n), np.where(fasting == 3, 20 + rng.gamma(2.0, 14.0, n), 0.0))
+        eaten = np.where(
+            fasting == 2, 8 + rng.gamma(2.0, 7.0, n), np.where(fasting == 3, 20 + rng.gamma(2.0, 14.0, n), 0.0)
+        )
         glucose = np.rint(true["fpg"] + eaten)
         casual = fasting >= 2
         kept = ~casual | (rng.random(n) < 0.15)
@@ -122,10 +124,21 @@ class Screening:
         lag = lag + np.where(kind == EMPLOYER, rng.integers(1, 6, n), 0)
         answers = self._answers(rows, month, true["age"])
         return {
-            "rec": self.count + np.arange(n), "i": rows, "when": when, "month": np.full(n, month), "received": month + lag,
-            "site": site, "kind": kind, "fasting": fasting, "fpg": fpg, "casual_glucose": np.where(casual, glucose, np.nan),
-            "hba1c": hba1c, "wrong_unit": wrong, **self._panel(true, casual, rng), **answers,
-        }  # fmt: skip
+            "rec": self.count + np.arange(n),
+            "i": rows,
+            "when": when,
+            "month": np.full(n, month),
+            "received": month + lag,
+            "site": site,
+            "kind": kind,
+            "fasting": fasting,
+            "fpg": fpg,
+            "casual_glucose": np.where(casual, glucose, np.nan),
+            "hba1c": hba1c,
+            "wrong_unit": wrong,
+            **self._panel(true, casual, rng),
+            **answers,
+        }
 
     def _panel(self, true: dict[str, Any], casual: NDArray[np.bool_], rng: np.random.Generator) -> dict[str, Any]:
         """Rounded values of everything but glucose, as a laboratory prints them."""
@@ -139,15 +152,25 @@ class Screening:
         creatinine = np.round(np.exp(np.log(np.where(true["male"], 0.84, 0.63)) + 0.15 * rng.standard_normal(n)), 2)
         egfr = 194 * creatinine**-1.094 * male_age**-0.287 * np.where(true["male"], 1.0, 0.739)
         return {
-            "sbp": np.rint(true["sbp"]), "dbp": np.rint(true["dbp"]), "tg": tg, "hdl": hdl, "ldl": np.maximum(ldl, 20),
-            "non_hdl": np.maximum(ldl, 20) + np.rint(tg / 5.5 * 0.6 + 12), "ast": np.rint(np.exp(3.05 + 0.7 * liver)),
-            "alt": np.rint(np.exp(2.95 + 1.2 * liver)), "ggt": np.rint(np.exp(3.15 + 1.3 * liver + 0.3 * true["male"])),
-            "creatinine": creatinine, "egfr": np.round(egfr, 1), "height": height, "weight": weight,
-            "bmi": np.round(weight / (height / 100) ** 2, 1), "waist": np.round(true["waist"], 1),
-        }  # fmt: skip
+            "sbp": np.rint(true["sbp"]),
+            "dbp": np.rint(true["dbp"]),
+            "tg": tg,
+            "hdl": hdl,
+            "ldl": np.maximum(ldl, 20),
+            "non_hdl": np.maximum(ldl, 20) + np.rint(tg / 5.5 * 0.6 + 12),
+            "ast": np.rint(np.exp(3.05 + 0.7 * liver)),
+            "alt": np.rint(np.exp(2.95 + 1.2 * liver)),
+            "ggt": np.rint(np.exp(3.15 + 1.3 * liver + 0.3 * true["male"])),
+            "creatinine": creatinine,
+            "egfr": np.round(egfr, 1),
+            "height": height,
+            "weight": weight,
+            "bmi": np.round(weight / (height / 100) ** 2, 1),
+            "waist": np.round(true["waist"], 1),
+        }
 
     def _answers(self, rows: Ints, month: int, age: NDArray[np.float64]) -> dict[str, Any]:
-        """Questionnaire as codes: 1 yes, 0 no, -1 not answered; 2 % leave the medication page blank, 3 % of users say no."""
+        """Questionnaire as codes: 1 yes, 0 no, -1 blank; 2 % leave the medication page blank, 3 % of users say no."""
         w, rng, n = self.world, self.record, len(rows)
         drugs = w.on_drugs(rows, month) & (rng.random((n, 3)) >= 0.03)
         blank = rng.random(n) < 0.02

@@ -60,6 +60,6 @@ class World:
         return self.traits.start[rows] <= month
 
 
-def column(month: int) -> int:
-    """Which matrix column is this month index?"""
+def column(month: Any) -> Any:
+    """Which matrix column is this month index (a number or an array)?"""
     return month - k.START

@@ -53,7 +53,7 @@ def _season() -> NDArray[np.float64]:
 
 
 def draw_stretches(people: People, workplaces: pl.DataFrame, seed: int) -> tuple[pl.DataFrame, Ints]:
-    """Which stretches of unchanged attributes are there? (person, from, to, ...), and the last day of loss per person."""
+    """Which stretches of unchanged attributes are there? And on which day does each person finally leave?"""
     rng = stream(seed, "stretches")
     person, when, kind, gap, leave = _events(people, rng)
     weight = workplaces["weight"].to_numpy()
@@ -71,8 +71,10 @@ def draw_stretches(people: People, workplaces: pl.DataFrame, seed: int) -> tuple
     )
     following = pl.col("day").shift(-1).over("i")
     back = (pl.col("gap").shift(-1).over("i")).fill_null(0)
-    end = pl.when(following.is_null()).then(pl.Series(leave).gather(frame["i"])).otherwise(
-        pl.when(following - back > pl.col("day") + 30).then(following - back).otherwise(following)
+    end = (
+        pl.when(following.is_null())
+        .then(pl.Series(leave).gather(frame["i"]))
+        .otherwise(pl.when(following - back > pl.col("day") + 30).then(following - back).otherwise(following))
     )
     insured = pl.col("day") >= pl.Series(people.insured_from).gather(frame["i"])
     return frame.with_columns(end.alias("end"), insured.alias("insured")), leave
@@ -93,16 +95,18 @@ def _events(people: People, rng: np.random.Generator) -> tuple[Ints, Ints, Ints,
         ok &= (kind == MOVE) | (when > people.insured_from[person])
         rows.append((person[ok], when[ok], gap[ok], np.full(ok.sum(), kind)))
     turned = every[(people.insured_from > people.entry) & (people.insured_from < finish)]
-    rows.append((turned, people.insured_from[turned], np.zeros(len(turned), dtype=np.int64), np.full(len(turned), WORK)))
+    rows.append(
+        (turned, people.insured_from[turned], np.zeros(len(turned), dtype=np.int64), np.full(len(turned), WORK))
+    )
     leave = people.leave.copy()
     voluntary = (leave < d.SNAPSHOT_END) & (people.insured_from < leave - 60) & (rng.random(people.size) < 0.07)
     voluntary &= leave < d.anniversary(people.birth, 74)
-    person = every[voluntary]
-    start = leave[person]
-    leave[person] = np.minimum(start + rng.integers(60, 731, len(person)), d.anniversary(people.birth[person], 75))
-    rows.append((person, start, np.zeros(len(person), dtype=np.int64), np.full(len(person), VOLUNTARY)))
-    person, when, gap, kind = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return person, when, kind, gap, leave
+    staying = every[voluntary]
+    start = leave[staying]
+    leave[staying] = np.minimum(start + rng.integers(60, 731, len(staying)), d.anniversary(people.birth[staying], 75))
+    rows.append((staying, start, np.zeros(len(staying), dtype=np.int64), np.full(len(staying), VOLUNTARY)))
+    who, day, gaps, kinds = (np.concatenate([row[part] for row in rows]) for part in range(4))
+    return who, day, kinds, gaps, leave
 
 
 def _residence(size: int, rng: np.random.Generator) -> Ints:

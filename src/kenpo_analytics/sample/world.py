@@ -19,12 +19,14 @@ from kenpo_analytics.sample.screening import Screening
 from kenpo_analytics.sample.state import World
 from kenpo_analytics.sample.truth import describe
 
-PERSONS = 40_000
+PERSONS = 50_000
 SEED = 20260401
 
 
-def build(out_dir: str | Path, *, seed: int = SEED, persons: int = PERSONS, variant: Variant = "full") -> dict[str, Any]:
-    """What does the synthetic branch look like? Writes one Parquet file per table and truth.json; gives the truths back.
+def build(
+    out_dir: str | Path, *, seed: int = SEED, persons: int = PERSONS, variant: Variant = "full"
+) -> dict[str, Any]:
+    """What does the synthetic branch look like? Writes a Parquet file per table and truth.json; gives the truths.
 
     Parameters
     ----------
@@ -41,7 +43,7 @@ def build(out_dir: str | Path, *, seed: int = SEED, persons: int = PERSONS, vari
     folder.mkdir(parents=True, exist_ok=True)
     tables, truth = simulate(seed=seed, persons=persons, variant=variant)
     for name, table in tables.items():
-        table.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=19)
+        table.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=15)
     text = json.dumps(truth, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / "truth.json").write_text(text + "\n", encoding="utf-8", newline="\n")
     return truth
@@ -50,7 +52,9 @@ def build(out_dir: str | Path, *, seed: int = SEED, persons: int = PERSONS, vari
 def simulate(*, seed: int, persons: int, variant: Variant) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
     """Which tables and truths has this world? Nothing is written."""
     if persons < 2000 or variant not in ("full", "no_letter_effect", "no_pre_era"):
-        raise ValueError("persons は 2,000 以上、variant は full / no_letter_effect / no_pre_era のいずれかにしてください。")
+        raise ValueError(
+            "persons は 2,000 以上、variant は full / no_letter_effect / no_pre_era のいずれかにしてください。"
+        )
     world, twins, april, heavy = _begin(seed, persons, variant)
     _live(world)
     claim_rows, fee_rows = claims.build_claims(world, heavy)
@@ -85,10 +89,23 @@ def _begin(seed: int, persons: int, variant: Variant) -> tuple[World, np.ndarray
     insured = stretches.monthly(rows, n, rows["insured"].to_numpy().astype(np.int64)) > 0
     shape = (n, k.MONTHS)
     world = World(
-        seed, variant, truth, people, draw_traits(people, truth, seed), rows, places, leave, on, insured,
-        place.astype(np.int16), town.astype(np.int16), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.float32),
-        np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.uint8),
-    )  # fmt: skip
+        seed,
+        variant,
+        truth,
+        people,
+        draw_traits(people, truth, seed),
+        rows,
+        places,
+        leave,
+        on,
+        insured,
+        place.astype(np.int16),
+        town.astype(np.int16),
+        np.zeros(shape, dtype=bool),
+        np.zeros(shape, dtype=np.float32),
+        np.zeros(shape, dtype=bool),
+        np.zeros(shape, dtype=np.uint8),
+    )
     return world, twins, april, heavy
 
 
