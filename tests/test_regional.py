@@ -69,6 +69,13 @@ def test_index_on_every_kind_is_the_one_by_hand(engine: Any, method: str) -> Non
     ranks = dict(zip(list(rows["area"]), list(rows["rank"]), strict=True))
     assert sorted(found, key=found.__getitem__) == sorted(ranks, key=ranks.__getitem__)
     assert set(rows["rank_direction"]) == {"1=低い"}
+    months = dict(
+        cells.filter(pl.col("visit_type") == "first").group_by("area").agg(pl.col("denominator").sum()).rows()
+    )
+    events = dict(cells.group_by("area").agg(pl.col("events").sum()).rows())
+    assert dict(zip(list(rows["area"]), list(rows["denominator"]), strict=True)) == pytest.approx(months)
+    rate = dict(zip(list(rows["area"]), list(rows["rate"]), strict=True))
+    assert rate == pytest.approx({name: 12 * events[name] / months[name] for name in months})
 
 
 @pytest.mark.parametrize("method", ["direct", "indirect"])
@@ -283,6 +290,20 @@ def test_a_standard_without_members_is_refused_only_if_someone_is_there() -> Non
         pl.when(nobody).then(0).otherwise(pl.col(n)).alias(n) for n in ("events", "denominator")
     )
     _refused(cells, standard, "基準集団の分母が0の層に、地域の加入者がいます: .'70-74'")
+
+
+def test_a_stratum_that_nobody_is_in_changes_nothing() -> None:
+    cells = world(13)
+    ghosts = cells.filter(pl.col("age_band") == "00-04").with_columns(
+        pl.lit("10-14").alias("age_band"), *(pl.lit(0).alias(n) for n in ("events", "events_sq", "persons")),
+        denominator=pl.lit(0.0),
+    )  # fmt: skip
+    more = pl.concat([ghosts.select(cells.columns), cells], how="vertical_relaxed")
+    for method in ("direct", "indirect"):
+        base = regional_index(cells, total_of(cells), method=method)
+        found = regional_index(more, total_of(more), method=method)
+        for name in ("estimate", "lower_repeat", "expected"):
+            assert found.rows[name].to_list() == pytest.approx(base.rows[name].to_list(), rel=1e-12)
 
 
 def test_what_cannot_be_is_refused() -> None:
