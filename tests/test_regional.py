@@ -265,6 +265,8 @@ def test_strata_that_do_not_match_are_named_with_their_side() -> None:
     holes = cells.with_columns(pl.when(gone).then(None).otherwise("events").alias("events"))
     _refused(holes, standard, "地域の表に空欄があります: events")
     _refused(cells, standard, "地域の表に行がありません", visit_type="return")
+    two = pl.concat([cells.with_columns(measure=pl.lit(name)) for name in ("first", "return")])
+    _refused(two, standard, "地域の表に複数の指標があります: first、return")
 
 
 def test_denominators_must_repeat_over_visit_types() -> None:

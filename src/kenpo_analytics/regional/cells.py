@@ -108,6 +108,11 @@ def _tidy(frame: Any, side: str, keys: list[str], visit_type: str | None) -> pl.
         table = table.filter(pl.col(VISIT).cast(pl.String) == visit_type)
     if table.is_empty():
         raise StrataError(f"{side}に行がありません(受診種別: {visit_type or 'すべて'})。")
+    if "measure" in table.columns and table["measure"].n_unique() > 1:  # the same members would be counted twice
+        raise StrataError(
+            f"{side}に複数の指標があります: {named(table['measure'].unique().sort())}",
+            hint="指標を1つに絞ってください。",
+        )
     labels = [name for name in table.columns if name not in _NUMBERS]
     twice = table.filter(pl.struct(labels).is_duplicated())
     if not twice.is_empty():
