@@ -24,7 +24,7 @@ def _features(name: str) -> list[dict[str, Any]]:
 def branch_names() -> dict[str, str]:
     """JIS two-digit code of a branch or prefecture to its short name: "24" is 三重, "01" 北海道."""
     full = {item["properties"]["prefecture"]: item["properties"]["name"] for item in _features("prefectures")}
-    return {code: name if code == "01" else name.rstrip("都府県") for code, name in full.items()}
+    return {code: name if code == "01" else name[:-1] for code, name in full.items()}
 
 
 @cache

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COUNT = Col("", "count")
-_WRAP = 22
+_WRAP, _WRAP_LEFT = 26, 30  # characters that fit the boxes
+_LINE, _PAD, _INCH = 1.0, 1.0, 0.2  # a line of text, the air around a box (both in lines), inches per line
 
 
 def flow_figure(
@@ -37,13 +38,13 @@ def flow_figure(
         _texts(row, state, label, excluded, remaining, unit, kind)
         for row, state in zip(table.to_dicts(), states.to_dicts(), strict=True)
     ]
-    height = 0.9 + 0.62 * len(steps)
-    with canvas(7.2, height, title) as (figure, axes):
+    heights = [max(1, step["text"].count("\n") + 1) * _LINE + _PAD for step in steps]
+    with canvas(7.2, 0.8 + _INCH * sum(heights), title) as (figure, axes):
         axes.axis("off")
         axes.set_xlim(0, 10)
-        axes.set_ylim(-len(steps) + 0.4, 0.6)
+        axes.set_ylim(-sum(heights), 0)
         for i, step in enumerate(steps):
-            _draw(axes, -i, step, first=i == 0)
+            _draw(axes, -sum(heights[:i]), heights[i], step, first=i == 0)
         numbers = f"{steps[0]['stay']}から{next(s['stay'] for s in reversed(steps) if s['kind'] == 'step')}まで。"
         alt = f"対象者フロー。{numbers}" + "、".join(f"{s['name']} {s['left']}" for s in steps if s["left"])
         columns = {label: "段階", excluded: "除外", remaining: "残り"} | ({unit: "単位"} if unit else {})
@@ -58,39 +59,58 @@ def _texts(
     stay = write(row[remaining], state[remaining], _COUNT) + mark
     left = write(row[excluded], state[excluded], _COUNT)
     judged = state[excluded] in ("shown", "masked", "masked_secondary")
+    left = "" if what != "exclude" else left + (mark if judged else "")
+    addition, name = what in ("of_which", "reference"), str(row[label])
+    wrapped = "\n".join(textwrap.wrap(name, _WRAP_LEFT if left else _WRAP)) or name
     return {
-        "name": str(row[label]),
-        "kind": "addition" if what in ("of_which", "reference") else "step",
+        "name": name,
+        "kind": "addition" if addition else "step",
         "stay": stay,
-        "left": "" if what != "exclude" else left + (mark if judged else ""),
+        "left": left,
+        "text": f"{wrapped}　{stay}" if addition else f"除外 {left}\n{wrapped}" if left else f"{wrapped}\n{stay}",
     }
 
 
-def _draw(axes: Axes, y: float, step: dict[str, str], *, first: bool) -> None:
-    name = "\n".join(textwrap.wrap(step["name"], _WRAP)) or step["name"]
+def _draw(axes: Axes, top: float, height: float, step: dict[str, str], *, first: bool) -> None:
+    """One step hangs from `top`: what leaves beside the arrow, who stays below it."""
+    middle = top - height / 2
     if step["kind"] == "addition":
-        _box(axes, 0.9, y, 5.0, f"{name}　{step['stay']}", "#f4f4f4", dashed=True)
-        return
-    if not first:
-        axes.annotate("", (2.0, y + 0.3), (2.0, y + 0.72), arrowprops={"arrowstyle": "-|>", "color": ".3"})
-    if not step["left"]:
-        _box(axes, 0.1, y, 3.8, f"{name}\n{step['stay']}", "#dcecf7")
-        return
-    _box(axes, 0.1, y, 3.8, step["stay"], "white")
-    axes.annotate("", (4.7, y + 0.5), (2.0, y + 0.5), arrowprops={"arrowstyle": "-|>", "color": ".3"})
-    _box(axes, 4.7, y + 0.5, 5.2, f"除外 {step['left']}：{name}", "#fdf3e4", edge=COLOURS[4])
+        _box(axes, 0.6, middle, 6.0, height - _PAD / 2, step["text"], "#f4f4f4", dashed=True)
+    elif not step["left"]:
+        if not first:
+            _arrow(axes, (2.0, top + 0.02), (2.0, top - _PAD / 4))
+        _box(axes, 0.1, middle, 3.8, height - _PAD / 2, step["text"], "#dcecf7")
+    else:
+        bottom = top - height + _PAD / 4 + _LINE
+        _arrow(axes, (2.0, top + _PAD / 4), (2.0, bottom))
+        _arrow(axes, (2.0, middle), (4.4, middle))
+        _box(axes, 4.4, middle, 5.5, height - _PAD / 2, step["text"], "#fdf3e4", edge=COLOURS[4])
+        _box(axes, 0.1, bottom - _LINE / 2, 3.8, _LINE, step["stay"], "white")
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": ".3", "shrinkA": 0, "shrinkB": 0})
 
 
 def _box(
-    axes: Axes, x: float, y: float, width: float, text: str, face: str, *, edge: str = ".4", dashed: bool = False
+    axes: Axes,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    text: str,
+    face: str,
+    *,
+    edge: str = ".4",
+    dashed: bool = False,
 ) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     axes.add_patch(
         FancyBboxPatch(
-            (x, y - 0.28),
+            (x, y - height / 2),
             width,
-            0.56,
+            height,
             boxstyle="round,pad=0.0,rounding_size=0.08",
             facecolor=face,
             edgecolor=edge,

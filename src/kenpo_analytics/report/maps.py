@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 MEMBERS_ONLY = "（{branch}支部加入者に限る）"
 _OKINAWA_SHIFT = (6.5, 13.4)
 _REMOTE_SOUTH = 30.0
+_CLASSES = 11
+# crowded in the north: these names stand in the bay or beside the border, with a line to their place
+_BESIDE = {
+    "24303": (136.90, 35.10),
+    "24324": (136.80, 35.235),
+    "24343": (136.90, 35.015),
+    "24344": (136.86, 34.935),
+}
 
 
 def municipality_map(
@@ -83,7 +91,7 @@ def _framed(shapes: dict[str, list[Ring]]) -> dict[str, list[Ring]]:
     for code, rings in shapes.items():
         if code == "47":
             near = [ring for ring in rings if min(x for x, _ in ring) > 126.5 and max(x for x, _ in ring) < 129]
-            moved[code] = [[(x * 1 + dx, y + dy) for x, y in ring] for ring in near]
+            moved[code] = [[(x + dx, y + dy) for x, y in ring] for ring in near]
         else:
             moved[code] = [ring for ring in rings if min(y for _, y in ring) >= _REMOTE_SOUTH]
     return moved
@@ -113,7 +121,9 @@ def _map(
     with canvas(*size, title) as (figure, axes):
         scale = _scale([row[value] for row in on_map if row.has(value)], centre)
         hidden = _fill(axes, shapes, by_key, value, scale, highlight)
-        if named:
+        if not named:
+            _frame(axes, shapes["47"])
+        else:
             _write_names(axes, shapes, by_key, value, style, scale)
         _bare(axes, shapes)
         _legend(figure, axes, scale, measure, style, hidden)
@@ -130,8 +140,8 @@ def _scale(values: Sequence[float], centre: float | None) -> Any:
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     if centre is not None:
         reach = max(abs(low - centre), abs(high - centre)) or 1.0
-        return ScalarMappable(Normalize(centre - reach, centre + reach), colormaps["PuOr_r"])
-    return ScalarMappable(Normalize(low, high if high > low else low + 1), colormaps["Blues"])
+        return ScalarMappable(Normalize(centre - reach, centre + reach), colormaps["PuOr_r"].resampled(_CLASSES))
+    return ScalarMappable(Normalize(low, high if high > low else low + 1), colormaps["Blues"].resampled(_CLASSES))
 
 
 def _fill(
@@ -167,13 +177,14 @@ def _write_names(
 
     names = municipality_names()
     for code, rings in shapes.items():
-        x, y = _middle(max(rings, key=_area))
+        middle = _middle(max(rings, key=_area))
         row = rows.get(code)
-        text = number(row[value], style) if row and row.has(value) else (row.mark[:1] if row else "")
-        axes.text(
-            x,
-            y,
+        text = number(row[value], style) if row and row.has(value) else (row.mark if row else "")
+        axes.annotate(
             f"{names.get(code, code)}\n{text}",
+            middle,
+            _BESIDE.get(code, middle),
+            arrowprops={"arrowstyle": "-", "color": ".3", "linewidth": 0.6} if code in _BESIDE else None,
             fontsize=6.3,
             ha="center",
             va="center",
@@ -206,6 +217,17 @@ def _bare(axes: Axes, shapes: dict[str, list[Ring]]) -> None:
     axes.set_ylim(min(ys) - 0.05, max(ys) + 0.05)
     axes.set_aspect(1 / math.cos(math.radians((min(ys) + max(ys)) / 2)))
     axes.axis("off")
+
+
+def _frame(axes: Axes, rings: Sequence[Ring]) -> None:
+    """A thin frame around what is not drawn in its place."""
+    from matplotlib.patches import Rectangle
+
+    xs, ys = [x for ring in rings for x, _ in ring], [y for ring in rings for _, y in ring]
+    x, y, edge = min(xs), min(ys), 0.4
+    size = (max(xs) - x + 2 * edge, max(ys) - y + 2 * edge)
+    axes.add_patch(Rectangle((x - edge, y - edge), *size, fill=False, edgecolor="#606060", linewidth=0.6))
+    axes.text(x, y + size[1] - 2 * edge, "沖縄", fontsize=7, va="bottom")
 
 
 def _legend(figure: Figure, axes: Axes, scale: Any, measure: str, style: Style, hidden: Sequence[str]) -> None:

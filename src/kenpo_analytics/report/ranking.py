@@ -184,7 +184,6 @@ def _name_rows(axes: Axes, names: Sequence[str], strong: Sequence[bool], size: f
     for tick, picked in zip(axes.get_yticklabels(), strong, strict=True):
         if picked:
             tick.set_color(STRONG)
-            tick.set_fontweight("bold")
 
 
 def _scale(axes: Axes, style: Style, label: str) -> None:

@@ -14,6 +14,7 @@ from kenpo_analytics.report._emit import emit_html, fixed_id, must_be_checked
 
 PACKAGES = ("kenpo-analytics", "polars", "pandas", "narwhals", "numpy", "scipy", "statsmodels", "matplotlib")
 EMPTY = "未記入"
+_CLOCKS = {"checkup": "健診日", "letter": "通知日", "kpi": "KPIの年度"}
 _LOG = {
     "people_cells": "人数のセル",
     "masked": "秘匿した人数",
@@ -64,7 +65,7 @@ def definitions_table(rows: Iterable[Any], *, title: str = "用いた定義") ->
             row.label or row.id,
             f"{row.item} {row.op} {_plain(row.value)} {row.unit}".strip(),
             row.validity,
-            str(row.clock),
+            _CLOCKS.get(row.clock, str(row.clock)),
             f"【{row.status}】" if row.status in ("仮定", "支部設定") else str(row.status),
             row.source,
         )

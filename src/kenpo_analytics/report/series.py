@@ -16,6 +16,8 @@ from kenpo_analytics.report.style import COLOURS, HATCHES, QUIET, STROKES, canva
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_TAIL = 0.5
+
 
 def lines(
     checked: Checked,
@@ -74,11 +76,14 @@ def _one_line(
     x, y, lower, upper = names
     xs = part[x].to_list()
     ys = part[y].cast(pl.Float64).fill_null(float("nan")).to_list()
+    if step:  # the last level holds for a while too
+        xs, ys = [*xs, xs[-1] + _TAIL], [*ys, ys[-1]]
     colour, stroke = COLOURS[i % len(COLOURS)], STROKES[i % len(STROKES)]
     where = "steps-post" if step else "default"
     axes.plot(xs, ys, color=colour, linestyle=stroke, drawstyle=where, label=label, marker="" if step else "o")
     if lower and upper:
         low, high = (part[name].cast(pl.Float64).fill_null(float("nan")).to_list() for name in (lower, upper))
+        low, high = ([*limit, limit[-1]] if step else limit for limit in (low, high))
         axes.fill_between(xs, low, high, color=colour, alpha=0.15, linewidth=0, step="post" if step else None)
     last = part.filter(pl.col(y).is_not_null()).tail(1)
     end = f"{last[x][0]}で{number(float(last[y][0]), style)}" if len(last) else "表示できる値なし"

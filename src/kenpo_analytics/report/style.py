@@ -6,8 +6,8 @@ import base64
 import io
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, from contextlib import contextmanager
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from kenpo_analytics.disclosure import Checked
@@ -115,22 +115,19 @@ def canvas(width: float, height: float, title: str) -> Iterator[tuple[Figure, Ax
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=13)
         yield figure, axes
 
 
 def png(figure: Figure) -> str:
-    """The picture as base64, the same bytes in every run (no dates, no versions), in 128 colours."""
+    """The picture as base64: the same bytes in every run (no dates, no versions), as small as it gets."""
     from PIL import Image
 
     raw = io.BytesIO()
     figure.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
     raw.seek(0)
     small = io.BytesIO()
-    image = (
-        Image.open(raw).convert("RGB").quantize(colors=128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    )
-    image.save(small, format="png", optimize=True)
+    Image.open(raw).convert("RGB").save(small, format="png", optimize=True)
     return base64.b64encode(small.getvalue()).decode("ascii")
 
 
@@ -157,10 +154,6 @@ def finish(
     plain = f"<図: {title}>"
     emit({"image/png": png(figure), "text/plain": plain}, log=checked.log, alt=f"{title}。{alt}")
     numbers = table_html(checked, title=f"{title}（数値）", columns=columns)
-    html = f'<details class="kenpo-numbers" lang="ja"><summary>図の説明と数値</summary><p>{alt}</p>{numbers}</details>'
+    words = f"<summary>図の説明と数値</summary><p>{escape(alt)}</p>"
+    html = f'<details class="kenpo-numbers" lang="ja">{words}{numbers}</details>'
     emit_html(html, f"<表: {title}（数値）>", log=checked.log)
-
-
-def listed(names: Sequence[str], limit: int = 5) -> str:
-    """A short list for a text alternative."""
-    return "、".join(names[:limit]) + (f"ほか{len(names) - limit}" if len(names) > limit else "")

@@ -88,6 +88,8 @@ def _accessible(html: str, title: str, identity: str) -> str:
     html = re.sub(
         r'<div id="([^"]+)" style="[^"]*">', r'<div id="\1" lang="ja" style="overflow-x:auto;">', html, count=1
     )
+    html = re.sub(r' headers="[^"]*"| id="[^"]*-stub-\d+"| (?:row|col)span="1"', "", html)  # scope says it already
+    html = html.replace("gt_col_heading gt_columns_bottom_border ", "").replace("gt_row ", "")
     return re.sub(r"(<table[^>]*>)", rf"\1\n<caption>{escape(title)}</caption>", html, count=1)
 
 

@@ -52,9 +52,9 @@ def heading(
         ("用いた月", used_months),
         ("目的", purpose),
     ]
-    rows = "".join(f"<dt><b>{name}</b></dt><dd>{escape(text)}</dd>" for name, text in facts if text)
+    rows = "".join(f'<p style="margin:2px 0"><b>{name}</b>：{escape(text)}</p>' for name, text in facts if text)
     banner = _box(f"<b>{_BANNER}</b>", "#D55E00", "#fdeee4") if CONTEXT.synthetic else ""
-    html = f'<header lang="ja">{banner}<h1>{escape(title)}</h1><dl>{rows}</dl></header>'
+    html = f'<header lang="ja">{banner}<h1>{escape(title)}</h1>{rows}</header>'
     plain = "\n".join([title, *([_BANNER] if banner else []), *(f"{name}: {text}" for name, text in facts if text)])
     emit_html(html, plain)
 
