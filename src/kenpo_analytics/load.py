@@ -1,0 +1,234 @@
+"""Where is the data, and what was known at the time? A data folder as tables, cut at a month (knowledge cut)."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics import frames
+from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.errors import DefinitionError, TableError
+from kenpo_analytics.months import format_month, last_day, parse_month
+from kenpo_analytics.tables import TABLES, Table
+
+CONFIG = "kenpo.toml"
+SAMPLE = Path("data") / "sample"
+SYNTHETIC = ("truth.json", "SYNTHETIC")
+_HIDES = ("received_month", "valid_from", "planned_date", "sent_date", "first_interview")
+_NOT_YET = ("valid_to", "completed", "declared_from")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The canonical tables of a data folder as they were known at the end of `month` (YYYYMM).
+
+    Each table is a polars LazyFrame, or None when it is optional and absent. `synthetic` says that no real person is in
+    them (合成データ); `definitions` are the packaged ones with the branch's own values from kenpo.toml.
+    """
+
+    folder: Path
+    month: int
+    definitions: Definitions
+    synthetic: bool
+    members: pl.LazyFrame
+    checkups: pl.LazyFrame
+    claims: pl.LazyFrame
+    claim_fees: pl.LazyFrame
+    workplaces: pl.LazyFrame | None = None
+    guidance: pl.LazyFrame | None = None
+    mailings: pl.LazyFrame | None = None
+    national: pl.LazyFrame | None = None
+
+    def polars(self, name: str) -> pl.DataFrame:
+        """One table as an eager polars frame."""
+        return self._lazy(name).collect()
+
+    def pandas(self, name: str) -> Any:
+        """One table as a pandas frame; integers and booleans with gaps in pandas' nullable types."""
+        return frames.to_pandas(self.polars(name))
+
+    def _lazy(self, name: str) -> pl.LazyFrame:
+        if name not in TABLES:
+            raise TableError(f"表の名前が違います: 「{name}」", hint=f"使える表: {', '.join(TABLES)}")
+        if (lazy := getattr(self, name)) is None:
+            raise TableError(
+                f"データのフォルダに{name}がありません: {self.folder}",
+                hint=f"{name}.parquet を置くか、この表を使わない集計にしてください。",
+            )
+        return lazy
+
+
+def load(data: Path | str | None = None, *, month: int | str | None = None) -> Tables:
+    """Which tables are there, as known at the end of a month?
+
+    Rows received later than `month` are hidden (checkups, claims, claim_fees), so are letters planned or sent later,
+    guidance begun later, and stretches of members that start later; a later end of a stretch, of guidance or a later
+    declaration of a workplace is not yet known (null). `national` holds published periods and is not cut.
+
+    Parameters
+    ----------
+    data
+        The data folder; default `find_data()`.
+    month
+        202410 or "2024-10" (any form of `parse_month`); default KENPO_MONTH, else the latest received month.
+
+    Raises
+    ------
+    TableError
+        A required table is missing or unreadable, or the data end before `month`.
+    DateError, DefinitionError
+        Not a month; an unknown definition in kenpo.toml.
+    """
+    folder = _folder(data) if data is not None else find_data()
+    lazies = {name: scan(folder, table)[0] for name, table in TABLES.items()}
+    if missing := [name for name, lazy in lazies.items() if lazy is None and not TABLES[name].optional]:
+        raise TableError(
+            f"データのフォルダに必要な表がありません: {', '.join(missing)}({folder})",
+            hint="<表の名前>.parquet を置いてください。kenpo check で確かめられます。",
+        )
+    cut = _month(month or os.environ.get("KENPO_MONTH") or None, _latest(lazies))
+    known = {name: _cut(TABLES[name], lazy, cut) for name, lazy in lazies.items() if lazy is not None}
+    used = define(overrides=_overrides() or None)
+    return Tables(folder=folder, month=cut, definitions=used, synthetic=is_synthetic(folder), **known)
+
+
+def find_data() -> Path:
+    """Where is the data folder? KENPO_DATA, else `[data] path` of kenpo.toml, else the sample (data/sample).
+
+    kenpo.toml and data/sample are looked for from the working directory upwards; a relative `path` is taken from the
+    folder of kenpo.toml. Last comes the sample of the checkout that the package runs from.
+
+    Raises
+    ------
+    TableError
+        No such folder.
+    """
+    if given := os.environ.get("KENPO_DATA"):
+        return _folder(given, "環境変数 KENPO_DATA")
+    config = _upwards(CONFIG)
+    if config is not None and (path := _configured("data").get("path")):
+        return _folder(config.parent / str(path), f"{CONFIG} の [data] path")
+    here = Path.cwd()
+    for root in (here, *here.parents, Path(__file__).parents[2]):
+        if any((root / SAMPLE).glob("**/*.parquet")):
+            return root / SAMPLE
+    raise TableError(
+        "データのフォルダが見つかりません",
+        hint=f"環境変数 KENPO_DATA か {CONFIG} の [data] path で指定してください(合成データ: kenpo sample)。",
+    )
+
+
+def scan(folder: Path, table: Table, *, row_index: str | None = None) -> tuple[pl.LazyFrame | None, bool]:
+    """How is a table of a folder read? A plan over `<table>.parquet` or `<table>/**/*.parquet`, or None.
+
+    The flag says whether rows are numbered from 1 in `row_index`: only in a single file does a number say where.
+    """
+    single, parts = folder / f"{table.name}.parquet", sorted((folder / table.name).glob("**/*.parquet"))
+    if single.is_file():
+        return pl.scan_parquet(single, row_index_name=row_index, row_index_offset=1), row_index is not None
+    return (pl.scan_parquet(parts, hive_partitioning=True), False) if parts else (None, False)
+
+
+def is_synthetic(folder: Path) -> bool:
+    """Is nobody real in this folder? It holds the planted truth, or a marker."""
+    return any((folder / name).exists() for name in SYNTHETIC)
+
+
+# --- the knowledge cut ----------------------------------------------------------------------------------
+
+
+def _latest(lazies: Mapping[str, pl.LazyFrame | None]) -> int:
+    latest: list[int] = []
+    for name in ("checkups", "claims"):
+        lazy = lazies[name]
+        try:
+            value = None if lazy is None else lazy.select(pl.col("received_month").max()).collect().item()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise TableError(f"{name}の受領月を読めません", hint="kenpo check で表を確かめてください。") from error
+        latest += [] if value is None else [int(value)]
+    if not latest:
+        raise TableError("受領月のある行が1行もありません", hint="checkups と claims の中身を確かめてください。")
+    return max(latest)
+
+
+def _month(asked: int | str | None, latest: int) -> int:
+    month = latest if asked is None else parse_month(asked)
+    if month > latest:
+        raise TableError(
+            f"{format_month(month)}の受領データがありません(データは{format_month(latest)}受領分まで)",
+            hint="データを取り込んでから実行するか、月を見直してください。",
+        )
+    return month
+
+
+def _cut(table: Table, lazy: pl.LazyFrame, month: int) -> pl.LazyFrame:
+    """Hide what was not yet known: rows dated later by a column of `_HIDES`, and dates that end what had begun."""
+    names, last = _clocks(table, lazy), last_day(month)
+    for name in (name for name in names if name in _HIDES):
+        limit: Any = month if name == "received_month" else last
+        lazy = lazy.filter((pl.col(name) <= limit).fill_null(True))  # no date is no later date
+    later = [name for name in names if name not in _HIDES]
+    return lazy.with_columns(pl.when(pl.col(name) <= last).then(pl.col(name)).alias(name) for name in later)
+
+
+def _clocks(table: Table, lazy: pl.LazyFrame) -> list[str]:
+    """Which columns of the table tell when something was known? Refused when they are missing or cannot be compared."""
+    try:
+        schema = lazy.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise TableError(
+            f"{table.name}のファイルを読めません", hint="ファイルが壊れていないか確かめてください。"
+        ) from error
+    clocks = [column for column in table.columns if column.name in (*_HIDES, *_NOT_YET)]
+    lost = [c.name for c in clocks if c.required and c.name not in schema]
+    present = [c for c in clocks if c.name in schema]
+    fits = {c.name: schema[c.name].is_integer() if c.kind == "month" else schema[c.name].is_temporal() for c in present}
+    lost += [name for name, fit in fits.items() if not fit and schema[name] != pl.Null]
+    if lost:
+        raise TableError(
+            f"{table.name}の列 {', '.join(lost)} がないか、型が違います", hint="kenpo check で表を確かめてください。"
+        )
+    return [column.name for column in present]
+
+
+# --- kenpo.toml -----------------------------------------------------------------------------------------
+
+
+def _upwards(name: str) -> Path | None:
+    here = Path.cwd()
+    return next((folder / name for folder in (here, *here.parents) if (folder / name).is_file()), None)
+
+
+def _configured(section: str) -> dict[str, Any]:
+    path = _upwards(CONFIG)
+    if path is None:
+        return {}
+    try:
+        return dict(tomllib.loads(path.read_text(encoding="utf-8-sig")).get(section, {}))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as error:
+        raise DefinitionError(f"{CONFIG} を読めません: {error}", hint="TOMLの書き方を確かめてください。") from error
+
+
+def _overrides() -> dict[str, Any]:
+    """Both ways to write an id in TOML: "a.b" = 1 in quotes, and a.b = 1, which TOML reads as nested tables."""
+
+    def flat(prefix: str, value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            return {prefix: value}
+        return {key: held for name, inner in value.items() for key, held in flat(f"{prefix}.{name}", inner).items()}
+
+    return {key: held for name, value in _configured("definitions").items() for key, held in flat(name, value).items()}
+
+
+def _folder(path: Path | str, source: str = "") -> Path:
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        said = f"({source}で指定)" if source else ""
+        raise TableError(f"データのフォルダがありません: {folder}{said}", hint="フォルダの場所を確かめてください。")
+    return folder
