@@ -6,7 +6,8 @@ import base64
 import io
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
