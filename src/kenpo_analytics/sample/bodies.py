@@ -1,6 +1,7 @@
 """What is measured in a body? Persistent traits, and the markers of one checkup given traits, age and effects.
 
-Glucose = level by sex, age and BMI + gamma person effect + AR(1) year effect + diabetes tail + error, rounded: people picked for a high value therefore fall next time without any letter (regression to the mean).
+Glucose = level by sex, age and BMI + gamma person effect + AR(1) year effect + diabetes tail + error, rounded.
+People picked for a high value therefore fall next time without any letter (regression to the mean).
 """
 
 from __future__ import annotations

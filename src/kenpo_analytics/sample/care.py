@@ -67,13 +67,13 @@ class Care:
         """What happens after this month's index checkups?"""
         w, truth = self.world, self.world.truth
         domains = index_domains(batch)
-        chosen: Flags = domains.any(axis=1) & ~w.on_drugs(batch["i"], month).any(axis=1)
+        chosen: Flags = np.asarray(domains.any(axis=1) & ~w.on_drugs(batch["i"], month).any(axis=1))
         rows, domains = batch["i"][chosen], domains[chosen]
         if not len(rows):
             return
         u = self.rng.random((len(rows), FOLLOW))
         plain = self.hazards(domains, np.zeros(len(rows), dtype=bool), truth)
-        silent: Flags = ~(u[:, :4] < plain[:, :4]).any(axis=1)
+        silent: Flags = np.asarray(~(u[:, :4] < plain[:, :4]).any(axis=1))
         if month > k.START:
             silent &= ~w.visit[rows, column(month) - 1]
         sent = self._letters(batch, chosen, rows, domains, silent, month)

@@ -18,7 +18,7 @@ HEAVY_TOWN = "24471"
 
 
 def plant_twins(people: People, seed: int, pairs: int) -> Ints:
-    """Which people are twins filed without 枝番? Two children alike in birth month, sex and membership; a row is a pair."""
+    """Which people are twins filed without 枝番? Two children with the same birth, sex and membership, a pair a row."""
     rng = stream(seed, "twins")
     children = np.flatnonzero(people.birth > d.day(2010, 1, 1))
     chosen = rng.choice(children, min(2 * pairs, len(children) // 2 * 2), replace=False)

@@ -81,7 +81,7 @@ def _stratum(
 
 
 def expected_index(truth: Planted) -> dict[str, dict[str, dict[str, float]]]:
-    """Which index - 1 and rank (1 = lowest) follow from the planted rates, direct standardisation on the national ages?"""
+    """Which index - 1 and rank (1 = lowest) follow from the planted rates, standardised directly on age?"""
     people = members().sum(axis=1)
     standard = people.sum(axis=0)
     result: dict[str, dict[str, dict[str, float]]] = {}

@@ -30,8 +30,8 @@ class Planted:
     ar_sd: float = 4.0
     ar_phi: float = 0.6
     error_sd: float = 5.0
-    visit_hazard_month0: float = 0.030
-    visit_hazard: float = 0.0375
+    visit_hazard_month0: float = 0.028
+    visit_hazard: float = 0.0355
     visit_hazard_early: float = 1.25
     """Months 1-3 after the checkup, relative to the rest of months 1-11."""
     domain_multiplier: tuple[tuple[str, float], ...] = (("bp", 1.0), ("glucose", 1.3), ("lipid", 0.8), ("several", 1.5))

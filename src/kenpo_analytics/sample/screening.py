@@ -38,7 +38,7 @@ class Screening:
         self.count = 0
 
     def plan_year(self, fy: int) -> None:
-        """Who goes to a checkup in this fiscal year, in which month? Persistent habit, fewer in FY2020, fewer after worsening."""
+        """Who goes to a checkup in this fiscal year, and when? Habit persists; fewer in FY2020 and after worsening."""
         w = self.world
         n = w.size
         base = fy * 12 + 3
