@@ -121,14 +121,26 @@ def canvas(width: float, height: float, title: str) -> Iterator[tuple[Figure, Ax
 
 
 def png(figure: Figure) -> str:
-    """The picture as base64: the same bytes in every run (no dates, no versions), as small as it gets."""
+    """The picture as base64: the same bytes in every run (no dates, no versions), in its 256 commonest colours.
+
+    A third of the size of full colour. Common colours stay exact, shades at the edges of letters take the nearest.
+    """
+    import numpy as np
     from PIL import Image
 
     raw = io.BytesIO()
     figure.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
     raw.seek(0)
+    image = Image.open(raw).convert("RGB")
+    pixels = np.asarray(image).reshape(-1, 3)
+    colours, which, counts = np.unique(pixels, axis=0, return_inverse=True, return_counts=True)
+    kept = np.argsort(-counts, kind="stable")[:256]
+    palette = colours[kept].astype(np.int64)
+    nearest = np.square(colours[:, None, :].astype(np.int64) - palette[None]).sum(axis=2).argmin(axis=1)
+    flat = Image.frombytes("P", image.size, nearest[which.ravel()].astype(np.uint8).tobytes())
+    flat.putpalette(palette.astype(np.uint8).tobytes())
     small = io.BytesIO()
-    Image.open(raw).convert("RGB").save(small, format="png", optimize=True)
+    flat.save(small, format="png", optimize=True)
     return base64.b64encode(small.getvalue()).decode("ascii")
 
 
