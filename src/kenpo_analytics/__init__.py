@@ -11,16 +11,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kenpo_analytics.cohorts import Cohort, eligible_checkups, prediabetes, untreated
     from kenpo_analytics.definitions import Definitions, define
+    from kenpo_analytics.outcomes import VisitIncidence, first_visit, next_checkup, visit_incidence
 
 _HOMES = {
     "Cohort": "cohorts",
     "eligible_checkups": "cohorts",
     "prediabetes": "cohorts",
     "untreated": "cohorts",
+    "first_visit": "outcomes",
+    "next_checkup": "outcomes",
+    "visit_incidence": "outcomes",
+    "VisitIncidence": "outcomes",
     "Definitions": "definitions",
     "define": "definitions",
 }
-__all__ = ["Cohort", "Definitions", "define", "eligible_checkups", "prediabetes", "untreated"]
+__all__ = [
+    "Cohort",
+    "Definitions",
+    "VisitIncidence",
+    "define",
+    "eligible_checkups",
+    "first_visit",
+    "next_checkup",
+    "prediabetes",
+    "untreated",
+    "visit_incidence",
+]
 
 
 def __getattr__(name: str) -> Any:

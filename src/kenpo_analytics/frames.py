@@ -73,7 +73,9 @@ def enter(frame: Any, table: Table, columns: Sequence[str], *, optional: Iterabl
         )
     wanted = [*columns, *(name for name in optional if name in names and name not in columns)]
     if kind == "pandas":
-        frame = pl.from_pandas(_whole_ids(frame[wanted], table), nan_to_null=True).lazy()
+        frame = pl.from_pandas(_whole_ids(frame[wanted], table), nan_to_null=True)
+        empty = [name for name in wanted if 0 < len(frame) == frame[name].null_count()]
+        frame = frame.with_columns(pl.lit(None).alias(name) for name in empty).lazy()  # pandas calls these str
     elif kind == "polars":
         frame = frame.lazy()
     lazy = nw.from_native(frame).select(*wanted)
@@ -146,7 +148,7 @@ def collect_all(plans: Sequence[nw.LazyFrame]) -> list[pl.DataFrame]:
 
 def small(frame: pl.DataFrame, source: Source) -> Any:
     """Give a small result back eagerly: pandas for pandas, polars for every other kind."""
-    return to_pandas(frame, source.dtypes) if source.kind == "pandas" else frame
+    return to_pandas(frame) if source.kind == "pandas" else frame
 
 
 def to_pandas(frame: pl.DataFrame, dtypes: Mapping[str, Any] | None = None) -> Any:
@@ -184,11 +186,11 @@ def _dtype(table: Table, name: str) -> Any:
         "bool": nw.Boolean,
         "date": nw.Date,
     }
-    return kinds[_column_kind(table, name)]
+    return kinds[_column_kind(table, name) or "str"]
 
 
-def _column_kind(table: Table, name: str) -> str:
-    return next((column.kind for column in table.columns if column.name == name), "str")
+def _column_kind(table: Table, name: str) -> str | None:
+    return next((column.kind for column in table.columns if column.name == name), None)
 
 
 def _canonical(table: Table, name: str, dtype: nw.dtypes.DType) -> nw.Expr:
@@ -200,7 +202,9 @@ def _canonical(table: Table, name: str, dtype: nw.dtypes.DType) -> nw.Expr:
                 f"{table.name}の列 {name} は整数か文字列です(渡された型: {dtype})",
                 hint="小数や分類型のIDは、読み込み時に整数か文字列に直してください。",
             )
-        return column.cast(nw.Int64) if dtype.is_integer() else column
+        return column if isinstance(dtype, nw.String) else column.cast(nw.Int64)
+    if kind is None:
+        return column  # a column of the analyst's own travels along untouched
     fits = {
         "int": dtype.is_integer(),
         "month": dtype.is_integer(),

@@ -1,0 +1,7 @@
+"""What happened next? Next checkup, first visit within 10 months, out-of-hours visits (時間外受診)."""
+
+from kenpo_analytics.outcomes.first_visit import first_visit
+from kenpo_analytics.outcomes.incidence import VisitIncidence, visit_incidence
+from kenpo_analytics.outcomes.next_checkup import next_checkup
+
+__all__ = ["VisitIncidence", "first_visit", "next_checkup", "visit_incidence"]

@@ -1,0 +1,177 @@
+"""Did they see a doctor? First visit in the months after the checkup, from monthly claims (未治療者の受診)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import narwhals as nw
+
+from kenpo_analytics import frames
+from kenpo_analytics.cohorts.visits import visits
+from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.errors import DefinitionError, TableError
+from kenpo_analytics.months import index_of_date, month_index, parse_month
+from kenpo_analytics.outcomes.enrolment import enrolled_until
+from kenpo_analytics.tables import CHECKUPS
+
+Visit = Literal["any", "disease"]
+DOMAINS = ("bp", "glucose", "lipid")
+WINDOWS = ((0, 9), (0, 10), (1, 10))
+"""(first, last) month after the checkup month. Which one the KPI means is not published: all are shown (D3)."""
+
+
+def first_visit(
+    people: Any,
+    claims: Any,
+    members: Any,
+    *,
+    data_through: int | str,
+    months: tuple[int, int] | None = None,
+    visit: Visit = "any",
+    definitions: Definitions | None = None,
+) -> Any:
+    """Did each person see a doctor within the months after the checkup month, and if not, why is nothing seen?
+
+    Parameters
+    ----------
+    people
+        A cohort's people: person_id, checkup_date, and by_bp, by_glucose, by_lipid for `visit="disease"`.
+    claims, members
+        Canonical tables.
+    data_through
+        Last treatment month whose claims have arrived completely (YYYYMM or "2025-03"; see `load.mature_month`).
+        Nothing after it is used, or a window would look closed while its claims are still on the way.
+    months
+        First and last month that count, from the checkup month (0); default from the definitions
+        `followup.first_month` and `followup.months` (仮定).
+    visit
+        "any": any outpatient claim; "disease": one with a diagnosis or drug of a domain that brought the person in.
+
+    Returns
+    -------
+    Frame of the kind of `people`: its columns and
+
+    - `state`: visited; left (資格喪失, a competing event); turned_75 (administrative end); open (window not complete);
+      not_visited (followed to the end).
+    - `months_to`: month of the visit, of leaving, or to which nothing was seen (-1: nothing complete yet).
+    - `mature`: the window is closed and complete. Only these people count in the KPI.
+    - `month_0`: a visit in the checkup month, which may precede the checkup.
+    - `visited_0_9`, `visited_0_10`, `visited_1_10`: null where not visited and the window is not complete.
+
+    Raises
+    ------
+    TableError, FrameKindError, DefinitionError, DateError
+
+    Notes
+    -----
+    Visits after loss of eligibility, returned claims and (unless switched on) inpatient-only contact do not count: see
+    `cohorts.visits`. A visit in the month of leaving, with a valid claim, counts.
+    """
+    frames.same_engine(people=people, claims=claims, members=members)
+    used, source = definitions or define(), frames.source_of(people)
+    first, last = months or (int(used.number("followup.first_month")), int(used.number("followup.months")))
+    if not 0 <= first <= last:
+        raise DefinitionError(f"追跡する月の範囲が違います: {first}～{last}")
+    if visit not in ("any", "disease"):
+        raise DefinitionError(f"受診の種類は any か disease です: 「{visit}」")
+    through = month_index(parse_month(data_through))
+    base = _enter(people, visit)
+    keys = base.select("person_id", "checkup_date", *(f"by_{domain}" for domain in DOMAINS if visit == "disease"))
+    keys = keys.unique(["person_id", "checkup_date"]).with_columns(index_of_date(nw.col("checkup_date")).alias("index"))
+    followed = enrolled_until(keys, members)
+    offsets = _offsets(followed, claims, used, visit, through, max(last, 10), first, last)
+    result = _states(followed.join(offsets, on=["person_id", "checkup_date"], how="left"), first, last, through)
+    return frames.leave(base.join(result, on=["person_id", "checkup_date"], how="left"), source)
+
+
+def window_closed(index_month: int, last: int, complete_through: int) -> bool:
+    """Is a window that ends `last` months after the index month complete, given the last complete treatment month?"""
+    return month_index(index_month) + last <= month_index(complete_through)
+
+
+def _enter(people: Any, visit: Visit) -> nw.LazyFrame:
+    needed = ["person_id", "checkup_date"]
+    names = people.collect_schema().names() if frames.kind_of(people) == "polars-lazy" else list(people.columns)
+    if visit == "disease" and (missing := [f"by_{d}" for d in DOMAINS if f"by_{d}" not in names]):
+        raise TableError(
+            f"peopleに必要な列がありません: {', '.join(missing)}",
+            hint="疾患受診は untreated() の people について調べられます。",
+        )
+    return frames.enter(people, CHECKUPS, needed, optional=[name for name in names if name not in needed])
+
+
+def _offsets(
+    followed: nw.LazyFrame,
+    claims: Any,
+    used: Definitions,
+    visit: Visit,
+    through: int,
+    reach: int,
+    first: int,
+    last: int,
+) -> nw.LazyFrame:
+    """One row per person seen: first visit month in each window, counted while enrolled and complete."""
+    flags = [f"{group}_{domain}" for domain in DOMAINS for group in ("dx", "rx")] if visit == "disease" else []
+    seen = visits(claims, used, *flags).filter(nw.col("visit") <= through)
+    frames.same_key("person_id", people=followed, claims=seen)
+    hit = followed.join(seen, on="person_id", how="inner").with_columns(
+        (nw.col("visit") - nw.col("index")).alias("offset")
+    )
+    hit = hit.filter(
+        (nw.col("offset") >= 0)
+        & (nw.col("offset") <= reach)
+        & (nw.col("until").is_null() | (nw.col("visit") <= nw.col("until")))
+    )
+    if visit == "disease":
+        fits = [
+            frames.sure(nw.col(f"by_{d}")) & (frames.sure(nw.col(f"dx_{d}")) | frames.sure(nw.col(f"rx_{d}")))
+            for d in DOMAINS
+        ]
+        hit = hit.filter(nw.any_horizontal(*fits, ignore_nulls=False))
+    inside = nw.when((nw.col("offset") >= first) & (nw.col("offset") <= last)).then(nw.col("offset"))
+    after_0 = nw.when(nw.col("offset") >= 1).then(nw.col("offset"))
+    hit = hit.with_columns(inside.alias("inside"), after_0.alias("after_0"))
+    return hit.group_by("person_id", "checkup_date").agg(
+        nw.col("inside").min(), nw.col("offset").min().alias("from_0"), nw.col("after_0").min().alias("from_1")
+    )
+
+
+def _states(people: nw.LazyFrame, first: int, last: int, through: int) -> nw.LazyFrame:
+    complete = through - nw.col("index")  # months after the checkup month known completely
+    gone = nw.col("until") - nw.col("index")
+    visited = ~nw.col("inside").is_null()
+    ended = frames.sure((gone < last) & (gone <= complete)) & ~visited
+    open_ = ~visited & ~ended & (complete < last)
+    state: Any = nw.lit("not_visited")
+    for condition, name in (
+        (open_, "open"),
+        (ended & ~nw.col("ends_at_75"), "left"),
+        (ended & nw.col("ends_at_75"), "turned_75"),
+        (visited, "visited"),
+    ):
+        state = nw.when(condition).then(nw.lit(name)).otherwise(state)
+    months_to = (
+        nw.when(visited)
+        .then(nw.col("inside"))
+        .otherwise(nw.when(ended).then(gone).otherwise(nw.when(open_).then(complete).otherwise(nw.lit(last))))
+    )
+    at_least = nw.when(months_to < -1).then(nw.lit(-1)).otherwise(months_to)
+    windows = [
+        _window(nw.col("from_0" if low == 0 else "from_1"), high, complete).alias(f"visited_{low}_{high}")
+        for low, high in WINDOWS
+    ]
+    return people.select(
+        "person_id",
+        "checkup_date",
+        state.alias("state"),
+        at_least.cast(nw.Int32).alias("months_to"),
+        (complete >= last).alias("mature"),
+        frames.sure(nw.col("from_0") == 0).alias("month_0"),
+        *windows,
+    )
+
+
+def _window(offset: nw.Expr, high: int, complete: nw.Expr) -> nw.Expr:
+    """True when seen by then; False only when the window is complete; else null: not yet known."""
+    seen = frames.sure(offset <= high)
+    return nw.when(seen | (complete >= high)).then(seen)
