@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import nbformat
@@ -56,10 +57,31 @@ class World:
         return path
 
 
+def tables() -> dict[str, pl.DataFrame]:
+    """The smallest sound data folder: one person, one checkup, two claims; the latest month received is 2025-10."""
+    day = date(2025, 8, 1)
+    member = {"person_id": 1, "valid_from": date(2020, 4, 1), "sex": "F", "birth_month": 198001, "fy_age_base": 1980}
+    member |= {"relationship": "insured", "branch": "24", "municipality": "24201"}
+    checkup = {"record_id": 1, "person_id": 1, "checkup_date": day, "received_month": 202509, "kind": "特定健診"}
+    claim = {"person_id": 1, "treatment_month": 202508, "status": "normal"}
+    fee = claim | {
+        "claim_id": 1,
+        "institution": "a",
+        "received_month": 202510,
+        "code": "111000110",
+        "day": 1,
+        "count": 1,
+    }
+    claims = [claim | {"claim_id": i, "kind": "入院外", "received_month": 202508 + i} for i in (1, 2)]
+    rows = {"members": [member], "checkups": [checkup], "claims": claims, "claim_fees": [fee]}
+    return {name: pl.DataFrame(given) for name, given in rows.items()}
+
+
 def make_world(root: Path, *, suite: bool = True, synthetic: bool = True) -> World:
     world = World(root)
     world.data.mkdir(parents=True)
-    pl.DataFrame({"received_month": [202509, 202510]}).write_parquet(world.data / "claims.parquet")
+    for name, table in tables().items():
+        table.write_parquet(world.data / f"{name}.parquet")
     if synthetic:
         (world.data / "SYNTHETIC").touch()
     if suite:

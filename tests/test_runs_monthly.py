@@ -22,7 +22,7 @@ from kenpo_analytics.runs import html, manifest, places
 from kenpo_analytics.runs.kernels import home_of
 from kenpo_analytics.runs.lock import lock
 from kenpo_analytics.runs.monthly import run
-from tests.runs_helpers import SHOW, make_world, picture
+from tests.runs_helpers import SHOW, make_world, picture, tables
 
 KENPO = [sys.executable, "-m", "kenpo_analytics.cli"]
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX のシグナルが要ります")
@@ -290,17 +290,16 @@ def test_a_month_after_the_data_is_refused(tmp_path):
     assert not world.reports.exists()
 
 
-def test_input_errors_stop_and_warnings_do_not(tmp_path, monkeypatch):
-    from kenpo_analytics import tables
-
+def test_input_errors_stop_and_warnings_do_not(tmp_path):
     world = make_world(tmp_path / "w")
-    rows = [{"level": "warning"}, {"level": "error"}]
-    monkeypatch.setattr(tables, "check_folder", lambda _: rows[:1], raising=False)
+    checkups = tables()["checkups"]
+    checkups.with_columns(hba1c=pl.lit(55.0)).write_parquet(world.data / "checkups.parquet")
     places.check_data(world.data)
-    monkeypatch.setattr(tables, "check_folder", lambda _: rows, raising=False)
-    with pytest.raises(RunError, match="1 種類") as caught:
+    checkups.drop("kind").write_parquet(world.data / "checkups.parquet")
+    with pytest.raises(RunError, match="1 種類.*checkups.kind: 必要な列がない") as caught:
         run(world.options(), terminal=False)
     assert caught.value.exit_code == 65
+    assert not world.reports.exists()
 
 
 def test_a_second_run_ends_with_75(earlier):

@@ -130,15 +130,12 @@ def run(
 @app.command()
 def check(data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="データのフォルダ")]) -> None:
     """入力データを点検し、誤りの件数と行番号を表示します(個人の値は表示しません)。"""
-    from kenpo_analytics.runs.places import field
-    from kenpo_analytics.tables import check_folder
+    from kenpo_analytics.checks import check_folder, describe
 
-    if not data.is_dir():
-        raise RunError(f"データのフォルダがありません: {data}", exit_code=DATA_INVALID)
-    rows = list(check_folder(data))
+    rows = check_folder(data).to_dicts()
     for row in rows:
-        print(row)
-    errors = sum(field(row, "level") == "error" for row in rows)
+        print(describe(row))
+    errors = sum(row["level"] == "error" for row in rows)
     print(f"誤り {errors} 種類、注意 {len(rows) - errors} 種類" if rows else "問題は見つかりませんでした。")
     if errors:
         raise typer.Exit(DATA_INVALID)
@@ -149,13 +146,16 @@ def sample(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="書き出すフォルダ")],
     persons: Annotated[int | None, typer.Option(min=1, help="人数")] = None,
     seed: Annotated[int | None, typer.Option(help="乱数の種")] = None,
-    variant: Annotated[str | None, typer.Option(help="変種(no_letter など)")] = None,
+    variant: Annotated[str | None, typer.Option(help="full / no_letter_effect / no_pre_era")] = None,
 ) -> None:
     """真の値が分かっている合成データを作ります。"""
     from kenpo_analytics.sample import build
 
     given = {"persons": persons, "seed": seed, "variant": variant}
-    build(out, **{name: value for name, value in given.items() if value is not None})
+    try:
+        build(out, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ParameterError(str(error)) from error
     print(out)
 
 

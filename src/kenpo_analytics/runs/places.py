@@ -16,6 +16,7 @@ from kenpo_analytics.errors import KenpoError, ParameterError, RunError
 
 DATA_INVALID, CANNOT_CREATE, CANNOT_WRITE = 65, 73, 74
 FREE_BYTES = 200 * 2**20
+TOLD = 3
 CONFIG = "kenpo.toml"
 
 
@@ -109,27 +110,21 @@ def settle_month(asked: str | None, data: Path) -> str:
     return asked or str(latest)
 
 
-def field(row: Any, name: str) -> Any:
-    """A field of a violation, whether it is a record or a mapping."""
-    return row.get(name) if isinstance(row, dict) else getattr(row, name, None)
-
-
 def check_data(data: Path) -> None:
     """Are the input tables sound enough to run on? Warnings are, errors are not (exit code 65)."""
-    from kenpo_analytics import tables
+    from kenpo_analytics import checks
 
-    check = getattr(tables, "check_folder", None)
-    if check is None:
-        return
     try:
-        errors = [row for row in check(data) if field(row, "level") == "error"]
+        found = checks.check_folder(data).to_dicts()
     except KenpoError as error:
         raise RunError(error.message, exit_code=DATA_INVALID, hint=error.hint) from error
+    errors = [checks.describe(row) for row in found if row["level"] == "error"]
     if errors:
+        told = "。".join(errors[:TOLD]) + ("。ほか" if len(errors) > TOLD else "")
         raise RunError(
-            f"入力データに直すべき誤りが {len(errors)} 種類あるため、実行しませんでした。",
+            f"入力データに直すべき誤りが {len(errors)} 種類あるため、実行しませんでした。{told}。",
             exit_code=DATA_INVALID,
-            hint=f"kenpo check {data.name} で一覧を見て、データを直してください。",
+            hint=f"kenpo check {data} で一覧を見て、データを直してください。",
         )
 
 
