@@ -132,11 +132,12 @@ def png(figure: Figure) -> str:
     figure.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
     raw.seek(0)
     image = Image.open(raw).convert("RGB")
-    pixels = np.asarray(image).reshape(-1, 3)
-    colours, which, counts = np.unique(pixels, axis=0, return_inverse=True, return_counts=True)
-    kept = np.argsort(-counts, kind="stable")[:256]
-    palette = colours[kept].astype(np.int64)
-    nearest = np.square(colours[:, None, :].astype(np.int64) - palette[None]).sum(axis=2).argmin(axis=1)
+    channels = np.asarray(image).reshape(-1, 3).astype(np.int64)
+    packed = channels @ np.array([1 << 16, 1 << 8, 1])
+    codes, which, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    colours = np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=1)
+    palette = colours[np.argsort(-counts, kind="stable")[:256]]
+    nearest = np.square(colours[:, None, :] - palette[None]).sum(axis=2).argmin(axis=1)
     flat = Image.frombytes("P", image.size, nearest[which.ravel()].astype(np.uint8).tobytes())
     flat.putpalette(palette.astype(np.uint8).tobytes())
     small = io.BytesIO()
