@@ -111,7 +111,7 @@ def check_folder(path: Path | str, *, all_rules: bool = False) -> pl.DataFrame:
         try:
             found[table.name] = _canonical(table, lazy, numbered)
             results += _results(found[table.name])
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, nw.exceptions.NarwhalsError, OSError) as error:
             raise _unreadable(table) from error
     results += [_reference(*names, found) for names in REFERENCES if names[0] in found and names[2] in found]
     return _report(results, all_rules).sort(pl.col("level") != "error", maintain_order=True)

@@ -11,7 +11,7 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import EstimateError, TableError
-from kenpo_analytics.months import add_months, format_month, index_of, month_index, parse_month
+from kenpo_analytics.months import add_months, from_month_index, index_of, parse_month
 from kenpo_analytics.tables import CLAIMS
 
 OLD = 12
@@ -116,7 +116,8 @@ def mature_month(claims: Any, *, definitions: Definitions | None = None, through
     """Up to which treatment month are the claims complete, as known through a month?
 
     The lag at which the observed triangle reaches `runout.share` (0.99), among the kind of claims that count as a visit
-    (`visit.kind`, 入院外), received up to `through`.
+    (`visit.kind`, 入院外), received up to `through`. If the claims end earlier, so does the `through` of the answer:
+    what has not been delivered cannot be complete.
 
     Raises
     ------
@@ -127,7 +128,9 @@ def mature_month(claims: Any, *, definitions: Definitions | None = None, through
     share = used.number("runout.share")
     if not 0 < share <= 1:
         raise EstimateError(f"到着割合は0より大きく1以下です: {share}", hint="定義 runout.share を見直してください。")
-    old = _old(lag_triangle(claims, through=month, kind=used.text("visit.kind")), month)
+    triangle = lag_triangle(claims, through=month, kind=used.text("visit.kind"))
+    old = _old(triangle)
+    month = from_month_index(_last_receipt(_polars(triangle)))
     lag, observed = _first_reaching(old, share)
     return Maturity(
         run_out=lag,
@@ -142,21 +145,27 @@ def mature_month(claims: Any, *, definitions: Definitions | None = None, through
     )
 
 
-def _old(triangle: Any, through: int | None = None) -> pl.DataFrame:
-    """The rows of complete treatment months; `through` defaults to the last receipt in the triangle."""
-    held = triangle if isinstance(triangle, pl.DataFrame) else pl.from_pandas(triangle)
-    month, index = (
-        pl.col("treatment_month"),
-        pl.col("treatment_month") // 100 * 12 + pl.col("treatment_month") % 100 - 1,
-    )
-    received = held.select(index + pl.col("lag")).to_series()
-    if received.is_empty():
-        raise _too_little(0, 0, through)
-    last = int(received.max()) if through is None else month_index(through)  # type: ignore[arg-type]
-    old = held.filter(index.is_between(int(received.min()), last - OLD))  # type: ignore[arg-type]
-    months, claims = old.select(month.n_unique()).item(), int(old["n"].sum())
+def _polars(triangle: Any) -> pl.DataFrame:
+    return triangle if isinstance(triangle, pl.DataFrame) else pl.from_pandas(triangle)
+
+
+_INDEX = pl.col("treatment_month") // 100 * 12 + pl.col("treatment_month") % 100 - 1
+
+
+def _last_receipt(triangle: pl.DataFrame) -> int:
+    return int(triangle.select((_INDEX + pl.col("lag")).max()).item())
+
+
+def _old(triangle: Any) -> pl.DataFrame:
+    """The rows of complete treatment months, seen from the last receipt in the triangle."""
+    held = _polars(triangle)
+    if held.is_empty():
+        raise _too_little(0, 0)
+    first = int(held.select((_INDEX + pl.col("lag")).min()).item())
+    old = held.filter(_INDEX.is_between(first, _last_receipt(held) - OLD))
+    months, claims = old["treatment_month"].n_unique(), int(old["n"].sum())
     if months < MIN_MONTHS or claims < MIN_CLAIMS:
-        raise _too_little(months, claims, through)
+        raise _too_little(months, claims)
     return old
 
 
@@ -168,9 +177,8 @@ def _first_reaching(old: pl.DataFrame, share: float) -> tuple[int, float]:
     return int(pooled["lag"][found]), float(shares[found])
 
 
-def _too_little(months: int, claims: int, through: int | None) -> EstimateError:
-    when = f"({format_month(through)}受領分まで)" if through else ""
+def _too_little(months: int, claims: int) -> EstimateError:
     return EstimateError(
-        f"レセプトの到着の遅れを推定できません{when}: 12か月以上前の診療月が{months}か月、{claims:,}件しかありません",
-        hint=f"{MIN_MONTHS}か月・{MIN_CLAIMS}件以上の古い診療月を含むデータを渡してください。",
+        f"レセプトの到着の遅れを推定できません: 12か月以上前の診療月が{months}か月、{claims:,}件しかありません",
+        hint=f"古い診療月を{MIN_MONTHS}か月以上、{MIN_CLAIMS}件以上含むデータを渡してください。",
     )

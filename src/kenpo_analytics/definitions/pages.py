@@ -1,0 +1,210 @@
+"""Which values, assumptions and columns does the suite use? Writes docs/definitions.md, assumptions.md and tables.md.
+
+Run `python -m kenpo_analytics.definitions.pages` after changing a definition or a table; a test compares the pages.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kenpo_analytics.definitions.registry import FOLDER, Definition, Definitions, define
+from kenpo_analytics.months import format_month, parse_month
+from kenpo_analytics.tables import TABLES, Column, Table
+
+DOCS = Path(__file__).parents[3] / "docs"
+NOTE = "<!-- 自動生成: python -m kenpo_analytics.definitions.pages。手で直さないでください。 -->"
+FAMILIES = {
+    "prediabetes": "糖尿病予備群",
+    "diabetes": "糖尿病域",
+    "untreated": "未治療者",
+    "judgement": "判定値(標準的な健診・保健指導プログラム)",
+    "risk": "リスク保有者",
+    "guidance": "特定保健指導の階層化",
+    "population": "対象集団",
+    "checkup": "健診の選び方",
+    "fasting": "採血時間",
+    "visit": "受診",
+    "followup": "受診の追跡",
+    "runout": "レセプトの到着",
+    "next_checkup": "次回健診",
+    "out_of_hours": "時間外受診",
+}
+CLOCKS = {"checkup": "健診月・診療月", "letter": "勧奨月", "kpi": "KPI年度(4月)"}
+VISITS = {"first": "初診", "return": "再診"}
+HOURS = {
+    "after_hours": "時間外",
+    "after_hours_special": "時間外特例",
+    "holiday": "休日",
+    "late_night": "深夜",
+    "ped_evening": "小児夜間",
+    "evening_early_in_hours": "夜間・早朝等(診療時間内)",
+}
+KINDS = {"int": "整数", "float": "小数", "str": "文字列", "bool": "真偽", "date": "日付", "month": "年月(YYYYMM)"}
+SIGNS = {">=": "≧", "<=": "≦", "<": "＜", ">": "＞", "=": ""}
+
+
+def pages(used: Definitions | None = None) -> dict[str, str]:
+    """What does each page say? File name in docs/ to its text."""
+    used = used or define()
+    return {
+        "definitions.md": _definitions(used),
+        "assumptions.md": _assumptions(used),
+        "tables.md": _tables(TABLES.values()),
+    }
+
+
+def write(folder: Path = DOCS) -> list[Path]:
+    """Write the pages into a folder; gives back their paths."""
+    written = []
+    for name, text in pages().items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        written.append(folder / name)
+    return written
+
+
+# --- definitions ----------------------------------------------------------------------------------------
+
+
+def _definitions(used: Definitions) -> str:
+    families: dict[str, list[Definition]] = {}
+    for row in used.rows:
+        families.setdefault(row.id.split(".")[0], []).append(row)
+    head = ("id", "内容", "値", "有効期間", "時計", "区分", "出典")
+    parts = [
+        "# 定義一覧",
+        NOTE,
+        "集計に使う値はすべてここにあり、プログラムの中には書かれていません。有効期間は「時計」の月で判定します"
+        "(健診月・診療月、勧奨通知の月、KPI年度の4月)。期間の終わりは含みません。"
+        "区分「仮定」は出典で確かめられていない値で、[assumptions.md](assumptions.md) にまとめています。",
+        _override_help(),
+    ]
+    for family, rows in families.items():
+        parts += [
+            f"## {FAMILIES.get(family, family)} (`{family}`)",
+            _grid(head, (_definition_row(row) for row in rows)),
+        ]
+    return _page([*parts, "## 時間外加算の診療行為コード", *_fees()])
+
+
+def _definition_row(row: Definition) -> tuple[str, ...]:
+    return (f"`{row.id}`", row.label, _value(row), row.validity, CLOCKS[row.clock], row.status, row.source)
+
+
+def _value(row: Definition) -> str:
+    value = row.value if isinstance(row.value, str) else f"{row.value:.1f}" if row.unit == "%" else f"{row.value:g}"
+    return f"{SIGNS[row.op]}{value}{' ' + row.unit if row.unit else ''}"
+
+
+def _override_help() -> str:
+    return "\n".join(
+        [
+            "## 支部で値を変えるには",
+            "",
+            "作業フォルダ(またはその上のフォルダ)の `kenpo.toml` に id と値を書きます。",
+            "値はすべての版に適用され、区分は「支部設定」となり、報告に印字されます。",
+            "一覧にない id や型の違う値は、計算の前に拒まれます。",
+            "",
+            "```toml",
+            "[definitions]",
+            '"prediabetes.rule" = "and"',
+            '"next_checkup.dead_band.fpg" = 8',
+            "```",
+        ]
+    )
+
+
+def _fees() -> list[str]:
+    with (FOLDER / "fee_codes.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    classes = Counter(
+        (r["visit_type"], r["out_of_hours"], r["inpatient"], r["valid_from"], r["valid_to"]) for r in rows
+    )
+    grid = [
+        (VISITS[visit], HOURS[hours], "入院" if inpatient == "1" else "入院外", _span(first, end), f"{count}")
+        for (visit, hours, inpatient, first, end), count in classes.items()
+    ]
+    sources = "、".join(dict.fromkeys(r["source"] for r in rows))
+    assumed = sum(r["status"] == "仮定" for r in rows)
+    return [
+        f"全{len(rows)}コード(うち仮定{assumed})。出典: {sources}。"
+        "一覧は `src/kenpo_analytics/definitions/fee_codes.csv`。",
+        "夜間・早朝等加算は診療時間内の加算のため、`out_of_hours.evening_early` を1にしない限り数えません。",
+        _grid(("初診・再診", "時間の区分", "入院・入院外", "有効期間", "コード数"), sorted(grid)),
+    ]
+
+
+def _span(first: str, end: str) -> str:
+    until = f"{format_month(parse_month(end))}(未満)" if end else ""
+    return f"{format_month(parse_month(first)) if first else ''}～{until}" if first or end else "全期間"
+
+
+# --- assumptions ----------------------------------------------------------------------------------------
+
+
+def _assumptions(used: Definitions) -> str:
+    rows = used.assumptions()
+    head = ("id", "内容", "値", "有効期間", "時計", "仮定とした理由・参考")
+    grid = ((f"`{r.id}`", r.label, _value(r), r.validity, CLOCKS[r.clock], r.source) for r in rows)
+    return _page(
+        [
+            "# 仮定一覧",
+            NOTE,
+            f"公表資料などの出典で確かめられず、仮に置いた値です({len(rows)}件)。"
+            "支部や本部の取扱いが分かれば、`kenpo.toml` の `[definitions]` で変えてください"
+            "(書き方は [definitions.md](definitions.md))。",
+            _grid(head, grid),
+        ]
+    )
+
+
+# --- tables ---------------------------------------------------------------------------------------------
+
+
+def _tables(tables: Iterable[Table]) -> str:
+    parts = [
+        "# 表の一覧",
+        NOTE,
+        "データのフォルダに `<表の名前>.parquet`(または `<表の名前>/` の中のParquetファイル)を置きます。"
+        "`kenpo check フォルダ` で、ここに書かれた型・必須・範囲・値・キーを点検できます。"
+        "範囲の外、全く同じ行の繰り返し、ほかの表にないIDは注意、それ以外は誤りです。個人IDとレセプトIDは整数でも文字列でもかまいません(表の間でそろえます)。",
+    ]
+    head = ("列", "内容", "型", "単位", "必須", "範囲", "値", "キー")
+    for table in tables:
+        needed = "なくてもよい表" if table.optional else "必要な表"
+        intro = f"1行は{table.row}。キー: {', '.join(f'`{name}`' for name in table.key)}。{needed}。"
+        parts += [f"## {table.name}", intro, _grid(head, (_column_row(table, column) for column in table.columns))]
+    return _page(parts)
+
+
+def _column_row(table: Table, column: Column) -> tuple[str, ...]:
+    low, high = (f"{bound:.10g}" if bound is not None else "" for bound in (column.low, column.high))
+    return (
+        f"`{column.name}`",
+        column.label,
+        KINDS[column.kind],
+        column.unit,
+        "○" if column.required else "",
+        f"{low}～{high}" if low or high else "",
+        " / ".join(column.values),
+        "○" if column.name in table.key else "",
+    )
+
+
+# --- Markdown -------------------------------------------------------------------------------------------
+
+
+def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _page(parts: Iterable[str]) -> str:
+    return "\n\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(str(path) for path in write()) + "\n")
