@@ -9,9 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kenpo_analytics.cohorts import Cohort, eligible_checkups, prediabetes, untreated
+    from kenpo_analytics.cohorts.eligible import eligible_checkups
+    from kenpo_analytics.cohorts.flow import Cohort
+    from kenpo_analytics.cohorts.prediabetes import prediabetes
+    from kenpo_analytics.cohorts.untreated import untreated
     from kenpo_analytics.definitions import Definitions, define
-    from kenpo_analytics.outcomes import VisitIncidence, first_visit, next_checkup, visit_incidence
+    from kenpo_analytics.outcomes.first_visit import first_visit
+    from kenpo_analytics.outcomes.incidence import VisitIncidence, visit_incidence
+    from kenpo_analytics.outcomes.next_checkup import next_checkup
 
 _HOMES = {
     "Cohort": "cohorts",
