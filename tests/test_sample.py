@@ -351,9 +351,8 @@ def test_heavy_visitor_has_sixty_visits_in_a_small_town(tables: dict[str, pl.Dat
     who = int(heavy["person_id"])
     assert tables["members"].filter(pl.col("person_id") == who)["municipality"].unique().to_list() == ["24471"]
     assert enrolled_on(tables["members"], 2024).filter(pl.col("municipality") == "24471").height < 250
-    lines = tables["claim_fees"].filter(
-        pl.col("person_id") == who, ~pl.col("code").is_in(EVENING + BASE), pl.col("treatment_month").is_between(202404, 202503)
-    )  # fmt: skip
+    counted = ~pl.col("code").is_in(EVENING + BASE) & pl.col("treatment_month").is_between(202404, 202503)
+    lines = tables["claim_fees"].filter(pl.col("person_id") == who, counted)
     assert lines.select("treatment_month", "day", "institution").unique().height == 60
 
 

@@ -28,7 +28,7 @@ def background(world: World) -> None:
     level = np.array([0.42, 0.24, 0.09, 0.12, 0.14, 0.20])
     first_drug = world.traits.start.min(axis=1)
     for j in range(k.MONTHS):
-        age = (d.fiscal_year(np.array([k.START + j]))[0] - d.fy_age_base(world.people.birth)).clip(0, 79)
+        age = (d.fiscal_year(np.array([k.START + j]))[0] - world.people.fy_age_base).clip(0, 79)
         chance = np.minimum(level[np.searchsorted(edges, age, side="right") - 1] * frailty, 0.9)
         chance = np.where(first_drug <= k.START + j, np.maximum(chance, CHRONIC_VISIT), chance)
         world.visit[:, j] = (rng.random(world.size) < chance) & world.enrolled[:, j]
@@ -140,7 +140,7 @@ class Care:
         u = self.post.random((len(rows), 2))
         if target > k.SNAPSHOT or target < 2018 * 12 + 3:
             return np.zeros(len(rows), dtype=bool)
-        age = d.fiscal_year(np.array([month]))[0] - d.fy_age_base(w.people.birth[rows])
+        age = d.fiscal_year(np.array([month]))[0] - w.people.fy_age_base[rows]
         asked = domains[:, :2].any(axis=1) | (target >= 2022 * 12 + 10)
         listed = silent & asked & (batch["kind"][chosen] == MAIN) & (age >= 35) & w.enrolled[rows, column(target)]
         status = np.select([u[:, 0] < 0.93, u[:, 0] < 0.97], [0, 1], 2)

@@ -99,7 +99,7 @@ def _cells(world: World, chance: np.ndarray | float, rng: np.random.Generator) -
 
 
 def _inpatient(world: World, rng: np.random.Generator) -> pl.DataFrame:
-    age = 2023 - d.fy_age_base(world.people.birth)
+    age = 2023 - world.people.fy_age_base
     chance = np.where(age >= 60, 2.0, np.where(age < 6, 1.2, 0.7)) * world.truth.inpatient_hazard
     person, month = _cells(world, chance[:, None], rng)
     frame = pl.DataFrame({"i": person, "month": month, "institution": 950 + emergency_room(world, person, month) - 900})

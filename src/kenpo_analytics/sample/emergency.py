@@ -31,7 +31,7 @@ def branch_factor(visit: str) -> float:
 
 def age_band(world: World, month: int) -> Ints:
     """In which five-year band (0 = 00-04 ... 14 = 70-74) is each person, by age at fiscal-year end?"""
-    age = d.fiscal_year(np.array([month]))[0] - d.fy_age_base(world.people.birth)
+    age = d.fiscal_year(np.array([month]))[0] - world.people.fy_age_base
     return np.clip(age // 5, 0, 14)
 
 

@@ -40,7 +40,7 @@ class Leaflets:
             return
         rows = batch["i"]
         fy = d.fiscal_year(np.array([month]))[0]
-        age = fy - d.fy_age_base(self.world.people.birth[rows])
+        age = fy - self.world.people.fy_age_base[rows]
         usable = (batch["kind"] == MAIN) & (age >= 35) & (age <= 74) & (batch["medication_glucose"] == 0)
         fpg = np.where((batch["fasting"] <= 1) & ~batch["wrong_unit"], batch["fpg"], np.nan)
         a1c = batch["hba1c"]

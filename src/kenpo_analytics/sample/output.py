@@ -191,7 +191,7 @@ def guidance(world: World) -> pl.DataFrame:
         wide = batch["waist"] >= np.where(male, 85, 90)
         heavy = ~wide & (batch["bmi"] >= 25)
         drugs = (batch["medication_bp"] == 1) | (batch["medication_glucose"] == 1) | (batch["medication_lipid"] == 1)
-        age = fy - d.fy_age_base(world.people.birth[i])
+        age = fy - world.people.fy_age_base[i]
         chosen = (wide | heavy) & (risks >= 1) & ~drugs & (age >= 40) & (age <= 74) & (rng.random(len(i)) < 0.22)
         active = np.where(wide, risks >= 2, risks >= 3) & (age < 65)
         first = batch["when"] + rng.integers(0, 90, len(i))

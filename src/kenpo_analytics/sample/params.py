@@ -30,6 +30,8 @@ class Planted:
     ar_sd: float = 4.0
     ar_phi: float = 0.6
     error_sd: float = 5.0
+    worsened_attendance_logit: float = -0.6
+    """Log odds of coming next year after FPG rose by 12 or reached 126: some stay away because they worsened."""
     visit_hazard_month0: float = 0.028
     visit_hazard: float = 0.0355
     visit_hazard_early: float = 1.25

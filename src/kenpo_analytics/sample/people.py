@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,11 @@ class People:
     leave: Ints
     insured_from: Ints
     """Day from which the person is insured in their own right (far future for lasting dependants)."""
+
+    @cached_property
+    def fy_age_base(self) -> Ints:
+        """Which base gives each person's age at fiscal-year end? Asked for only once births are settled."""
+        return d.fy_age_base(self.birth)
 
     @property
     def size(self) -> int:

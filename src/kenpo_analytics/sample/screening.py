@@ -50,10 +50,15 @@ class Screening:
         usable = np.minimum(column(month), k.MONTHS - 1)
         every = np.arange(n)
         insured = w.insured[every, usable]
-        age = fy - d.fy_age_base(w.people.birth)
+        age = fy - w.people.fy_age_base
         lowest = np.where(insured, 35, 40)
         able = w.enrolled[every, usable] & (age >= lowest) & (age <= 74) & (month <= k.SNAPSHOT)
-        logit = np.where(insured, 1.35, -1.55) + 1.7 * self.habit - 0.35 * (fy == 2020) - 0.6 * self.worsened
+        logit = (
+            np.where(insured, 1.35, -1.55)
+            + 1.7 * self.habit
+            - 0.35 * (fy == 2020)
+            + w.truth.worsened_attendance_logit * self.worsened
+        )
         goes = able & (self.rng.random(n) < 1 / (1 + np.exp(-logit)))
         rows = every[goes]
         again = rows[(self.rng.random(len(rows)) < 0.013)]

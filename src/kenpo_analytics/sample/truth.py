@@ -95,7 +95,7 @@ def _visits(world: World) -> dict[str, Any]:
 def _followed(world: World) -> dict[str, NDArray[Any]]:
     merged = {name: np.concatenate([part[name] for part in world.followed]) for name in world.followed[0]}
     merged["fy"] = d.fiscal_year(merged["month"])
-    age = merged["fy"] - d.fy_age_base(world.people.birth[merged["i"]])
+    age = merged["fy"] - world.people.fy_age_base[merged["i"]]
     merged["target"] = (merged["kind"] == MAIN) & (age >= 35) & (age <= 74) & merged["silent_before"]
     months = np.minimum(merged["month"][:, None] - k.START + np.arange(12), k.MONTHS - 1)
     merged["enrolled"] = world.enrolled[merged["i"][:, None], months]

@@ -43,7 +43,7 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     tables, truth = simulate(seed=seed, persons=persons, variant=variant)
     for name, table in tables.items():
-        table.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=15)
+        table.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=9)
     text = json.dumps(truth, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / "truth.json").write_text(text + "\n", encoding="utf-8", newline="\n")
     return truth
