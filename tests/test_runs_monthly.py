@@ -16,9 +16,11 @@ from pathlib import Path
 import nbformat
 import polars as pl
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from kenpo_analytics.disclosure.stamp import stamp
 from kenpo_analytics.errors import ParameterError, RunError
-from kenpo_analytics.runs import html, manifest, places
+from kenpo_analytics.runs import html, manifest, monthly, places
 from kenpo_analytics.runs.kernels import home_of
 from kenpo_analytics.runs.lock import lock
 from kenpo_analytics.runs.monthly import run
@@ -179,19 +181,23 @@ def test_every_way_to_fail_is_told_and_nothing_is_published(earlier):
     world.notebook("05_unchecked", SHOW, "import IPython\nIPython.display.display({'text/html': '<b>7</b>'}, raw=True)")
     world.notebook("06_print", SHOW, "print('5人')")
     world.notebook("07_exit", "import sys; sys.exit(3)")
+    skipped = new_code_cell(SHOW, metadata={"tags": ["skip-execution"]}, execution_count=5)
+    skipped.outputs = [new_output("display_data", data={"text/plain": "old"}, metadata=stamp({"text/plain": "old"}))]
+    nbformat.write(new_notebook(cells=[new_code_cell(SHOW), skipped]), world.notebooks / "08_skipped.ipynb")
     error = fails(world, deadline=10)
     assert error.exit_code == 1
     told = story(world)
-    assert "ノートブック 7 件のうち 6 件が失敗" in told
+    assert "ノートブック 8 件のうち 7 件が失敗" in told
     assert "02_error: セル「raise ValueError('壊れた値')」で ValueError: 壊れた値。" in told
     assert "03_killed: Python(カーネル)が途中で終了しました。" in told
     assert "04_slow: 10 秒の制限時間を超えた" in told
     assert "05_unchecked: 3 番目のコードセル「import IPython」に秘匿処理の印が無い" in told
     assert "06_print: 3 番目のコードセル「print('5人')」が文字を直接出力" in told
     assert "07_exit: セル「import sys; sys.exit(3)」で SystemExit" in told
+    assert "08_skipped: 2 番目のコードセル「from IPython.display import display」が実行されていません。" in told
     assert "前回までに公開した報告はそのまま" in error.message
     kept = sorted(path.stem for path in max((world.reports / ".failed").iterdir()).glob("*.ipynb"))
-    assert kept == ["02_error", "03_killed", "04_slow", "05_unchecked", "06_print", "07_exit"]
+    assert kept == ["02_error", "03_killed", "04_slow", "05_unchecked", "06_print", "07_exit", "08_skipped"]
     assert picture(world.reports) == before
 
 
@@ -208,7 +214,8 @@ def test_a_page_that_would_fetch_something_is_not_published(earlier):
     world, before = earlier
     image = "data = {'text/html': '<img src=\"https://a.example/x.png\">'}"
     world.notebook("01_x", SHOW.replace("data = {'text/plain': 'checked'}", image))
-    assert fails(world).exit_code == 1
+    error = fails(world)
+    assert (error.exit_code, "開くと外部に接続する" in story(world)) == (1, True)
     assert picture(world.reports) == before
 
 
@@ -225,6 +232,23 @@ def test_data_that_change_during_the_run_are_not_published(earlier):
 
 def full(*_args, **_kwargs):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_root_index_that_cannot_be_written_is_told_and_made_next_time(earlier, monkeypatch):
+    world, _ = earlier
+    world.notebook("01_x", SHOW)
+    real = manifest.write_text
+
+    def no_index(path, text):
+        full() if path == world.reports / "index.html" and "2025年9月" in text else real(path, text)
+
+    monkeypatch.setattr(manifest, "write_text", no_index)
+    error = fails(world, month="2025-09")
+    assert (error.exit_code, "公開しましたが" in error.message) == (74, True)
+    assert manifest.read(world.reports / "2025-09")["month"] == "2025-09"
+    monkeypatch.undo()
+    monthly._refresh_root(world.reports)
+    assert "2025年9月" in (world.reports / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("where", ["papermill", "page", "publishing"])
@@ -296,7 +320,7 @@ def test_input_errors_stop_and_warnings_do_not(tmp_path):
     checkups.with_columns(hba1c=pl.lit(55.0)).write_parquet(world.data / "checkups.parquet")
     places.check_data(world.data)
     checkups.drop("kind").write_parquet(world.data / "checkups.parquet")
-    with pytest.raises(RunError, match="1 種類.*checkups.kind: 必要な列がない") as caught:
+    with pytest.raises(RunError, match=r"1 種類.*checkups\.kind: 必要な列がない") as caught:
         run(world.options(), terminal=False)
     assert caught.value.exit_code == 65
     assert not world.reports.exists()

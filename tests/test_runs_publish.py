@@ -116,6 +116,26 @@ def test_without_symbolic_links(tmp_path, monkeypatch):
     assert not (tmp_path / MONTH).is_symlink()
 
 
+@pytest.mark.parametrize("failing", [".runs", "2025-10"])
+def test_a_rename_that_fails_goes_back_to_what_was(tmp_path, monkeypatch, failing):
+    """On Windows a folder with an open file cannot be renamed."""
+    publish.publish(staged(tmp_path, "old"), tmp_path, MONTH, "old", links=False)
+    folder, real = staged(tmp_path, "new"), Path.rename
+
+    def held(self, target):
+        if (failing == ".runs" and self.parent.name == ".runs") or self.name == failing:
+            raise PermissionError(13, "in use")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", held)
+    with pytest.raises(PermissionError):
+        publish.publish(folder, tmp_path, MONTH, "new", links=False)
+    monkeypatch.undo()
+    assert shown(tmp_path) == "old"
+    publish.recover(tmp_path)
+    assert shown(tmp_path) == "old"
+
+
 def test_other_months_are_never_touched(tmp_path):
     publish.publish(staged(tmp_path, "old"), tmp_path, "2025-09", "old")
     before = picture(tmp_path)

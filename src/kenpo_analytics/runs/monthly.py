@@ -33,6 +33,7 @@ from kenpo_analytics.runs.verify import Verified, verify
 
 FAILED, REFUSED = 1, 69
 KEEP_LOGS = 12
+UNTOUCHED = "前回までに公開した報告はそのまま残っています。"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def run(options: Options, *, terminal: bool | None = None) -> Published:
                 return _locked(this, guard)
         except Interrupted as stop:
             raise RunError(
-                f"{html.month_label(month)}の実行を途中で止めました。前回までに公開した報告はそのまま残っています。",
+                f"{html.month_label(month)}の実行を途中で止めました。{UNTOUCHED}",
                 exit_code=stop.exit_code,
                 hint="もう一度実行すると、はじめからやり直します。",
             ) from None
@@ -159,14 +160,15 @@ def _transact(this: _Run, home: Path, guard: Guard) -> Published:
             raise _failure(this, outcomes)
         if manifest.state(data) != before:
             raise RunError(
-                "実行中に入力データが変わったため、公開しませんでした。",
+                f"実行中に入力データが変わったため、公開しませんでした。{UNTOUCHED}",
                 exit_code=DATA_INVALID,
                 hint="データの取り込みが終わってから、もう一度実行してください。",
             )
         _stage(this, outcomes, verified, inputs)
         return _publish(this, guard)
     except OSError as error:
-        raise unwritable(error) from error
+        failed = unwritable(error)
+        raise RunError(failed.message + UNTOUCHED, exit_code=failed.exit_code, hint=failed.hint) from error
 
 
 def _verify(this: _Run, outcomes: Sequence[Outcome]) -> tuple[dict[str, Verified], list[Outcome]]:
@@ -176,12 +178,22 @@ def _verify(this: _Run, outcomes: Sequence[Outcome]) -> tuple[dict[str, Verified
         if outcome.status == "ok":
             try:
                 found = verified[outcome.task.name] = verify(outcome.path)
-                if found.stderr:
-                    this.progress.log_only(found.stderr)
+                this.progress.log_only(found.stderr)
+                found.page = _page(this, outcome.task, found)
             except (RunError, DisclosureError) as error:
                 outcome = replace(outcome, status="refused", message=error.message, error=error)
         judged.append(outcome)
     return verified, judged
+
+
+def _page(this: _Run, task: Task, found: Verified) -> str:
+    return html.report(
+        found.notebook,
+        title=task.title,
+        month=this.month,
+        synthetic=manifest.is_synthetic(this.places.data),
+        footer=f"{html.month_label(this.month)} · 実行 {this.id} · 条件は manifest.json にあります",
+    )
 
 
 def _failure(this: _Run, outcomes: Sequence[Outcome]) -> RunError:
@@ -194,7 +206,7 @@ def _failure(this: _Run, outcomes: Sequence[Outcome]) -> RunError:
     story = (
         f"{html.month_label(this.month)}の実行は完了しませんでした"
         f"(ノートブック {len(outcomes)} 件のうち {len(bad)} 件が失敗)。{causes}"
-        "何も公開しておらず、前回までに公開した報告はそのまま残っています。"
+        f"何も公開していません。{UNTOUCHED}"
     )
     where = publish.FAILED + "/" + this.id
     try:
@@ -223,19 +235,11 @@ def _stage(
     import nbformat
 
     staged = this.work / "staged"
-    synthetic = manifest.is_synthetic(this.places.data)
     entries = []
     for outcome in outcomes:
         found, task = verified[outcome.task.name], outcome.task
-        page = html.report(
-            found.notebook,
-            title=task.title,
-            month=this.month,
-            synthetic=synthetic,
-            footer=f"{html.month_label(this.month)} · 実行 {this.id} · 条件は manifest.json にあります",
-        )
         manifest.write_text(staged / task.path.name, nbformat.writes(found.notebook) + "\n")
-        manifest.write_text(staged / f"{task.name}.html", page)
+        manifest.write_text(staged / f"{task.name}.html", found.page)
         entries.append(_entry(outcome, found, staged))
     masking: dict[str, int] = {}
     for found in verified.values():
@@ -247,7 +251,7 @@ def _stage(
         "month": this.month,
         "branch": this.branch,
         "preview": bool(this.options.only),
-        "synthetic": synthetic,
+        "synthetic": manifest.is_synthetic(this.places.data),
         "started": this.started,
         "finished": manifest.now(),
         "seconds": round(time.monotonic() - this.begin, 1),
@@ -291,7 +295,14 @@ def _publish(this: _Run, guard: Guard) -> Published:
         return Published(this.id, this.month, folder, preview=True)
     guard.held = True
     publish.publish(staged, reports, this.month, this.id, links=this.options.links)
-    _refresh_root(reports)
+    try:
+        _refresh_root(reports)
+    except OSError as error:
+        raise RunError(
+            f"{html.month_label(this.month)}の報告は公開しましたが、全体の一覧を更新できませんでした({error.strerror})。",
+            exit_code=CANNOT_WRITE,
+            hint="一覧は次の実行のはじめに作り直されます。ディスクの空き容量を確かめてください。",
+        ) from error
     this.progress.say(f"{html.month_label(this.month)}の報告を公開しました。")
     return Published(this.id, this.month, reports / this.month, preview=False)
 

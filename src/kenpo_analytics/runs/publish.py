@@ -60,11 +60,8 @@ def publish(staged: Path, reports: Path, month: str, run_id: str, *, links: bool
     plain = target.exists() and not target.is_symlink()
     if plain or not links or not _swap_link(reports, target, run_id):
         _swap_folder(reports, target, run_id)
-    if os.name == "posix":
-        handle = os.open(reports, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-    tidy(reports)
+    with contextlib.suppress(OSError):  # it is published; the next command can tidy up
+        tidy(reports)
 
 
 def _swap_link(reports: Path, target: Path, run_id: str) -> bool:
@@ -78,12 +75,20 @@ def _swap_link(reports: Path, target: Path, run_id: str) -> bool:
 
 
 def _swap_folder(reports: Path, target: Path, run_id: str) -> None:
-    manifest.write_text(reports / JOURNAL, json.dumps({"month": target.name, "run": run_id}))
-    if _exists(target):
-        (reports / TRASH).mkdir(exist_ok=True)
-        target.rename(reports / TRASH / f"{target.name}-{run_id}")
-    (reports / RUNS / run_id).rename(target)
-    (reports / JOURNAL).unlink()
+    journal, old = reports / JOURNAL, reports / TRASH / f"{target.name}-{run_id}"
+    manifest.write_text(journal, json.dumps({"month": target.name, "run": run_id}))
+    try:
+        if _exists(target):
+            old.parent.mkdir(exist_ok=True)
+            target.rename(old)
+        (reports / RUNS / run_id).rename(target)
+    except OSError:  # a file held open on Windows, for one: back to what was
+        if _exists(old) and not _exists(target):
+            old.rename(target)
+        journal.unlink(missing_ok=True)
+        raise
+    with contextlib.suppress(OSError):
+        journal.unlink()
 
 
 def recover(reports: Path) -> list[str]:

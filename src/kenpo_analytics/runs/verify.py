@@ -23,6 +23,7 @@ class Verified:
     masking: dict[str, int] = field(default_factory=dict)
     outputs: int = 0
     stderr: str = ""
+    page: str = ""
 
 
 def verify(path: Path) -> Verified:
