@@ -61,7 +61,23 @@ def test_the_markers_that_brought_people_in_are_told(engine):
     assert row["FPG not measured, HbA1c in"].select("by_fpg", "by_hba1c", "one_marker").row(0) == (False, True, True)
     assert row["casual sample, HbA1c in"]["fpg"].to_list() == [None]
     assert row["sampling time missing"]["fasting_unconfirmed"].to_list() == [True]
-    assert row["both markers"].select("index_month", "age", "sex", "branch").row(0) == (202406, 50, "M", "24")
+    assert row["both markers"].select("index_month", "age", "age_band", "sex", "branch").row(0) == (
+        202406,
+        50,
+        "50-54",
+        "M",
+        "24",
+    )
+
+
+def test_another_branch_is_a_step_of_its_own(engine):
+    cohort = ka.prediabetes(engine(CHECKUPS), engine(MEMBERS), fiscal_year=2024, branch="23")
+    flow = dict(engine.frame(cohort.flow).select("key", "excluded").iter_rows())
+    everyone = ka.prediabetes(CHECKUPS, MEMBERS, fiscal_year=2024).flow
+    assert flow["other_branch"] == everyone.filter(pl.col("key") == "age")["remaining"].item()
+    assert len(members_of(engine, cohort)) == 0
+    here = ka.prediabetes(engine(CHECKUPS), engine(MEMBERS), fiscal_year=2024, branch="24")
+    assert members_of(engine, here) == set(ka.prediabetes(CHECKUPS, MEMBERS, fiscal_year=2024).people["person_id"])
 
 
 def test_sampling_time_missing_can_be_left_out(engine):

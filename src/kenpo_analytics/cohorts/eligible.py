@@ -21,7 +21,7 @@ Pick = Literal["last", "first"]
 
 _MEMBER_COLUMNS = ("person_id", "valid_from", "valid_to", "relationship", "sex", "fy_age_base")
 _MEMBER_EXTRA = ("branch", "municipality", "workplace_id")
-_FROM_MEMBERS = ("sex", "age", *_MEMBER_EXTRA)
+_FROM_MEMBERS = ("sex", "age", "age_band", *_MEMBER_EXTRA)
 PEOPLE = ("person_id", "record_id", "fiscal_year", "checkup_date", "index_month", *_FROM_MEMBERS)
 """Columns every cohort begins with; those from members are null when no members table is given."""
 
@@ -46,6 +46,7 @@ def eligible_checkups(
     population: Population = "insured",
     pick: Pick | None = None,
     age: tuple[int, int] | None = None,
+    branch: str | None = None,
     definitions: Definitions | None = None,
 ) -> Cohort:
     """Which checkup stands for each person in a fiscal year?
@@ -65,6 +66,8 @@ def eligible_checkups(
         received later, then the larger record_id.
     age
         Age at fiscal-year end, both bounds included; default from the definitions.
+    branch
+        Only members of this branch (支部, JIS 2 digits) on the checkup day; default everybody.
 
     Returns
     -------
@@ -85,6 +88,7 @@ def eligible_checkups(
         population=population,
         pick=pick,
         age=age,
+        branch=branch,
         definitions=definitions,
         values=[name for name in values if name not in ("checkup_date", "received_month", "kind")],
     )
@@ -102,6 +106,7 @@ def find_eligible(
     population: Population,
     pick: Pick | None,
     age: tuple[int, int] | None,
+    branch: str | None,
     definitions: Definitions | None,
     values: Sequence[str],
 ) -> Eligible:
@@ -110,7 +115,7 @@ def find_eligible(
     fiscal_year = parse_fiscal_year(fiscal_year)
     frames.same_engine(checkups=checkups, members=members)
     rows = _rows(checkups, used, fiscal_year, population, values)
-    candidates, enrolled = _enrol(survivors(rows.plan), members, used, fiscal_year, population, age)
+    candidates, enrolled = _enrol(survivors(rows.plan), members, used, fiscal_year, population, age, branch)
     picked = _pick(candidates, pick or used.text("checkup.pick"))
     stages = (rows,) if enrolled is None else (rows, enrolled)
     if enrolled is None:
@@ -152,13 +157,19 @@ def _enrol(
     fiscal_year: int,
     population: str,
     age: tuple[int, int] | None,
+    branch: str | None,
 ) -> tuple[nw.LazyFrame, Stage | None]:
     """Join the member stretch that holds on the checkup day; judge relationship and age there."""
     rows = rows.drop(EXIT).with_columns(
         nw.lit(fiscal_year).cast(nw.Int32).alias("fiscal_year"), month_of(nw.col("checkup_date")).alias("index_month")
     )
     if members is None:
-        columns: dict[str, Any] = {"sex": nw.String, "age": nw.Int32, **dict.fromkeys(_MEMBER_EXTRA, nw.String)}
+        columns: dict[str, Any] = {
+            "sex": nw.String,
+            "age": nw.Int32,
+            "age_band": nw.String,
+            **dict.fromkeys(_MEMBER_EXTRA, nw.String),
+        }
         return rows.with_columns(*(nw.lit(None, dtype).alias(name) for name, dtype in columns.items())), None
     lower, upper = age or (
         int(used.number(f"population.{population}.age.lower")),
@@ -171,11 +182,13 @@ def _enrol(
         (nw.col("valid_from") <= day) & (nw.col("valid_to").is_null() | (day < nw.col("valid_to")))
     )
     joined = joined.with_columns((fiscal_year - nw.col("fy_age_base")).cast(nw.Int32).alias("age"))
+    joined = joined.with_columns(_age_band(nw.col("age")))
     relationship = used.text(f"population.{population}.relationship")
     joined = joined.with_columns(
         first_exit(
             ~sure(nw.col("relationship") == relationship),
             ~sure((nw.col("age") >= lower) & (nw.col("age") <= upper)),
+            *([~sure(nw.col("branch") == branch)] if branch else []),
         )
     )
     labels = {"insured": "被保険者", "dependent": "被扶養者"}
@@ -184,11 +197,19 @@ def _enrol(
         (
             Step("other_relationship", f"健診日に{labels.get(relationship, relationship)}でない"),
             Step("age", f"年度末年齢が{lower}～{upper}歳の外"),
+            *((Step("other_branch", "健診日に他支部の加入者"),) if branch else ()),
         ),
         "行",
         begins=Step("not_enrolled", "健診日に加入していない"),
     )
     return survivors(joined).drop(EXIT, "relationship", "fy_age_base"), stage
+
+
+def _age_band(age: nw.Expr) -> nw.Expr:
+    """Five-year class as text: 52 is 50-54."""
+    lower = age // 5 * 5
+    texts = [bound.cast(nw.String).str.zfill(2) for bound in (lower, lower + 4)]
+    return nw.concat_str(texts, separator="-").alias("age_band")
 
 
 def _pick(candidates: nw.LazyFrame, pick: str) -> nw.LazyFrame:

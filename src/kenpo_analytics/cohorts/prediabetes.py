@@ -28,6 +28,7 @@ def prediabetes(
     population: Population = "insured",
     pick: Pick | None = None,
     age: tuple[int, int] | None = None,
+    branch: str | None = None,
     definitions: Definitions | None = None,
 ) -> Cohort:
     """Who has prediabetes (糖尿病予備群) at the eligible checkup of a fiscal year?
@@ -40,7 +41,7 @@ def prediabetes(
 
     Parameters
     ----------
-    checkups, members, fiscal_year, population, pick, age
+    checkups, members, fiscal_year, population, pick, age, branch
         As in `eligible_checkups`.
     rule
         "or" or "and"; default from the definition `prediabetes.rule`. The flow always shows both counts.
@@ -48,7 +49,7 @@ def prediabetes(
     Returns
     -------
     Cohort
-        `people`: person_id, record_id, fiscal_year, checkup_date, index_month (YYYYMM), sex, age, branch,
+        `people`: person_id, record_id, fiscal_year, checkup_date, index_month (YYYYMM), sex, age, age_band, branch,
         municipality, workplace_id, fpg (mg/dL, fasting only), hba1c (NGSP %), by_fpg, by_hba1c (which marker brought
         the person in), one_marker (the other was missing), fasting_unconfirmed.
 
@@ -67,6 +68,7 @@ def prediabetes(
         population=population,
         pick=pick,
         age=age,
+        branch=branch,
         definitions=definitions,
         values=_VALUES,
     )

@@ -37,13 +37,14 @@ def untreated(
     population: Population = "insured",
     pick: Pick | None = None,
     age: tuple[int, int] | None = None,
+    branch: str | None = None,
     definitions: Definitions | None = None,
 ) -> Cohort:
     """Who stood above the recommendation values at a fiscal year's checkup and had not been to a doctor?
 
     Parameters
     ----------
-    checkups, claims, members, fiscal_year, population, pick, age
+    checkups, claims, members, fiscal_year, population, pick, age, branch
         As in `eligible_checkups`; `claims` tells who had been to a doctor.
     level
         "first" (一次勧奨): SBP >= 160, DBP >= 100, FPG >= 126, HbA1c >= 6.5 or LDL >= 180. "second" (二次勧奨): two or
@@ -84,6 +85,7 @@ def untreated(
         population=population,
         pick=pick,
         age=age,
+        branch=branch,
         definitions=used,
         values=("fasting", *_ITEMS, *_MEDICATION),
     )
