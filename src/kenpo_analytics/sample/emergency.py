@@ -91,7 +91,13 @@ def fee_lines(events: pl.DataFrame, world: World) -> pl.DataFrame:
             code[at], second[at] = table[first_class[at]], table[other[at]]
     for kind, early in k.EVENING_EARLY.items():
         code[evening & (visit == kind)] = early
-    two = rng.random(n) < world.truth.two_addons_share
+    u = rng.random(n)
+    two = ~evening & (u < world.truth.two_addons_share)
+    # 夜間・早朝等加算 beside a counted add-on: switching it on must not count the visit twice.
+    second[~evening & (u < 0.25 * world.truth.two_addons_share)] = ""
+    early_too = two & (second == "")
+    for kind, early in k.EVENING_EARLY.items():
+        second[early_too & (visit == kind)] = early
     base = np.where(visit == "first", k.BASE_FEE["first"], k.BASE_FEE["return"])
     keys = events.select("event", "day")
     lines = [
@@ -100,4 +106,5 @@ def fee_lines(events: pl.DataFrame, world: World) -> pl.DataFrame:
     ]
     lines.append(keys.with_columns(code=pl.Series(second, dtype=pl.String)).filter(pl.Series(two)))
     world.counts["two_addons_same_visit"] = int(two.sum())
+    world.counts["evening_beside_another_addon"] = int(early_too.sum())
     return pl.concat(lines)

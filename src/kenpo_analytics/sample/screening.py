@@ -97,6 +97,8 @@ class Screening:
         truth = self.world.truth
         letter = self._within(when - self.letter_day[rows])
         label = self._within(when - self.label_day[rows])
+        counts = self.world.counts
+        counts["checkups_under_a_letter"] = counts.get("checkups_under_a_letter", 0) + int(letter.sum())
         shift = truth.calendar_shift if fy >= truth.calendar_from_fy else 0.0
         return letter * truth.letter_effect + label * truth.label_effect + shift
 
