@@ -210,9 +210,14 @@ def _configured(section: str) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return dict(tomllib.loads(path.read_text(encoding="utf-8-sig")).get(section, {}))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValueError) as error:
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig")).get(section, {})
+    except ValueError as error:  # not TOML, or not UTF-8
         raise DefinitionError(f"{CONFIG} を読めません: {error}", hint="TOMLの書き方を確かめてください。") from error
+    if not isinstance(found, dict):
+        raise DefinitionError(
+            f"{CONFIG} の [{section}] は表ではありません", hint=f"[{section}] の下に 名前 = 値 と書きます。"
+        )
+    return found
 
 
 def _overrides() -> dict[str, Any]:

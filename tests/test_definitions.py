@@ -1,0 +1,139 @@
+"""Definitions: dated values, overrides, and the pages that are generated from them."""
+
+from collections import Counter
+
+import pytest
+
+from kenpo_analytics.definitions import define, fingerprint
+from kenpo_analytics.definitions.pages import DOCS, FAMILIES, HOURS, NOTE, pages, write
+from kenpo_analytics.errors import DefinitionError
+from kenpo_analytics.tables import TABLES
+
+USED = define()
+
+
+def test_every_id_and_month_has_one_value_at_most():
+    for id in {row.id for row in USED.rows}:
+        versions = USED.versions(id)
+        edges = {m for row in versions for m in (row.valid_from, row.valid_to) if m} | {190001, 210012}
+        for month in edges:
+            USED.at(id, month)  # raises when two apply
+        assert len({row.clock for row in versions}) == 1
+        assert len({row.unit for row in versions}) == 1
+
+
+def test_every_row_is_either_confirmed_or_an_assumption_and_has_a_source():
+    assert {row.status for row in USED.rows} == {"確認済", "仮定"}
+    assert all(row.source and row.label for row in USED.rows)
+    assert {row.clock for row in USED.rows} == {"checkup", "letter", "kpi"}
+    assert {row.op for row in USED.rows} <= {">=", "<", "<=", "="}
+
+
+# 協会けんぽ 三重支部 令和7年度事業計画 p.27; 業績評価シート p.58
+AUTHORITY = [
+    ("prediabetes.fpg.lower", 202404, 110),
+    ("prediabetes.fpg.upper", 202404, 126),
+    ("prediabetes.hba1c.lower", 202404, 6.0),
+    ("prediabetes.hba1c.upper", 202404, 6.5),
+    ("untreated.first.letter.sbp", 202404, 160),
+    ("untreated.first.letter.dbp", 202404, 100),
+    ("untreated.first.letter.fpg", 202404, 126),
+    ("untreated.first.letter.hba1c", 202404, 6.5),
+    ("untreated.first.letter.ldl", 202404, 180),
+    ("untreated.second.letter.sbp", 202404, 180),
+    ("untreated.second.letter.dbp", 202404, 110),
+    ("untreated.second.letter.fpg", 202404, 160),
+    ("untreated.second.letter.hba1c", 202404, 8.4),
+    ("followup.months", 202404, 10),
+]
+
+
+@pytest.mark.parametrize(("id", "month", "value"), AUTHORITY)
+def test_values_of_the_plan_and_the_scoring_sheet(id, month, value):
+    assert USED.number(id, month) == value
+
+
+def test_an_override_replaces_marks_and_changes_the_version():
+    used = define(overrides={"prediabetes.rule": "and", "next_checkup.dead_band.fpg": 8})
+    assert used.text("prediabetes.rule") == "and"
+    assert used.number("next_checkup.dead_band.fpg") == 8
+    assert {row.id: row.status for row in used.overrides()} == {
+        "prediabetes.rule": "支部設定",
+        "next_checkup.dead_band.fpg": "支部設定",
+    }
+    assert used.version != USED.version
+    assert define().version == USED.version
+    assert fingerprint(used)["overrides"] == {"prediabetes.rule": "and", "next_checkup.dead_band.fpg": 8}
+    assert fingerprint(used)["assumptions"] == len(USED.assumptions()) - 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"prediabetes.fpg": 100}, "定義にない名前です: 「prediabetes.fpg」"),
+        ({"prediabetes.fpg.lower": "high"}, "型が違います: 「high」"),
+        ({"prediabetes.rule": 1}, "型が違います: 「1」"),
+        ({"visit.inpatient": True}, "型が違います: 「True」"),
+    ],
+)
+def test_wrong_overrides_are_refused(overrides, message):
+    with pytest.raises(DefinitionError, match=message):
+        define(overrides=overrides)
+
+
+def test_what_cannot_be_told_is_refused():
+    with pytest.raises(DefinitionError, match=r"「no\.such」"):
+        USED.number("no.such")
+    with pytest.raises(DefinitionError, match=r"有効な値がありません\(2022-09\)"):
+        USED.number("untreated.first.letter.ldl", 202209)
+    with pytest.raises(DefinitionError, match="数値ではありません"):
+        USED.number("prediabetes.rule")
+    with pytest.raises(DefinitionError, match="0か1です"):
+        USED.flag("followup.months")
+
+
+def test_fee_codes_are_unique_and_typed():
+    codes = [fee.code for fee in USED.fee_codes]
+    assert len(codes) == len(set(codes)) == 156
+    assert Counter(fee.visit_type for fee in USED.fee_codes) == {"return": 119, "first": 37}
+    assert all(fee.code.isdecimal() and len(fee.code) == 9 for fee in USED.fee_codes)
+    assert {fee.out_of_hours for fee in USED.fee_codes} == set(HOURS)
+
+
+# --- pages ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["definitions.md", "assumptions.md", "tables.md"])
+def test_the_committed_pages_are_what_the_definitions_say(name):
+    text = (DOCS / name).read_text(encoding="utf-8")
+    assert NOTE in text
+    assert text == pages()[name], "python -m kenpo_analytics.definitions.pages で作り直してください"
+
+
+def test_the_pages_tell_everything():
+    made = pages()
+    for row in USED.rows:
+        assert f"| `{row.id}` |" in made["definitions.md"]
+        assert (f"| `{row.id}` |" in made["assumptions.md"]) == (row.status == "仮定")
+    for table in TABLES.values():
+        assert f"## {table.name}\n" in made["tables.md"]
+        assert made["tables.md"].count("\n| `") == sum(len(each.columns) for each in TABLES.values())
+    assert {row.id.split(".")[0] for row in USED.rows} == set(FAMILIES)
+
+
+def test_the_code_counts_of_the_page_add_up():
+    fees = pages()["definitions.md"].split("## 時間外加算の診療行為コード")[1]
+    counts = [int(line.split("|")[-2]) for line in fees.splitlines() if line.startswith(("| 初診 |", "| 再診 |"))]
+    assert sum(counts) == 156
+
+
+def test_a_page_shows_validity_unit_and_the_branchs_own_value():
+    line = next(line for line in pages()["definitions.md"].splitlines() if "`untreated.first.letter.ldl`" in line)
+    assert "≧180 mg/dL | 2022-10～ | 勧奨月 | 確認済" in line
+    own = pages(define(overrides={"prediabetes.hba1c.lower": 5.6}))["definitions.md"]
+    assert "| ≧5.6 % | 全期間 | 健診月・診療月 | 支部設定 | kenpo.toml |" in own
+
+
+def test_pages_are_written_where_they_are_wanted(tmp_path):
+    assert [path.name for path in write(tmp_path)] == ["definitions.md", "assumptions.md", "tables.md"]
+    assert (tmp_path / "tables.md").read_bytes().decode("utf-8") == pages()["tables.md"]
