@@ -113,6 +113,14 @@ def test_small_complement_masks_k_of_n_and_its_rate():
     assert check(table.drop("rate", "lower"), counts=["k", "n"], within={"k": "n"}).table["k"].to_list() == [None, 60]
 
 
+def test_all_other_numbers_are_hidden_with_any_count_of_their_row():
+    table = pl.DataFrame(
+        {"events": [40, 30], "persons": [4, 25], "rate": [0.1, 0.2], "rank": [1, 2], "year": [2024, 2024]}
+    )
+    checked = check(table, counts=["persons"], events={"events": "persons"}, rates="all", plain=["year"])
+    assert checked.table.rows() == [(None, None, None, None, 2024), (30, 25, 0.2, 2, 2024)]
+
+
 def test_columns_that_add_up_protect_each_other_and_what_is_left():
     table = pl.DataFrame({"n": [100, 100], "up": [40, 50], "same": [57, 30], "down": [3, 20]})
     checked = check(table, counts=["n", "up", "same", "down"], splits={"n": ("up", "same", "down")})
@@ -272,6 +280,28 @@ def test_few_people_left_hide_the_step_that_led_there():
     assert checked.table.select("excluded", "remaining").rows() == [(0, 100), (None, None)]
 
 
+def test_the_flow_of_a_cohort_passes_as_pandas_and_as_polars():
+    steps = pl.DataFrame(
+        {
+            "step": pl.Series([0, 1, 2, 3], dtype=pl.Int32),
+            "kind": ["start", "exclude", "exclude", "end"],
+            "key": ["start", "a", "b", "end"],
+            "label": ["読み込んだ行", "服薬中", "年齢", "対象者"],
+            "unit": ["行", "人", "人", "人"],
+            "excluded": [0, None, 60, 0],
+            "remaining": [100, 100, 40, 40],
+            "status": ["評価", "未評価", "評価", "評価"],
+        }
+    )
+    frame = steps.to_pandas()
+    frame["excluded"] = frame["excluded"].astype("Int64")
+    for table in (steps, steps.to_pandas(), frame):
+        checked = check_flow(table)
+        assert column(checked, "excluded") == [0, None, 60, 0] and column(checked, "remaining") == [100, 100, 40, 40]
+        assert checked.states["excluded"].to_list() == ["shown", "not_evaluated", "shown", "shown"]
+        assert checked.log["merged_steps"] == 0 and "step" not in checked.table.columns
+
+
 def test_a_small_step_at_the_change_of_unit_is_not_shown():
     checked = check_flow(
         flow(("読込", "行", 0, 500), ("重複", "行", 100, 400), ("服薬", "人", 5, 395), ("年齢", "人", 95, 300))
@@ -408,3 +438,16 @@ def test_k_of_n_with_totals_gives_back_neither_k_nor_n_minus_k(pairs):
         shown.filter(pl.col("k").is_null() | pl.col("n").is_null())["rate"].null_count()
         == shown.filter(pl.col("k").is_null() | pl.col("n").is_null()).height
     )
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 5)), min_size=2, max_size=7))
+def test_events_of_masked_people_cannot_be_solved_for(pairs):
+    rows = [(f"a{i}", persons, persons + more if persons else 0) for i, (persons, more) in enumerate(pairs)]
+    rows += [("計", sum(row[1] for row in rows), sum(row[2] for row in rows))]
+    table = pl.DataFrame(rows, schema=["a", "persons", "events"], orient="row")
+    checked = check(table, counts=["persons"], events={"events": "persons"}, totals={"a": "計"})
+    shown, parts = checked.table, checked.table.filter(pl.col("a") != "計")
+    assert shown.filter(pl.col("persons").is_null())["events"].null_count() == shown["persons"].null_count()
+    if shown.filter(pl.col("a") == "計")["events"][0] is not None:
+        assert parts["events"].null_count() != 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -39,7 +39,7 @@ def check(
     *,
     counts: Columns = (),
     events: Mapping[str, str | Columns] | None = None,
-    rates: Mapping[str, str | Columns] | None = None,
+    rates: Mapping[str, str | Columns] | Literal["all"] | None = None,
     splits: Mapping[str, Columns] | None = None,
     within: Mapping[str, str] | None = None,
     totals: Mapping[str, str | None] | None = None,
@@ -63,7 +63,8 @@ def check(
     rates
         Rates, means, intervals, ranks, with the count columns they could give back: `{"estimate": ("persons",
         "denominator")}`. Hidden when one of these is. Two people columns also mean that the first is part of the
-        second, so that a small `n - k` is protected.
+        second, so that a small `n - k` is protected. "all": every numeric column without another role, behind it all
+        counts and events of the table.
     splits
         Columns of a row that add up (or nearly): `{"n": ("improved", "unchanged", "worsened")}`; what is left over is
         protected too.
@@ -94,7 +95,7 @@ def check(
     roles = _Roles(
         tuple(counts),
         {name: _names(people) for name, people in (events or {}).items()},
-        {name: _names(behind) for name, behind in (rates or {}).items()},
+        {} if rates == "all" else {name: _names(behind) for name, behind in (rates or {}).items()},
         [(whole, tuple(parts)) for whole, parts in (splits or {}).items()]
         + [(whole, (part,)) for part, whole in (within or {}).items()],
         dict(totals or {}),
@@ -104,6 +105,8 @@ def check(
         municipality,
     )
     frame = _polars(table)
+    if rates == "all":
+        roles.rates = dict.fromkeys(_loose(frame, roles), (*roles.counts, *roles.events))
     _validate(frame, roles)
     roles.splits += _implied(frame, roles)
     floors = _floors(frame, roles, rules)
@@ -144,6 +147,12 @@ def _polars(table: Any) -> pl.DataFrame:
     return frame.with_columns(pl.col(name).fill_nan(None) for name in frame.columns if frame[name].dtype.is_float())
 
 
+def _loose(frame: pl.DataFrame, roles: _Roles) -> list[str]:
+    """Numeric columns that have no role yet."""
+    declared = {*roles.counts, *roles.events, *roles.rates, *roles.by, *roles.plain}
+    return [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in declared]
+
+
 def _validate(frame: pl.DataFrame, roles: _Roles) -> None:
     named = {
         *roles.counts, *roles.events, *roles.rates, *roles.by, *roles.plain, *roles.totals, *roles.reasons,
@@ -154,8 +163,7 @@ def _validate(frame: pl.DataFrame, roles: _Roles) -> None:
     }  # fmt: skip
     if unknown := sorted(named - set(frame.columns)):
         raise DisclosureError(f"表にない列です: {', '.join(unknown)}", hint=f"列: {', '.join(frame.columns)}")
-    declared = {*roles.counts, *roles.events, *roles.rates, *roles.by, *roles.plain}
-    if loose := [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in declared]:
+    if loose := _loose(frame, roles):
         raise DisclosureError(
             f"役割が示されていない数値の列があります: {', '.join(loose)}",
             hint="人数はcounts、件数はevents、率はrates、個人に関わらない数値はplainに入れてください。",

@@ -96,7 +96,7 @@ def suppress(cells: Cells, sums: Sequence[Sum]) -> bool:
     DisclosureError
         No choice of masks protects the table (a total shown elsewhere, one group only).
     """
-    totals = {constraint.total for constraint in sums}
+    ties = _Ties(sums)
     blurred = False
     while True:
         if thin := _thin_unions(cells, sums):
@@ -105,9 +105,7 @@ def suppress(cells: Cells, sums: Sequence[Sum]) -> bool:
         exposed = [cell for group in _components(cells, sums) for cell in _derivable(cells, group, blurred)]
         if not exposed:
             return blurred
-        found = [_companion(cells, sums, cell, totals) for cell in exposed]
-        chosen = {cell for cell in found if cell is not None}
-        chosen = (chosen - totals) or chosen
+        chosen = _companions(cells, ties, exposed)
         if not chosen and blurred:
             raise DisclosureError(
                 "この表は、合計が別に示されているため秘匿しきれません。",
@@ -122,24 +120,54 @@ def _hide(cells: Cells, chosen: Iterable[int]) -> None:
         cells.mask[cell] = SECONDARY
 
 
-def _companion(cells: Cells, sums: Sequence[Sum], exposed: int, totals: set[int]) -> int | None:
-    """Which cell is hidden beside an exposed one? The smallest non-zero one that shares a sum; totals last.
+class _Ties:
+    """Which sums does a cell take part in, and which cells are totals?"""
+
+    def __init__(self, sums: Sequence[Sum]) -> None:
+        self.totals = {constraint.total for constraint in sums}
+        self.of: dict[int, list[Sum]] = {}
+        for constraint in sums:
+            for cell, _ in constraint.signed:
+                self.of.setdefault(cell, []).append(constraint)
+
+    def neighbours(self, cells: Iterable[int]) -> set[int]:
+        """All cells that share a sum with one of these (and these)."""
+        return {other for cell in cells for constraint in self.of.get(cell, ()) for other, _ in constraint.signed}
+
+
+def _companions(cells: Cells, ties: _Ties, exposed: Sequence[int]) -> set[int]:
+    """What is hidden beside the exposed cells in this round? Totals only when nothing else is left for anyone.
+
+    An exposed cell waits a round when a cell beside it has just been chosen: that may be all it needs.
+    """
+    found: set[int] = set()
+    for cell in sorted(exposed, key=lambda cell: cells.order[cell]):
+        if found.isdisjoint(ties.neighbours([cell])) and (choice := _companion(cells, ties, cell)) is not None:
+            found.add(choice)
+    return (found - ties.totals) or found
+
+
+def _companion(cells: Cells, ties: _Ties, exposed: int) -> int | None:
+    """Which cell is hidden beside an exposed one? One that exposes nothing new, the smallest; totals last.
 
     If every neighbour is hidden or zero, the search widens to what is tied to the neighbours.
     """
     seen, frontier = {exposed}, {exposed}
     while frontier:
-        near = {cell for constraint in sums for cell, _ in constraint.signed if _touches(constraint, frontier)} - seen
+        near = ties.neighbours(frontier) - seen
         free = [cell for cell in near if _maskable(cells, cell)]
         if free:
-            return min(free, key=lambda cell: (cell in totals, cells.values[cell], cells.order[cell]))
+            return min(free, key=lambda cell: (cell in ties.totals, *_cost(cells, ties, cell, frontier)))
         seen |= near
         frontier = {cell for cell in near if cells.unknown(cell)}
     return None
 
 
-def _touches(constraint: Sum, cells: set[int]) -> bool:
-    return constraint.total in cells or not cells.isdisjoint(constraint.parts)
+def _cost(cells: Cells, ties: _Ties, cell: int, beside: set[int]) -> tuple[int, float, tuple[str, ...]]:
+    """How many other sums would show a lone hidden cell if this one were hidden; then its size."""
+    others = [item for item in ties.of[cell] if beside.isdisjoint(part for part, _ in item.signed)]
+    alone = sum(not any(cells.unknown(part) for part, _ in item.signed) for item in others)
+    return alone, cells.values[cell], cells.order[cell]
 
 
 def _maskable(cells: Cells, cell: int) -> bool:
