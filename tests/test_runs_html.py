@@ -53,6 +53,9 @@ def test_a_report_page():
     assert "@media print" in text
     assert '<details class="code"><summary>コード</summary>' in text
     assert "<details open" not in text
+    tagged = [new_code_cell("m: int = 1", metadata={"tags": [tag]}) for tag in ("parameters", "injected-parameters")]
+    text = page(*tagged)
+    assert text.index("<summary>条件の既定値</summary>") < text.index("<summary>この実行の条件</summary>")
     assert "合成データ" not in page(new_markdown_cell("a"), synthetic=False)
 
 

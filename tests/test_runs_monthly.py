@@ -88,7 +88,7 @@ def test_the_manifest_tells_everything(published):
     assert (found["run"], found["month"], found["branch"]) == (result.run, "2025-10", "23")
     assert found["synthetic"] is True
     assert found["preview"] is False
-    assert found["masking"] == {"cells": 2, "masked": 3}
+    assert found["masking"] == {"masked": 3, "secondary": 1}
     assert found["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
     assert found["packages"]["polars"] == pl.__version__
     assert set(found) >= {"definitions", "git", "platform", "seconds", "started", "finished", "schema"}

@@ -11,7 +11,7 @@ from kenpo_analytics.errors import DisclosureError, RunError
 from kenpo_analytics.runs.verify import verify
 
 DATA = {"text/plain": "受診率 34.6%"}
-GOOD = new_output("display_data", data=DATA, metadata=stamp(DATA, log={"masked": 2, "rule": "10"}))
+GOOD = new_output("display_data", data=DATA, metadata=stamp(DATA, log={"masked": 2, "min_cell": 10, "rule": "people"}))
 
 
 def write(tmp_path, *outputs, count=1, source="show(x)", metadata=None, cell_metadata=None):

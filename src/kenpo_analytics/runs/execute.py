@@ -207,7 +207,8 @@ def _judge(error: BaseException | None, *, ready: bool, late: bool, deadline: fl
     if error is None:
         return "ok", ""
     if isinstance(error, PapermillExecutionError):
-        return "cell_error", f"セル「{opening(error.source)}」で {error.ename}: {error.evalue}"
+        first = next(iter(str(error.evalue).splitlines()), "")  # the rest is in the kept notebook
+        return "cell_error", f"セル「{opening(error.source)}」で {error.ename}: {first}"
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
         return "write_failed", f"ノートブックを書き込めませんでした({error.strerror or error})"
     if not ready:

@@ -58,6 +58,7 @@ def report(notebook: Any, *, title: str, month: str, synthetic: bool, footer: st
         "synthetic": synthetic,
         "month_label": month_label(month),
         "footer": footer,
+        "labels": [("injected-parameters", "この実行の条件"), ("parameters", "条件の既定値")],
     }
     page, _ = _exporter().from_notebook_node(notebook, resources={"kenpo": facts, "metadata": {"name": title}})
     if found := external(page):

@@ -52,7 +52,7 @@ def settle(notebooks: Path | None, data: Path | None, reports: Path | None) -> P
     notebooks = notebooks or root / str(config.get("notebooks", "notebooks"))
     reports = reports or root / str(config.get("reports", "reports"))
     if data is None:
-        from kenpo_analytics.load import find_data
+        from kenpo_analytics.store import find_data
 
         data = Path(find_data())
     if not data.is_dir():

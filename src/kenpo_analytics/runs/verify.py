@@ -11,6 +11,8 @@ from kenpo_analytics.disclosure.stamp import KEY, is_stamped
 from kenpo_analytics.errors import DisclosureError, RunError
 from kenpo_analytics.runs.plan import opening, source
 
+COUNTED = ("masked", "primary", "secondary", "events_masked", "rates_masked", "merged_steps")
+"""What of a disclosure check's log is a count that adds up over outputs; the rest (thresholds, rules) is not."""
 SHOWN = ("display_data", "execute_result")
 
 
@@ -98,7 +100,7 @@ def _harvest(output: Mapping[str, Any], found: Verified) -> None:
     found.outputs += 1
     found.headline |= mark.get("headline") or {}
     for name, count in (mark.get("log") or {}).items():
-        if isinstance(count, int):
+        if name in COUNTED:
             found.masking[name] = found.masking.get(name, 0) + count
 
 
