@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import polars as pl
 
 from kenpo_analytics.disclosure.checked import STATES, Checked, seal
+from kenpo_analytics.disclosure.roles import Columns, Roles, eager, implied_parts, loose_numbers, names_in, validate
 from kenpo_analytics.disclosure.rules import DisclosureRules
 from kenpo_analytics.disclosure.suppress import PRIMARY, SECONDARY, SHOWN, Cells, Sum, suppress
 from kenpo_analytics.errors import DisclosureError
-from kenpo_analytics.frames import kind_of
-
-Columns = Sequence[str]
-
-
-@dataclass
-class _Roles:
-    """What each column of the table is, as the caller declared it."""
-
-    counts: tuple[str, ...]
-    events: dict[str, tuple[str, ...]]
-    rates: dict[str, tuple[str, ...]]
-    splits: list[tuple[str, tuple[str, ...]]]
-    totals: dict[str, str | None]
-    by: tuple[str, ...]
-    plain: tuple[str, ...]
-    reasons: dict[str, str]
-    municipality: str | None
-    grid: dict[tuple[int, str], int] = field(default_factory=dict)
 
 
 def check(
@@ -92,10 +73,10 @@ def check(
     if isinstance(table, Checked):
         return table
     rules = rules or DisclosureRules()
-    roles = _Roles(
+    roles = Roles(
         tuple(counts),
-        {name: _names(people) for name, people in (events or {}).items()},
-        {} if rates == "all" else {name: _names(behind) for name, behind in (rates or {}).items()},
+        {name: names_in(people) for name, people in (events or {}).items()},
+        {} if rates == "all" else {name: names_in(behind) for name, behind in (rates or {}).items()},
         [(whole, tuple(parts)) for whole, parts in (splits or {}).items()]
         + [(whole, (part,)) for part, whole in (within or {}).items()],
         dict(totals or {}),
@@ -104,11 +85,11 @@ def check(
         dict(reasons or {}),
         municipality,
     )
-    frame = _polars(table)
+    frame = eager(table)
     if rates == "all":
-        roles.rates = dict.fromkeys(_loose(frame, roles), (*roles.counts, *roles.events))
-    _validate(frame, roles)
-    roles.splits += _implied(frame, roles)
+        roles.rates = dict.fromkeys(loose_numbers(frame, roles), (*roles.counts, *roles.events))
+    validate(frame, roles)
+    roles.splits += implied_parts(frame, roles)
     floors = _floors(frame, roles, rules)
     mask, blurred = _mask_people(frame, roles, floors)
     _mask_events(frame, roles, floors, mask)
@@ -128,100 +109,18 @@ def check_public(
         raise DisclosureError(
             "公表値には出典が必要です。", hint='source="NDBオープンデータ 第10回" のように書いてください。'
         )
-    frame = _polars(table)
-    roles = _Roles((), {}, {}, [], {}, (), tuple(frame.columns), dict(reasons or {}), None)
+    frame = eager(table)
+    roles = Roles((), {}, {}, [], {}, (), tuple(frame.columns), dict(reasons or {}), None)
     return _finish(frame, roles, {}, rules or DisclosureRules(), blurred=False, public=True, source=source)
 
 
-def _names(value: str | Columns) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _polars(table: Any) -> pl.DataFrame:
-    kind = kind_of(table)
-    if kind not in ("pandas", "polars"):
-        raise DisclosureError(
-            f"秘匿処理は小さな集計表だけを受け付けます({kind})。", hint="collect() などで確定した表を渡してください。"
-        )
-    frame = pl.from_pandas(table, nan_to_null=True) if kind == "pandas" else table
-    return frame.with_columns(pl.col(name).fill_nan(None) for name in frame.columns if frame[name].dtype.is_float())
-
-
-def _loose(frame: pl.DataFrame, roles: _Roles) -> list[str]:
-    """Numeric columns that have no role yet."""
-    declared = {*roles.counts, *roles.events, *roles.rates, *roles.by, *roles.plain}
-    return [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in declared]
-
-
-def _validate(frame: pl.DataFrame, roles: _Roles) -> None:
-    named = {
-        *roles.counts, *roles.events, *roles.rates, *roles.by, *roles.plain, *roles.totals, *roles.reasons,
-        *(name for behind in (*roles.rates.values(), *roles.events.values()) for name in behind),
-        *(name for whole, parts in roles.splits for name in (whole, *parts)),
-        *(reason for reason in roles.reasons.values() if reason not in STATES),
-        *((roles.municipality,) if roles.municipality else ()),
-    }  # fmt: skip
-    if unknown := sorted(named - set(frame.columns)):
-        raise DisclosureError(f"表にない列です: {', '.join(unknown)}", hint=f"列: {', '.join(frame.columns)}")
-    if loose := _loose(frame, roles):
-        raise DisclosureError(
-            f"役割が示されていない数値の列があります: {', '.join(loose)}",
-            hint="人数はcounts、件数はevents、率はrates、個人に関わらない数値はplainに入れてください。",
-        )
-    sums = {name for whole, parts in roles.splits for name in (whole, *parts)}
-    behind = {name for names in roles.events.values() for name in names}
-    if stray := sorted((sums | behind) - set(roles.counts)):
-        raise DisclosureError(f"人数の列(counts)ではありません: {', '.join(stray)}", hint="countsに加えてください。")
-    if stray := sorted({n for names in roles.rates.values() for n in names} - {*roles.counts, *roles.events}):
-        raise DisclosureError(
-            f"率のもとの列が人数でも件数でもありません: {', '.join(stray)}", hint="countsかeventsに加えてください。"
-        )
-    if empty := [name for name, names in roles.rates.items() if not names]:
-        raise DisclosureError(
-            f"率のもとの人数が示されていません: {', '.join(empty)}",
-            hint="人数に関わらない数値はplainに入れてください。",
-        )
-    if set(roles.totals) - set(roles.by):
-        raise DisclosureError("totalsの列はbyに含めてください。", hint=f"by={tuple(roles.totals)}")
-    if roles.totals and frame.select(roles.by).is_duplicated().any():
-        raise DisclosureError(
-            f"同じ見出し({', '.join(roles.by)})の行が重なっています。",
-            hint="byに行を一つに決める列をすべて挙げてください。",
-        )
-    for name in (*roles.counts, *roles.events):
-        _validate_count(frame[name])
-
-
-def _validate_count(column: pl.Series) -> None:
-    values = column.drop_nulls()
-    if not column.dtype.is_numeric() and len(values):
-        raise DisclosureError(
-            f"{column.name}は数値ではありません({column.dtype})。", hint="文字にする前の表を渡してください。"
-        )
-    if len(values) and ((values < 0) | (values != values.round())).any():
-        raise DisclosureError(
-            f"{column.name}に負の数または整数でない数があります。", hint="人数・件数は0以上の整数です。"
-        )
-
-
-def _implied(frame: pl.DataFrame, roles: _Roles) -> list[tuple[str, tuple[str, ...]]]:
-    """k of n, as a rate of two people columns says it, unless k exceeds n somewhere (then it is no part of n)."""
-    pairs = {tuple(behind) for behind in roles.rates.values() if len(behind) == 2 and set(behind) <= set(roles.counts)}
-    known = {(parts, whole) for whole, parts in roles.splits}
-    return [
-        (whole, (part,))
-        for part, whole in sorted(pairs)
-        if ((part,), whole) not in known and not (frame[part] > frame[whole]).any()
-    ]
-
-
-def _floors(frame: pl.DataFrame, roles: _Roles, rules: DisclosureRules) -> list[float]:
+def _floors(frame: pl.DataFrame, roles: Roles, rules: DisclosureRules) -> list[float]:
     if roles.municipality is None:
         return [rules.min_cell] * frame.height
     return [rules.floor(None if code is None else str(code)) for code in frame[roles.municipality]]
 
 
-def _mask_people(frame: pl.DataFrame, roles: _Roles, floors: list[float]) -> tuple[dict[str, list[int]], bool]:
+def _mask_people(frame: pl.DataFrame, roles: Roles, floors: list[float]) -> tuple[dict[str, list[int]], bool]:
     cells = Cells()
     _add_cells(cells, frame, roles, roles.counts, floors)
     sums = _row_sums(cells, frame, roles, floors)
@@ -234,7 +133,7 @@ def _mask_people(frame: pl.DataFrame, roles: _Roles, floors: list[float]) -> tup
     return mask, blurred
 
 
-def _mask_events(frame: pl.DataFrame, roles: _Roles, floors: list[float], mask: dict[str, list[int]]) -> None:
+def _mask_events(frame: pl.DataFrame, roles: Roles, floors: list[float], mask: dict[str, list[int]]) -> None:
     for name, behind in roles.events.items():
         cells = Cells(people=False)
         hidden = [any(mask[person][row] for person in behind) for row in range(frame.height)]
@@ -246,7 +145,7 @@ def _mask_events(frame: pl.DataFrame, roles: _Roles, floors: list[float], mask: 
 def _add_cells(
     cells: Cells,
     frame: pl.DataFrame,
-    roles: _Roles,
+    roles: Roles,
     columns: Columns,
     floors: list[float],
     hidden: list[bool] | None = None,
@@ -259,7 +158,7 @@ def _add_cells(
             roles.grid[row, name] = cells.add(float(value), floors[row], order, masked=masked)
 
 
-def _row_sums(cells: Cells, frame: pl.DataFrame, roles: _Roles, floors: list[float]) -> list[Sum]:
+def _row_sums(cells: Cells, frame: pl.DataFrame, roles: Roles, floors: list[float]) -> list[Sum]:
     """Parts of a whole within a row; what is left over becomes a cell that is never shown but must not come out."""
     sums = []
     for (whole, parts), row in itertools.product(roles.splits, range(frame.height)):
@@ -276,7 +175,7 @@ def _row_sums(cells: Cells, frame: pl.DataFrame, roles: _Roles, floors: list[flo
     return sums
 
 
-def _column_sums(cells: Cells, frame: pl.DataFrame, roles: _Roles, name: str, floor: float) -> list[Sum]:
+def _column_sums(cells: Cells, frame: pl.DataFrame, roles: Roles, name: str, floor: float) -> list[Sum]:
     """Rows that add up to a total row, along each key column, within the same values of the others."""
     sums = []
     for key, label in roles.totals.items():
@@ -309,7 +208,7 @@ def _must_add_up(column: pl.Series, parts: tuple[int, ...], total: int, value: f
 
 def _finish(
     frame: pl.DataFrame,
-    roles: _Roles,
+    roles: Roles,
     mask: dict[str, list[int]],
     rules: DisclosureRules,
     *,
@@ -349,7 +248,7 @@ def _reasons(frame: pl.DataFrame, name: str, reason: str | None) -> list[str]:
 
 
 def _log(
-    states: dict[str, list[str]], roles: _Roles, rules: DisclosureRules, rows: int, *, blurred: bool, public: bool
+    states: dict[str, list[str]], roles: Roles, rules: DisclosureRules, rows: int, *, blurred: bool, public: bool
 ) -> dict[str, Any]:
     def count(columns: Columns | Mapping[str, Any], *wanted: str) -> int:
         return sum(state in wanted for name in columns for state in states.get(name, ()))

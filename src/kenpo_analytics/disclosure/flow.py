@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from kenpo_analytics.disclosure.check import _polars
 from kenpo_analytics.disclosure.checked import Checked, seal
+from kenpo_analytics.disclosure.roles import eager
 from kenpo_analytics.disclosure.rules import DisclosureRules
 from kenpo_analytics.errors import DisclosureError
 
@@ -71,7 +71,7 @@ def check_flow(
     if isinstance(flow, Checked):
         return flow
     rules = rules or DisclosureRules()
-    frame = _polars(flow)
+    frame = eager(flow)
     frame = frame.drop("step") if "step" in frame.columns and frame["step"].dtype.is_integer() else frame
     texts = _validate(frame, label, excluded, remaining, unit)
     steps = [
