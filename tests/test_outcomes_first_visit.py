@@ -277,6 +277,14 @@ def test_groups_are_split_and_add_up(engine):
     assert engine.frame(split.kpi)["sex"].unique().sort().to_list() == ["F", "M"]
 
 
+def test_a_person_with_two_domains_counts_in_both(engine):
+    people, claims, members = frames_of()
+    people = people.with_columns((pl.col("person_id") % 2 == 0).alias("by_lipid"))
+    visits = ka.first_visit(engine(people), engine(claims), engine(members), data_through=202504)
+    kpi = engine.frame(ka.visit_incidence(visits, by=["domain"]).kpi).filter(pl.col("window") == "0-10")
+    assert dict(kpi.select("domain", "persons").iter_rows()) == {"bp": len(PEOPLE), "lipid": len(PEOPLE) // 2}
+
+
 def test_windows_close_when_their_last_month_is_complete():
     assert window_closed(202404, 10, 202502)
     assert not window_closed(202404, 10, 202501)

@@ -14,41 +14,60 @@ if TYPE_CHECKING:
     from kenpo_analytics.cohorts.prediabetes import prediabetes
     from kenpo_analytics.cohorts.untreated import untreated
     from kenpo_analytics.definitions import Definitions, define
+    from kenpo_analytics.disclosure import Checked, DisclosureRules, check, check_flow, check_public
+    from kenpo_analytics.months import format_month, parse_month, wareki
     from kenpo_analytics.outcomes.first_visit import first_visit
     from kenpo_analytics.outcomes.incidence import VisitIncidence, visit_incidence
+    from kenpo_analytics.outcomes.lag import mature_month
     from kenpo_analytics.outcomes.next_checkup import next_checkup
+    from kenpo_analytics.outcomes.out_of_hours import out_of_hours
+    from kenpo_analytics.regional import regional_index, standardised_rate
+    from kenpo_analytics.store import Tables, load
 
-_HOMES = {
-    "Cohort": "cohorts",
-    "eligible_checkups": "cohorts",
-    "prediabetes": "cohorts",
-    "untreated": "cohorts",
-    "first_visit": "outcomes",
-    "next_checkup": "outcomes",
-    "visit_incidence": "outcomes",
-    "VisitIncidence": "outcomes",
-    "Definitions": "definitions",
-    "define": "definitions",
+_ROOMS = {
+    "cohorts": ["Cohort", "eligible_checkups", "prediabetes", "untreated"],
+    "definitions": ["Definitions", "define"],
+    "disclosure": ["Checked", "DisclosureRules", "check", "check_flow", "check_public"],
+    "months": ["format_month", "parse_month", "wareki"],
+    "outcomes": ["VisitIncidence", "first_visit", "mature_month", "next_checkup", "out_of_hours", "visit_incidence"],
+    "regional": ["regional_index", "standardised_rate"],
+    "store": ["Tables", "load"],
 }
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [
+    "Checked",
     "Cohort",
     "Definitions",
+    "DisclosureRules",
+    "Tables",
     "VisitIncidence",
+    "check",
+    "check_flow",
+    "check_public",
     "define",
     "eligible_checkups",
     "first_visit",
+    "format_month",
+    "load",
+    "mature_month",
     "next_checkup",
+    "out_of_hours",
+    "parse_month",
     "prediabetes",
+    "regional_index",
+    "standardised_rate",
     "untreated",
     "visit_incidence",
+    "wareki",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    """Import a public name's room when the name is first used (PEP 562)."""
+    if name not in _ROOM_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_ROOM_OF})

@@ -17,7 +17,7 @@ from kenpo_analytics import frames
 from kenpo_analytics.check_rules import RULES, Rule, State, column_rules, row_rules
 from kenpo_analytics.errors import TableError
 from kenpo_analytics.frames import sure
-from kenpo_analytics.load import scan
+from kenpo_analytics.store import scan
 from kenpo_analytics.months import day_number
 from kenpo_analytics.tables import TABLES, Table
 
@@ -41,6 +41,7 @@ REFERENCES = (
 )
 ROW = "_row"
 FIRST = 5
+SHARE = 2_000_000
 _FOREVER = 10_000_000
 
 
@@ -251,25 +252,43 @@ def _key_results(opened: Opened) -> list[dict[str, Any]]:
     if not set(key) <= set(opened.readable):
         return [_row(table.name, label, name, _why_not(opened, table.key), 0, 0) for name in names]
     keyed = opened.lazy.drop_nulls(key)
-    judged = int(frames.collect(keyed.select(nw.len().alias("n"))).item())
-    many = keyed.group_by(key).agg(nw.len().alias("_rows")).filter(nw.col("_rows") > 1).select(*key)
-    suspects = keyed.join(many, on=key, how="inner")
-    contents = suspects.group_by(list(opened.readable)).agg(nw.len().alias("_copies"))
-    copies = nw.col("_copies").sum().alias("_rows")
-    per_key = contents.group_by(key).agg(nw.len().alias("_contents"), copies).sort(key)
-    held = frames.collect(per_key) if judged else pl.DataFrame(schema={"_contents": pl.Int64, "_rows": pl.Int64})
+    judged = _length(keyed)
+    held = pl.concat([_contents(opened, part, key) for part in _shares(keyed, key, judged)], how="vertical_relaxed")
     results = []
     for name, which in zip(names, (held["_contents"] > 1, held["_contents"] == 1), strict=True):
         rows = int((held.filter(which)["_rows"] - 1).sum())
         state: State = "not_evaluated" if not judged else "fail" if rows else "pass"
-        later = _later(suspects, held.filter(which).select(key), key) if rows and opened.numbered else None
+        later = _later(keyed, held.filter(which).select(key), key) if rows and opened.numbered else None
         results.append(_row(table.name, label, name, state, rows, judged, later))
     return results
 
 
-def _later(suspects: nw.LazyFrame, keys: pl.DataFrame, key: list[str]) -> list[int]:
+def _length(lazy: nw.LazyFrame) -> int:
+    return int(frames.collect(lazy.select(nw.len().alias("n"))).item())
+
+
+def _shares(keyed: nw.LazyFrame, key: list[str], rows: int) -> list[nw.LazyFrame]:
+    """Split by the key itself, so that looking for equal keys holds no more than `SHARE` of them in memory."""
+    parts = rows // SHARE + 1
+    if parts == 1 or not keyed.collect_schema()[key[0]].is_integer():
+        return [keyed]
+    rest = (nw.col(key[0]) % parts + parts) % parts  # engines differ in the sign of a negative remainder
+    return [keyed.filter(rest == part) for part in range(parts)]
+
+
+def _contents(opened: Opened, keyed: nw.LazyFrame, key: list[str]) -> pl.DataFrame:
+    """Of each key that comes more than once: how many different rows, and how many rows in all?"""
+    many = keyed.group_by(key).agg(nw.len().alias("_rows")).filter(nw.col("_rows") > 1).select(*key)
+    if not _length(many):  # the other columns need not be read
+        return pl.DataFrame(schema={name: pl.Null for name in key} | {"_contents": pl.Int64, "_rows": pl.Int64})
+    contents = keyed.join(many, on=key, how="inner").group_by(list(opened.readable)).agg(nw.len().alias("_copies"))
+    counts = (nw.len().cast(nw.Int64).alias("_contents"), nw.col("_copies").sum().cast(nw.Int64).alias("_rows"))
+    return frames.collect(contents.group_by(key).agg(*counts).sort(key))
+
+
+def _later(keyed: nw.LazyFrame, keys: pl.DataFrame, key: list[str]) -> list[int]:
     """The numbers of the rows beyond the first of each of these keys."""
-    native: pl.LazyFrame = nw.to_native(suspects)
+    native: pl.LazyFrame = nw.to_native(keyed)
     rows = native.join(keys.lazy(), on=key).select(*key, ROW).filter(pl.col(ROW) > pl.col(ROW).min().over(key))
     return rows.select(pl.col(ROW).sort().head(FIRST)).collect()[ROW].to_list()
 
@@ -291,7 +310,7 @@ def _overlap_result(opened: Opened) -> dict[str, Any]:
         .with_columns(_before=nw.col("_reach").shift(1).over("person_id", order_by="_start"))
     )
     late = starts.filter(sure(nw.col("_before") > nw.col("_start")))
-    judged, rows = (int(frames.collect(plan.select(nw.len().alias("n"))).item()) for plan in (starts, late))
+    judged, rows = (_length(plan) for plan in (starts, late))
     state: State = "not_evaluated" if not judged else "fail" if rows else "pass"
     return _row("members", "valid_from", "overlap", state, rows, judged, _first(late) if rows and number else None)
 
@@ -302,11 +321,11 @@ def _reference(name: str, column: str, target: str, found: Mapping[str, Opened])
         return _row(name, column, "orphan", "not_evaluated", 0, 0)
     types = {opened.lazy.collect_schema()[column] for opened in (here, there)}
     ids = here.lazy.drop_nulls([column])
-    judged = int(frames.collect(ids.select(nw.len().alias("n"))).item())
+    judged = _length(ids)
     if len(types) > 1:
         return _row(name, column, "id_type", "fail", judged, judged)
     lost = ids.join(there.lazy.select(column), on=column, how="anti")
-    rows = int(frames.collect(lost.select(nw.len().alias("n"))).item())
+    rows = _length(lost)
     state: State = "not_evaluated" if not judged else "fail" if rows else "pass"
     return _row(name, column, "orphan", state, rows, judged, _first(lost) if rows and here.numbered else None)
 

@@ -11,12 +11,13 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.outcomes.first_visit import WINDOWS
+from kenpo_analytics.outcomes.first_visit import DOMAINS, WINDOWS
 from kenpo_analytics.stats.incidence import cumulative_incidence
 from kenpo_analytics.stats.proportions import wilson
 
 _CAUSE = {"visited": 1, "left": 2, "not_visited": 0, "turned_75": 0, "open": 0}
 _WINDOW_NAMES = tuple(f"visited_{low}_{high}" for low, high in WINDOWS)
+_NAMES = ("person_id", "checkup_date", "state", "months_to", "mature", "month_0", *_WINDOW_NAMES)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def visit_incidence(first_visits: Any, *, by: Sequence[str] = (), level: float =
     first_visits
         The result of `first_visit`.
     by
-        Columns to split by (branch, sex, age_band, domain …); every group is shown, also an empty one.
+        Columns to split by (branch, sex, age_band …). "domain" splits by what brought people in (by_bp, by_glucose,
+        by_lipid): a person with two domains counts in both, so domains do not add up.
     level
         Confidence level.
 
@@ -56,8 +58,9 @@ def visit_incidence(first_visits: Any, *, by: Sequence[str] = (), level: float =
         Nobody to follow.
     """
     source = frames.source_of(first_visits)
-    names = ("person_id", "checkup_date", "state", "months_to", "mature", "month_0", *_WINDOW_NAMES)
-    lazy = nw.from_native(_lazy(first_visits)).select(*dict.fromkeys((*names, *by)))
+    lazy = nw.from_native(_lazy(first_visits))
+    lazy = _by_domain(lazy) if "domain" in by else lazy
+    lazy = lazy.select(*dict.fromkeys((*_NAMES, *by)))
     people = [nw.len().alias("persons")]
     whole = lazy.with_columns(*(nw.col(name).cast(nw.Int64) for name in ("month_0", *_WINDOW_NAMES)))
     groups = whole.group_by(*by, "state", "months_to", "mature").agg(
@@ -82,6 +85,14 @@ def _lazy(frame: Any) -> Any:
     if kind == "pandas":
         return pl.from_pandas(frame, nan_to_null=True).lazy()
     return frame.lazy() if kind == "polars" else frame
+
+
+def _by_domain(lazy: nw.LazyFrame) -> nw.LazyFrame:
+    parts = [
+        lazy.filter(frames.sure(nw.col(f"by_{domain}"))).with_columns(nw.lit(domain).alias("domain"))
+        for domain in DOMAINS
+    ]
+    return nw.concat(parts)
 
 
 def _kpi(key: dict[str, Any], counts: pl.DataFrame, level: float) -> list[dict[str, Any]]:

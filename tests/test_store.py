@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.errors import DateError, DefinitionError, TableError
-from kenpo_analytics.load import Tables, find_data, load, scan
+from kenpo_analytics.store import Tables, find_data, load, scan
 from kenpo_analytics.sample import build
 from kenpo_analytics.tables import TABLES
 
