@@ -17,7 +17,6 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 FOLLOW = 12
 """Months 0-11 after an index checkup carry planted hazards."""
-CHRONIC_VISIT = 0.62
 
 
 def background(world: World) -> None:
@@ -30,7 +29,7 @@ def background(world: World) -> None:
     for j in range(k.MONTHS):
         age = (d.fiscal_year(np.array([k.START + j]))[0] - world.people.fy_age_base).clip(0, 79)
         chance = np.minimum(level[np.searchsorted(edges, age, side="right") - 1] * frailty, 0.9)
-        chance = np.where(first_drug <= k.START + j, np.maximum(chance, CHRONIC_VISIT), chance)
+        chance = np.where(first_drug <= k.START + j, np.maximum(chance, world.truth.drug_visit_hazard), chance)
         world.visit[:, j] = (rng.random(world.size) < chance) & world.enrolled[:, j]
 
 
@@ -67,7 +66,9 @@ class Care:
         """What happens after this month's index checkups?"""
         w, truth = self.world, self.world.truth
         domains = index_domains(batch)
-        chosen: Flags = np.asarray(domains.any(axis=1) & ~w.on_drugs(batch["i"], month).any(axis=1))
+        drugs = w.on_drugs(batch["i"], month)
+        chosen: Flags = np.asarray(domains.any(axis=1) & ~drugs.any(axis=1))
+        self._note(batch, (domains & ~drugs).any(axis=1) & ~chosen, domains, month)
         rows, domains = batch["i"][chosen], domains[chosen]
         if not len(rows):
             return
@@ -89,14 +90,22 @@ class Care:
         w.disease[rows, span] = disease
         w.domains[rows, span] = (domains @ np.array([1, 2, 4])).astype(np.uint8)[:, None]
         self._chronic(rows, starts)
-        w.followed.append(
+        self._note(batch, chosen, index_domains(batch), month, hazard)
+
+    def _note(
+        self, batch: dict[str, Any], who: Flags, domains: Flags, month: int, hazard: NDArray[np.float64] | None = None
+    ) -> None:
+        """Writes down who is followed; without planted hazards it is someone on a drug of another domain only."""
+        rows = batch["i"][who]
+        usual = np.full((len(rows), FOLLOW), self.world.truth.drug_visit_hazard)
+        self.world.followed.append(
             {
-                "rec": batch["rec"][chosen],
                 "i": rows,
                 "month": np.full(len(rows), month),
-                "kind": batch["kind"][chosen],
-                "domains": domains,
-                "hazard": hazard,
+                "kind": batch["kind"][who],
+                "domains": domains[who],
+                "hazard": usual if hazard is None else hazard,
+                "other_drug": np.full(len(rows), hazard is None),
                 "silent_before": self._silent_before(rows, month),
             }
         )
@@ -121,7 +130,7 @@ class Care:
         w = self.world
         months = k.START + np.arange(k.MONTHS)
         later = months[None, :] > starts[:, None]
-        comes = self.rng.random((len(rows), k.MONTHS)) < CHRONIC_VISIT
+        comes = self.rng.random((len(rows), k.MONTHS)) < w.truth.drug_visit_hazard
         chosen = later & w.enrolled[rows]
         w.visit[rows] = np.where(chosen, comes, w.visit[rows])
         w.planted[rows] = np.where(later, 0, w.planted[rows])

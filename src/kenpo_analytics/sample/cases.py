@@ -97,8 +97,8 @@ def _claims(claims: pl.DataFrame, fees: pl.DataFrame) -> dict[str, int]:
 
 def _follow_up(world: World, claims: pl.DataFrame) -> dict[str, int]:
     """Among people followed since FY2021: contacts only in month 0, and only as in-patients."""
-    merged = {name: np.concatenate([part[name] for part in world.followed]) for name in ("i", "month")}
-    frame = pl.DataFrame(merged).filter(pl.col("month") >= k.CLAIMS_START)
+    merged = {name: np.concatenate([part[name] for part in world.followed]) for name in ("i", "month", "other_drug")}
+    frame = pl.DataFrame(merged).filter(pl.col("month") >= k.CLAIMS_START, ~pl.col("other_drug")).drop("other_drug")
     frame = frame.with_columns(person_id=pl.col("i") * k.PERSON_STEP + k.PERSON_BASE, n=pl.int_range(pl.len()))
     seen = claims.filter(pl.col("status") != "returned").select(
         "person_id", "kind", visited=pl.col("treatment_month") // 100 * 12 + pl.col("treatment_month") % 100 - 1

@@ -32,13 +32,15 @@ class Planted:
     error_sd: float = 5.0
     worsened_attendance_logit: float = -0.6
     """Log odds of coming next year after FPG rose by 12 or reached 126: some stay away because they worsened."""
-    visit_hazard_month0: float = 0.028
-    visit_hazard: float = 0.0355
+    visit_hazard_month0: float = 0.025
+    visit_hazard: float = 0.0320
     visit_hazard_early: float = 1.25
     """Months 1-3 after the checkup, relative to the rest of months 1-11."""
     domain_multiplier: tuple[tuple[str, float], ...] = (("bp", 1.0), ("glucose", 1.3), ("lipid", 0.8), ("several", 1.5))
     letter_visit_multiplier: float = 1.35
     """Months 6-8 after the checkup for people sent the 一次勧奨 letter."""
+    drug_visit_hazard: float = 0.85
+    """Monthly contact of people on any drug, hence also of those on a drug of another domain than the one reached."""
     disease_visit_share: float = 0.70
     treatment_start_share: float = 0.60
     inpatient_hazard: float = 0.004

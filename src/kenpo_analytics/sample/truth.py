@@ -86,9 +86,17 @@ def _visits(world: World) -> dict[str, Any]:
     groups["all"] = late
     for j, name in enumerate(DOMAIN_NAMES):
         groups[f"all_{name}"] = late & people["domains"][:, j]
+    groups = {name: chosen & ~people["other_drug"] for name, chosen in groups.items()}
+    # Wider cohort: on no drug for at least one reached domain, drugs for other domains allowed.
+    groups["all_untreated_in_a_reached_domain"] = late
     for name, chosen in groups.items():
         at = np.flatnonzero(chosen & people["target"])
         summary["cumulative_incidence"][name] = _incidence(people, at, truth.disease_visit_share)
+    wide = summary["cumulative_incidence"]["all_untreated_in_a_reached_domain"]
+    # Visits of people on another drug are not split by disease, so no truth by disease here.
+    summary["cumulative_incidence"]["all_untreated_in_a_reached_domain"] = {
+        name: value for name, value in wide.items() if "disease" not in name
+    }
     return summary
 
 
