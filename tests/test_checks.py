@@ -8,8 +8,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from kenpo_analytics.check_rules import RULES
-from kenpo_analytics.checks import REFERENCES, check_folder, check_table, describe
+from kenpo_analytics.checks import check_folder, check_table, describe
+from kenpo_analytics.checks.between import REFERENCES
+from kenpo_analytics.checks.rules import RULES
 from kenpo_analytics.errors import FrameKindError, TableError
 from kenpo_analytics.tables import TABLES
 
@@ -145,6 +146,21 @@ def test_a_repeated_row_is_a_warning_and_a_key_with_two_contents_an_error(engine
     ]
     if engine.name in ("pandas", "polars"):
         assert report["first_rows"].to_list() == [[7], [7], [2], [4, 5]]
+
+
+def test_keys_are_compared_in_shares_with_the_same_answer(engine, monkeypatch):
+    ids = [-3, 7, -3, 2, 7, 0, 5, 7, -8]
+    frame = build(
+        "checkups", *[{"record_id": id, "fpg": 90.0 + (id > 0) * n} for n, id in enumerate(ids)], keep_keys=True
+    )
+    whole = check_table(engine(frame), "checkups")
+    assert broken(whole) == [
+        ("record_id", "range", "warning", 3, 9),
+        ("record_id", "key_duplicated", "error", 2, 9),
+        ("record_id", "row_repeated", "warning", 1, 9),
+    ]
+    monkeypatch.setattr("kenpo_analytics.checks.between.SHARE", 2)
+    assert check_table(engine(frame), "checkups").equals(whole)
 
 
 def test_row_numbers_are_the_first_five_in_the_order_given():
