@@ -91,8 +91,8 @@ def _records(checkups: pl.DataFrame, members: pl.DataFrame) -> dict[str, int]:
 
 def _claims(claims: pl.DataFrame, fees: pl.DataFrame) -> dict[str, int]:
     status = {name: claims.filter(pl.col("status") == name).height for name in ("returned", "reclaimed", "after_loss")}
-    lines = fees.filter(pl.col("status") == "returned").height
-    return {**{f"claims_{name}": count for name, count in status.items()}, "fee_lines_returned": lines}
+    lines = {f"fee_lines_{name}": fees.filter(pl.col("status") == name).height for name in ("returned", "after_loss")}
+    return {**{f"claims_{name}": count for name, count in status.items()}, **lines}
 
 
 def _follow_up(world: World, claims: pl.DataFrame) -> dict[str, int]:

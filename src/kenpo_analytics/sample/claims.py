@@ -36,11 +36,17 @@ def build_claims(world: World, heavy: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     extra = events.select(KEY).unique(maintain_order=True).join(plain.select(KEY), on=KEY, how="anti")
     outpatient = pl.concat([plain, extra.with_columns(pl.lit(False).alias(f) for f in FLAGS)])
     outpatient = outpatient.with_columns(kind=pl.lit(OUTPATIENT)).sort(KEY)
-    claims = pl.concat(
-        [outpatient, _inpatient(world, rng), _thinned(world, rng), _after_loss(world, rng)], how="diagonal"
-    )
+    after = _after_loss(world, rng)
+    claims = pl.concat([outpatient, _inpatient(world, rng), _thinned(world, rng), after], how="diagonal")
     claims = claims.sort(*KEY, "kind")
     claims = _arrive(claims, world, rng)
+    # Every third visit after loss was outside opening hours too; its claim is already there.
+    late = (
+        after.select(KEY)
+        .gather_every(3)
+        .with_columns(visit=pl.lit("first"), evening=pl.lit(False), heavy=pl.lit(False), day=pl.lit(9, pl.Int64))
+    )
+    events = pl.concat([events, late.select(events.columns)])
     lines = emergency.fee_lines(events.with_columns(event=pl.int_range(pl.len())), world)
     keyed = lines.join(events.with_columns(event=pl.int_range(pl.len())).select("event", *KEY), on="event")
     received = claims.filter(pl.col("kind") == OUTPATIENT).select("claim_id", *KEY, "received", "status")
