@@ -57,6 +57,27 @@ def test_a_stale_lock_is_taken_over(tmp_path, changes):
         assert json.loads((tmp_path / ".lock").read_text())["run"] == "mine"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="子プロセスの複製ができない環境です")
+def test_of_many_that_take_over_a_stale_lock_one_gets_it(tmp_path):
+    leave(tmp_path, pid=dead_pid())
+    children = []
+    for number in range(8):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with locks.lock(tmp_path, str(number)):
+                    time.sleep(1)
+                    code = 0
+            except RunError as error:
+                code = error.exit_code
+            finally:
+                os._exit(code)
+        children.append(child)
+    codes = sorted(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+    assert codes == [0] + [75] * 7
+
+
 def test_a_lock_of_another_machine_counts_for_half_a_day(tmp_path):
     path = leave(tmp_path, machine="elsewhere", pid=1)
     assert locks.is_held(path)

@@ -75,6 +75,12 @@ def test_a_torn_file_is_refused(tmp_path, text):
         verify(path)
 
 
+def test_a_title_shown_by_the_report_is_found(tmp_path):
+    data = {"text/html": '<h1 lang="ja">受診 &amp; <b>健診</b></h1>', "text/plain": "x"}
+    shown = new_output("display_data", data=data, metadata=stamp(data))
+    assert verify(write(tmp_path, GOOD, shown, shown)).title == "受診 & 健診"
+
+
 def test_what_is_published_has_no_warnings_no_volatile_and_no_unknown_metadata(tmp_path):
     warning = new_output("stream", name="stderr", text="警告: 個人 123")
     shown = new_output("display_data", data=DATA, metadata=stamp(DATA) | {"person": 123})

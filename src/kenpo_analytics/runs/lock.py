@@ -102,7 +102,8 @@ def _guarded(folder: Path) -> Iterator[None]:
         yield
         return
     with (folder / ".lock.guard").open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # some network shares know no such lock
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 

@@ -186,10 +186,15 @@ def _verify(this: _Run, outcomes: Sequence[Outcome]) -> tuple[dict[str, Verified
     return verified, judged
 
 
+def _title(task: Task, found: Verified) -> str:
+    """The notebook's own heading, else the one its report shows, else its name."""
+    return task.title or found.title or task.name
+
+
 def _page(this: _Run, task: Task, found: Verified) -> str:
     return html.report(
         found.notebook,
-        title=task.title,
+        title=_title(task, found),
         month=this.month,
         synthetic=manifest.is_synthetic(this.places.data),
         footer=f"{html.month_label(this.month)} · 実行 {this.id} · 条件は manifest.json にあります",
@@ -271,7 +276,7 @@ def _entry(outcome: Outcome, found: Verified, staged: Path) -> dict[str, Any]:
     task = outcome.task
     return {
         "name": task.name,
-        "title": task.title,
+        "title": _title(task, found),
         "notebook": task.path.name,
         "html": f"{task.name}.html",
         "parameters": task.parameters,

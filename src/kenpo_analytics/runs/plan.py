@@ -105,14 +105,14 @@ def opening(text: str) -> str:
     return first if len(first) <= 40 else first[:40] + "…"
 
 
-def title(notebook: Mapping[str, Any], fallback: str) -> str:
-    """The first heading of the notebook."""
+def title(notebook: Mapping[str, Any]) -> str:
+    """The first heading of the notebook's text; empty if it has none."""
     for cell in notebook["cells"]:
         if cell.get("cell_type") == "markdown":
             for line in source(cell).splitlines():
                 if line.startswith("# "):
                     return line[2:].strip()
-    return fallback
+    return ""
 
 
 def declared(notebook: Mapping[str, Any], name: str) -> dict[str, Parameter]:
@@ -239,7 +239,7 @@ def plan(
         names = declarations[path]
         given = {n: typed(v, names[n].type, n) for n, v in common.items() if n in names}
         given |= {n: _setting(v, names[n]) for n, v in settings.items() if n in names}
-        tasks.append(Task(path, title(notebook, path.stem), names, given))
+        tasks.append(Task(path, title(notebook), names, given))
     return tasks
 
 

@@ -40,8 +40,9 @@ def stoppable() -> Iterator[Guard]:
     if threading.current_thread() is not threading.main_thread():
         yield guard
         return
-    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    before = {number: signal.signal(number, guard.handle) for number in numbers}
+    known = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    asked = [number for number in known if signal.getsignal(number) != signal.SIG_IGN]  # nohup means it
+    before = {number: signal.signal(number, guard.handle) for number in asked}
     try:
         yield guard
     finally:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from kenpo_analytics.disclosure.stamp import KEY, is_stamped
 from kenpo_analytics.errors import DisclosureError, RunError
 from kenpo_analytics.runs.plan import opening, source
 
+HEADING = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.I | re.S)
 COUNTED = ("masked", "primary", "secondary", "events_masked", "rates_masked", "merged_steps")
 """What of a disclosure check's log is a count that adds up over outputs; the rest (thresholds, rules) is not."""
 SHOWN = ("display_data", "execute_result")
@@ -26,6 +29,7 @@ class Verified:
     outputs: int = 0
     stderr: str = ""
     page: str = ""
+    title: str = ""
 
 
 def verify(path: Path) -> Verified:
@@ -98,6 +102,8 @@ def _unchecked(message: str) -> DisclosureError:
 def _harvest(output: Mapping[str, Any], found: Verified) -> None:
     mark = output["metadata"][KEY]
     found.outputs += 1
+    if not found.title and (first := HEADING.search(source({"source": output["data"].get("text/html", "")}))):
+        found.title = unescape(re.sub(r"<[^>]*>", "", first.group(1))).strip()
     found.headline |= mark.get("headline") or {}
     for name, count in (mark.get("log") or {}).items():
         if name in COUNTED:
