@@ -5,10 +5,10 @@ import pytest
 
 from kenpo_analytics.definitions import define
 from kenpo_analytics.errors import EstimateError, TableError
-from kenpo_analytics.store import load
 from kenpo_analytics.months import add_months, month_range
 from kenpo_analytics.outcomes.lag import Maturity, lag_triangle, last_complete_month, mature_month, run_out
 from kenpo_analytics.sample import build
+from kenpo_analytics.store import load
 
 LAST = 202510
 

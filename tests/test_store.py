@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.errors import DateError, DefinitionError, TableError
-from kenpo_analytics.store import Tables, find_data, load, scan
 from kenpo_analytics.sample import build
+from kenpo_analytics.store import Tables, find_data, load, scan
 from kenpo_analytics.tables import TABLES
 
 D = dt.date

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.definitions import define
-from kenpo_analytics.store import load
 from kenpo_analytics.months import add_months, fiscal_year_of, months_between, parse_month
 from kenpo_analytics.outcomes.first_visit import window_closed
 from kenpo_analytics.outcomes.lag import last_complete_month, mature_month
+from kenpo_analytics.store import load
 
 USED = define()
 LETTER_LAG = int(USED.number("untreated.letter_lag"))
