@@ -54,7 +54,8 @@ def heading(
     ]
     rows = "".join(f'<p style="margin:2px 0"><b>{name}</b>：{escape(text)}</p>' for name, text in facts if text)
     banner = _box(f"<b>{_BANNER}</b>", "#D55E00", "#fdeee4") if CONTEXT.synthetic else ""
-    html = f'<header lang="ja">{banner}<h1>{escape(title)}</h1>{rows}</header>'
+    banner = f'<div class="kenpo-synthetic">{banner}</div>' if banner else ""  # the page has one of its own
+    html = f'<header lang="ja" aria-label="{escape(title)}">{banner}{rows}</header>'
     plain = "\n".join([title, *([_BANNER] if banner else []), *(f"{name}: {text}" for name, text in facts if text)])
     emit_html(html, plain)
 
