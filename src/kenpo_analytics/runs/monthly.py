@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from kenpo_analytics.errors import DisclosureError, RunError
 from kenpo_analytics.runs import html, manifest, publish
@@ -18,7 +17,6 @@ from kenpo_analytics.runs.lock import lock
 from kenpo_analytics.runs.places import (
     CANNOT_WRITE,
     DATA_INVALID,
-    Places,
     check_data,
     prepare_reports,
     settle,
@@ -26,30 +24,15 @@ from kenpo_analytics.runs.places import (
     unwritable,
     writing,
 )
-from kenpo_analytics.runs.plan import Task, choose, plan, suite
+from kenpo_analytics.runs.plan import choose, plan, suite
 from kenpo_analytics.runs.progress import Progress
 from kenpo_analytics.runs.signals import Guard, Interrupted, stoppable
+from kenpo_analytics.runs.stage import FAILED, Job, Options, page, stage
 from kenpo_analytics.runs.verify import Verified, verify
 
-FAILED, REFUSED = 1, 69
+REFUSED = 69
 KEEP_LOGS = 12
 UNTOUCHED = "前回までに公開した報告はそのまま残っています。"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What was asked for. `settings` are further parameters: text, or values of the declared type."""
-
-    month: str | None = None
-    branch: str | None = None
-    only: Sequence[str] = ()
-    jobs: int = 2
-    data: Path | None = None
-    reports: Path | None = None
-    notebooks: Path | None = None
-    settings: Mapping[str, object] = field(default_factory=dict)
-    deadline: float = 900.0
-    links: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -60,23 +43,6 @@ class Published:
     month: str
     folder: Path
     preview: bool
-
-
-@dataclass(frozen=True)
-class _Run:
-    id: str
-    month: str
-    branch: str | None
-    tasks: Sequence[Task]
-    places: Places
-    options: Options
-    progress: Progress
-    begin: float
-    started: str
-
-    @property
-    def work(self) -> Path:
-        return self.places.reports / publish.WORK / f"{self.month}-{self.id}"
 
 
 def run(options: Options, *, terminal: bool | None = None) -> Published:
@@ -99,7 +65,7 @@ def run(options: Options, *, terminal: bool | None = None) -> Published:
     prepare_reports(places.reports)
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     progress = Progress(terminal=terminal)
-    this = _Run(run_id, month, options.branch, tasks, places, options, progress, time.monotonic(), manifest.now())
+    this = Job(run_id, month, options.branch, tasks, places, options, progress, time.monotonic(), manifest.now())
     with stoppable() as guard:
         try:
             with lock(places.reports, run_id):
@@ -112,7 +78,7 @@ def run(options: Options, *, terminal: bool | None = None) -> Published:
             ) from None
 
 
-def _locked(this: _Run, guard: Guard) -> Published:
+def _locked(this: Job, guard: Guard) -> Published:
     home = home_of(this.id)
     try:
         with writing():
@@ -139,7 +105,7 @@ def _open_log(reports: Path, run_id: str) -> Path:
     return folder / f"{run_id}.log"
 
 
-def _transact(this: _Run, home: Path, guard: Guard) -> Published:
+def _transact(this: Job, home: Path, guard: Guard) -> Published:
     data = this.places.data
     before, inputs = manifest.state(data), manifest.fingerprints(data)
     this.progress.say(f"{html.month_label(this.month)}の実行 {this.id}: ノートブック {len(this.tasks)} 件")
@@ -164,14 +130,14 @@ def _transact(this: _Run, home: Path, guard: Guard) -> Published:
                 exit_code=DATA_INVALID,
                 hint="データの取り込みが終わってから、もう一度実行してください。",
             )
-        _stage(this, outcomes, verified, inputs)
+        stage(this, outcomes, verified, inputs)
         return _publish(this, guard)
     except OSError as error:
         failed = unwritable(error)
         raise RunError(failed.message + UNTOUCHED, exit_code=failed.exit_code, hint=failed.hint) from error
 
 
-def _verify(this: _Run, outcomes: Sequence[Outcome]) -> tuple[dict[str, Verified], list[Outcome]]:
+def _verify(this: Job, outcomes: Sequence[Outcome]) -> tuple[dict[str, Verified], list[Outcome]]:
     verified: dict[str, Verified] = {}
     judged = []
     for outcome in outcomes:
@@ -179,29 +145,14 @@ def _verify(this: _Run, outcomes: Sequence[Outcome]) -> tuple[dict[str, Verified
             try:
                 found = verified[outcome.task.name] = verify(outcome.path)
                 this.progress.log_only(found.stderr)
-                found.page = _page(this, outcome.task, found)
+                found.page = page(this, outcome.task, found)
             except (RunError, DisclosureError) as error:
                 outcome = replace(outcome, status="refused", message=error.message, error=error)
         judged.append(outcome)
     return verified, judged
 
 
-def _title(task: Task, found: Verified) -> str:
-    """The notebook's own heading, else the one its report shows, else its name."""
-    return task.title or found.title or task.name
-
-
-def _page(this: _Run, task: Task, found: Verified) -> str:
-    return html.report(
-        found.notebook,
-        title=_title(task, found),
-        month=this.month,
-        synthetic=manifest.is_synthetic(this.places.data),
-        footer=f"{html.month_label(this.month)} · 実行 {this.id} · 条件は manifest.json にあります",
-    )
-
-
-def _failure(this: _Run, outcomes: Sequence[Outcome]) -> RunError:
+def _failure(this: Job, outcomes: Sequence[Outcome]) -> RunError:
     """Tell in one paragraph what happened, and keep the failed notebooks."""
     bad = [outcome for outcome in outcomes if outcome.status != "ok"]
     causes = "".join(
@@ -233,66 +184,7 @@ def _code(bad: Sequence[Outcome]) -> int:
     return REFUSED if all(isinstance(outcome.error, DisclosureError) for outcome in bad) else FAILED
 
 
-def _stage(
-    this: _Run, outcomes: Sequence[Outcome], verified: Mapping[str, Verified], inputs: Mapping[str, str]
-) -> None:
-    """Write everything that will be published; the manifest last."""
-    import nbformat
-
-    staged = this.work / "staged"
-    entries = []
-    for outcome in outcomes:
-        found, task = verified[outcome.task.name], outcome.task
-        manifest.write_text(staged / task.path.name, nbformat.writes(found.notebook) + "\n")
-        manifest.write_text(staged / f"{task.name}.html", found.page)
-        entries.append(_entry(outcome, found, staged))
-    masking: dict[str, int] = {}
-    for found in verified.values():
-        for name, count in found.masking.items():
-            masking[name] = masking.get(name, 0) + count
-    record = {
-        "schema": 1,
-        "run": this.id,
-        "month": this.month,
-        "branch": this.branch,
-        "preview": bool(this.options.only),
-        "synthetic": manifest.is_synthetic(this.places.data),
-        "started": this.started,
-        "finished": manifest.now(),
-        "seconds": round(time.monotonic() - this.begin, 1),
-        "inputs": inputs,
-        **manifest.surroundings(this.places.root),
-        "masking": masking,
-        "notebooks": entries,
-    }
-    manifest.write_text(staged / "index.html", html.month_index(record))
-    missing = [n for e in entries for n in (e["notebook"], e["html"]) if not (staged / n).stat().st_size]
-    if missing:
-        raise RunError(f"作られるはずのファイルが空です: {'、'.join(missing)}", exit_code=FAILED)
-    manifest.write(staged, record)
-
-
-def _entry(outcome: Outcome, found: Verified, staged: Path) -> dict[str, Any]:
-    task = outcome.task
-    return {
-        "name": task.name,
-        "title": _title(task, found),
-        "notebook": task.path.name,
-        "html": f"{task.name}.html",
-        "parameters": task.parameters,
-        "types": {name: parameter.type for name, parameter in task.declared.items()},
-        "given": sorted(task.given),
-        "seconds": outcome.seconds,
-        "outputs": found.outputs,
-        "source_sha256": manifest.sha256(task.path),
-        "notebook_sha256": manifest.sha256(staged / task.path.name),
-        "html_sha256": manifest.sha256(staged / f"{task.name}.html"),
-        "headline": found.headline,
-        "masking": found.masking,
-    }
-
-
-def _publish(this: _Run, guard: Guard) -> Published:
+def _publish(this: Job, guard: Guard) -> Published:
     reports, staged = this.places.reports, this.work / "staged"
     if this.options.only:
         folder = publish.publish_preview(staged, reports, this.month)
