@@ -43,7 +43,9 @@ def age_band(base: int | None, month: int) -> str:
     age = fiscal_year - base
     if age < 0:
         return UNKNOWN
-    return "75+" if age >= 75 else f"{age // 5 * 5:02d}-{age // 5 * 5 + 4:02d}"
+    if age == 75:  # turns 75 within the year, and is a member only while still 74
+        return "70-74"
+    return "75+" if age > 75 else f"{age // 5 * 5:02d}-{age // 5 * 5 + 4:02d}"
 
 
 def stratum(row: dict, month: int, by: tuple[str, ...], area: str) -> tuple:

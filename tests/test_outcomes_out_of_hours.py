@@ -1,6 +1,8 @@
 """Out-of-hours visits (時間外受診): people by hand, the oracle, the account, every kind of frame."""
 
 import datetime as dt
+import json
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -152,10 +154,10 @@ def test_born_on_1_april_is_a_year_older(engine):
 
 
 def test_age_changes_with_the_fiscal_year_inside_the_window(engine):
-    stretches = [stretch(1, "2020-04-01", base=1980), stretch(2, "2020-04-01", base=1950)]
+    stretches = [stretch(1, "2020-04-01", base=1980), stretch(2, "2020-04-01", base=1949)]
     lines = [line(1, 202412, 1), line(1, 202503, 31), line(1, 202504, 1), line(2, 202504, 1)]
     cells = count(engine, lines, stretches, months=(202402, 202505), by=("age_band",))
-    # 43 and 73 in February 2024, 44 and 74 in FY2024, 45 and 75 from April 2025
+    # 43 and 74 in February 2024; 44 and 75 at the end of FY2024 (74 till the birthday); 45 and 76 from April 2025
     assert cells["first", "40-44"] == (2, 4, 1, 1, 14)
     assert cells["first", "45-49"] == (1, 1, 1, 1, 2)
     assert cells["first", "70-74"] == (0, 0, 0, 1, 14)
@@ -381,3 +383,38 @@ def test_what_is_wrong_is_said_in_the_readers_words():
         out_of_hours(lines, members, months=FY2024, area="prefecture")  # type: ignore[arg-type]
     with pytest.raises(FrameKindError, match="種類の違う表は結合できません"):
         out_of_hours(lines, duckdb.connect().from_arrow(members.to_arrow()), months=FY2024)
+
+
+SAMPLE = Path(__file__).parents[1] / "data/sample"
+
+
+def test_the_planted_rates_and_the_heavy_visitor_of_the_sample_come_back(engine):
+    """Planted: national rates by age band x branch factor x town ratio (mean 1), and 60 visits of one person."""
+    truth = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))
+    fees, members = (pl.read_parquet(SAMPLE / f"{name}.parquet") for name in ("claim_fees", "members"))
+    heavy = truth["edge_cases"]["heavy_visitor"]
+    him = pl.col("person_id") == int(heavy["person_id"])
+    alone = out_of_hours(
+        engine(fees.filter(him)), engine(members.filter(him)), months=FY2024, by=("area",), area="municipality"
+    )
+    one = cells_of(engine, alone, ("area",))
+    town = heavy["municipality"]
+    assert one["first", town][:3] == (heavy["first"], heavy["first"] ** 2, 1)
+    assert one["return", town][:3] == (heavy["return"], heavy["return"] ** 2, 1)
+    cells = engine.frame(
+        out_of_hours(
+            engine(fees.filter(~him)), engine(members.filter(~him)),
+            months=("2022-04", "2025-03"), by=("area", "age_band"), area="municipality",
+        ).cells
+    )  # fmt: skip
+    planted = truth["out_of_hours"]
+    rates = planted["national_yearly_rate_by_age_band"]
+    for visit, factor in planted["branch_factor"].items():
+        part = cells.filter(pl.col("visit_type") == visit).with_columns(
+            expected=pl.col("age_band").replace_strict(rates[visit]) * pl.col("denominator") / 12 * factor
+        )
+        for name, ratio in (("24", 1.0), ("24208", planted["municipalities"]["24208"]["planted_ratio"])):
+            rows = part.filter(pl.col("area").str.starts_with(name) | (pl.col("area") == "県外") & (name == "24"))
+            distance = rows["events"].sum() - ratio * rows["expected"].sum()
+            assert rows["events"].sum() > 150
+            assert abs(distance) < 3 * rows["events_sq"].sum() ** 0.5

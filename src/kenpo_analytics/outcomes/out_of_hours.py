@@ -22,7 +22,8 @@ VISITS = ("first", "return")
 UNKNOWN = "不明"
 _BY = ("area", "sex", "age_band", "relationship", "insured_kind")
 _HOME = "24"
-_OLDEST = 15  # the band of 75 and over, which no member reaches: shown when the data say so
+_LAST_AGE = 75  # 75 at fiscal-year end is 74 while enrolled, up to the birthday: still in the band 70-74
+_TOO_OLD = 15  # the band number of older people, who cannot be members: shown when the data say so
 _NO_BAND = -1
 _NOT_LEFT = 10**6  # a month index after every month
 
@@ -83,7 +84,8 @@ def out_of_hours(
     A visit is one out-of-hours add-on (時間外・休日・深夜・特例・小児科夜間 of 医科入院外) per person, institution,
     treatment month, day and visit type, on a claim that is normal or re-claimed (再請求). It counts for the member
     stretch that holds on the last day of its treatment month, as the member-months do. Age is the age at the end of
-    the month's fiscal year. Who moves counts in both areas.
+    the month's fiscal year; members who turn 75 within it leave on that birthday, so the band 70-74 takes them in. Who
+    moves counts in both areas.
 
     Parameters
     ----------
@@ -93,8 +95,8 @@ def out_of_hours(
     months
         First and last treatment month, both included: (202404, 202503) or ("2024-04", "2025-03").
     by
-        Strata out of "area", "sex", "age_band" ("00-04" … "70-74", "75+" if the data say so), "relationship",
-        "insured_kind". Missing values are the stratum 不明.
+        Strata out of "area", "sex", "age_band" ("00-04" … "70-74"; "75+" from 76 on, if the data say so),
+        "relationship", "insured_kind". Missing values are the stratum 不明.
     area
         "branch" (支部, by membership) or "municipality" (residence of one branch's members; 県外・不明 stay as rows).
     branch
@@ -128,14 +130,16 @@ def out_of_hours(
     lines = frames.enter(claim_fees, CLAIM_FEES, needed if through is None else (*needed, "received_month"))
     stretches = _stretches(members, strata)
     frames.same_key("person_id", claim_fees=lines, members=stretches)
+    single, several = _by_number(stretches)
     visits = _visits(lines, rules)
-    tally, distinct, found, enrolled, overlaps = frames.collect_all(
+    tally, distinct, found, *enrolled, overlaps = frames.collect_all(
         [
             rules.tally(lines),
             visits.group_by("is_first").agg(_count()),
-            _numerator(visits, stretches, strata),
-            _denominator(stretches, strata),
-            _overlaps(stretches),
+            _numerator(visits, nw.concat([single, several]), strata),
+            _denominator(single, strata, once=True),
+            _denominator(several, strata, once=False),
+            _overlaps(several),
         ]
     )
     _refuse(overlaps)
@@ -144,7 +148,7 @@ def out_of_hours(
         tally, int(distinct["n"].sum()), int(elsewhere) if strata.branch else None, int(ours["events"].sum())
     )
     source = frames.Source(frames.kind_of(claim_fees))
-    return OutOfHours(frames.small(_cells(ours, enrolled, strata), source), frames.small(account, source))
+    return OutOfHours(frames.small(_cells(ours, pl.concat(enrolled), strata), source), frames.small(account, source))
 
 
 def _strata(first: int, last: int, by: Sequence[str], area: str, branch: str | None) -> _Strata:
@@ -185,7 +189,20 @@ def _stretches(members: Any, strata: _Strata) -> nw.LazyFrame:
         "person_id", _within(begins, strata).alias("begins"), _within(ends, strata).alias("ends"),
         home.alias("home"), *texts, *base, *([] if strata.by else [nw.lit("").alias("everyone")]),
     )  # fmt: skip
-    return rows.filter(nw.col("begins") < nw.col("ends")).unique()
+    return rows.filter(nw.col("begins") < nw.col("ends"))
+
+
+def _by_number(stretches: nw.LazyFrame) -> tuple[nw.LazyFrame, nw.LazyFrame]:
+    """Split people with one stretch (most) from those with several: only these can hold duplicates or overlaps.
+
+    Grouping millions by person once, on the identifier alone, is what makes the rest cheap.
+    """
+    numbers = stretches.group_by("person_id").agg(_count())
+    several = numbers.filter(nw.col("n") > 1).select("person_id")
+    return (
+        stretches.join(several, on="person_id", how="anti"),
+        stretches.join(several, on="person_id", how="semi").unique(),
+    )
 
 
 def _within(index: nw.Expr, strata: _Strata) -> nw.Expr:
@@ -195,8 +212,8 @@ def _within(index: nw.Expr, strata: _Strata) -> nw.Expr:
 def _band(fiscal_year: nw.Expr | int) -> nw.Expr:
     """Which five-year band (0, 1, …) is the age at the end of the fiscal year?"""
     age = fiscal_year - nw.col("fy_age_base")
-    known = nw.when(sure(age >= 0)).then(age // 5).otherwise(_NO_BAND)
-    return i32(nw.when(sure(age >= 5 * _OLDEST)).then(_OLDEST).otherwise(known)).alias("age_band")
+    known = nw.when(sure(age == _LAST_AGE)).then(_TOO_OLD - 1).otherwise(age.clip(0, 5 * _TOO_OLD) // 5)
+    return i32(nw.when(sure(age >= 0)).then(known).otherwise(_NO_BAND)).alias("age_band")
 
 
 def _numerator(visits: nw.LazyFrame, stretches: nw.LazyFrame, strata: _Strata) -> nw.LazyFrame:
@@ -220,14 +237,18 @@ def _numerator(visits: nw.LazyFrame, stretches: nw.LazyFrame, strata: _Strata) -
     )
 
 
-def _denominator(stretches: nw.LazyFrame, strata: _Strata) -> nw.LazyFrame:
-    """Member-months and people by stratum. Only an age makes fiscal years differ: one part per year, none per month."""
+def _denominator(stretches: nw.LazyFrame, strata: _Strata, *, once: bool) -> nw.LazyFrame:
+    """Member-months and people by stratum. Only an age makes fiscal years differ: one part per year, none per month.
+
+    `once`: everybody has one stretch, and so stands once in a stratum, unless there are several years.
+    """
     ours = stretches.filter(nw.col("home"))
     parts = [ours.with_columns((nw.col("ends") - nw.col("begins")).alias("months"))]
     if "age_band" in strata.by:
         parts = [_in_year(ours, year) for year in strata.fiscal_years]
     people = nw.concat([part.select(*strata.keys, "person_id", "months") for part in parts])
-    people = people.group_by(*strata.keys, "person_id").agg(nw.col("months").sum())
+    if not once or len(parts) > 1:
+        people = people.group_by(*strata.keys, "person_id").agg(nw.col("months").sum())
     return people.group_by(*strata.keys).agg(
         nw.len().cast(nw.Int64).alias("members"), nw.col("months").sum().cast(nw.Int64).alias("denominator")
     )
@@ -240,12 +261,10 @@ def _in_year(stretches: nw.LazyFrame, year: int) -> nw.LazyFrame:
     return rows.filter(nw.col("months") > 0)
 
 
-def _overlaps(stretches: nw.LazyFrame) -> nw.LazyFrame:
-    """Count people whose stretches overlap; only those with several stretches need to be put in order."""
-    several = stretches.group_by("person_id").agg(_count()).filter(nw.col("n") > 1).select("person_id")
+def _overlaps(several: nw.LazyFrame) -> nw.LazyFrame:
+    """People whose stretches overlap: one begins before the one before it has ended."""
     before = nw.col("ends").shift(1).over("person_id", order_by=["begins", "ends"])
-    both = stretches.join(several, on="person_id", how="semi").filter(sure(before > nw.col("begins")))
-    return both.select("person_id").unique()
+    return several.filter(sure(before > nw.col("begins"))).select("person_id").unique()
 
 
 def _refuse(overlaps: pl.DataFrame) -> None:
@@ -264,6 +283,7 @@ def _cells(found: pl.DataFrame, enrolled: pl.DataFrame, strata: _Strata) -> pl.D
     """Every stratum with member-months, for both visit types, 0 where nobody came."""
     visits = pl.DataFrame({"visit_type": VISITS, "is_first": [True, False]})
     numbers = ["events", "events_sq", "persons"]
+    enrolled = enrolled.group_by(strata.keys).agg(pl.col("members", "denominator").sum())
     cells = visits.join(enrolled, how="cross").join(found, on=["is_first", *strata.keys], how="left")
     cells = cells.sort(pl.col("is_first"), *strata.keys, descending=[True, *[False] * len(strata.keys)])
     if "age_band" in strata.by:
@@ -278,6 +298,6 @@ def _cells(found: pl.DataFrame, enrolled: pl.DataFrame, strata: _Strata) -> pl.D
     )
 
 
-_LABELS = {_NO_BAND: UNKNOWN, _OLDEST: "75+"} | {
-    number: f"{number * 5:02d}-{number * 5 + 4:02d}" for number in range(_OLDEST)
+_LABELS = {_NO_BAND: UNKNOWN, _TOO_OLD: "75+"} | {
+    number: f"{number * 5:02d}-{number * 5 + 4:02d}" for number in range(_TOO_OLD)
 }

@@ -19,7 +19,6 @@ EVENING_EARLY = "evening_early_in_hours"
 COUNTED_STATUS = ("normal", "reclaimed")
 """A re-claimed claim (再請求) replaces the returned one (返戻), which never counts."""
 _STATUS = (*COUNTED_STATUS, "returned", "after_loss")
-_BROKEN = "broken"
 
 
 @dataclass(frozen=True)
@@ -57,23 +56,21 @@ class LineRules:
 
     def counts(self) -> nw.Expr:
         """Does a line count? One filter over raw lines, so that engines can push it into the scan."""
-        month, status = nw.col("treatment_month"), nw.col("status")
         conditions = [
-            self._inside(month),
-            *([] if self.data_through is None else [nw.col("received_month") <= self.data_through]),
-            status.is_in(list(COUNTED_STATUS)),
+            self._inside(),
+            sure(nw.col("status").is_in(list(COUNTED_STATUS))),
             _is(_codes(self.counted)),
+            ~_incomplete(),
+            *([] if self.data_through is None else [~self._late()]),
             *([] if self.extrapolate else [self._in_force()]),
-            ~_broken(),
         ]
-        return nw.all_horizontal(*(sure(condition) for condition in conditions), ignore_nulls=False)
+        return nw.all_horizontal(*conditions, ignore_nulls=False)
 
     def tally(self, lines: nw.LazyFrame) -> nw.LazyFrame:
         """Count lines by everything a reason can depend on: a small table, whatever the number of lines."""
-        late = nw.lit(False) if self.data_through is None else nw.col("received_month") > self.data_through
-        keyed = lines.with_columns(_broken().alias(_BROKEN), sure(late).alias("late"))
-        keys = ("treatment_month", "status", "code", _BROKEN, "late")
-        return keyed.group_by(*keys).agg(nw.len().cast(nw.Int64).alias("n"))
+        late = [] if self.data_through is None else [self._late().alias("late")]
+        keys = ("treatment_month", "status", "code", _incomplete().alias("incomplete"), *late)
+        return lines.group_by(*keys).agg(nw.len().cast(nw.Int64).alias("n"))
 
     def steps(self) -> tuple[Step, ...]:
         """Why a line does not count, in the order in which it is asked."""
@@ -107,8 +104,12 @@ class LineRules:
         table.add("reference", "extrapolated", label, "行", 0, left.get((0, False), 0))
         return table.frame()
 
-    def _inside(self, month: nw.Expr) -> nw.Expr:
-        return (month >= self.first) & (month <= self.last)
+    def _inside(self) -> nw.Expr:
+        month = nw.col("treatment_month")
+        return sure((month >= self.first) & (month <= self.last)) & _is_month(month)
+
+    def _late(self) -> nw.Expr:
+        return nw.lit(False) if self.data_through is None else sure(nw.col("received_month") > self.data_through)
 
     def _in_force(self) -> nw.Expr:
         """Was the code in force in the treatment month?"""
@@ -123,18 +124,20 @@ class LineRules:
         return sure(reduce(lambda a, b: a | b, parts))
 
     def _exit(self) -> nw.Expr:
+        """At which of the steps does a line (of the tally) leave? 0 when it counts."""
         status = nw.col("status")
-        never = nw.col(_BROKEN) & ~nw.col(_BROKEN)
+        known = sure(status.is_in(list(_STATUS))) & ~nw.col("code").is_null()
+        evening = [] if self.evening_early else [row for row in self.codes if row.out_of_hours == EVENING_EARLY]
         return first_exit(
-            nw.col(_BROKEN),
-            ~sure(self._inside(nw.col("treatment_month"))),
-            nw.col("late"),
+            nw.col("incomplete") | ~known | ~_is_month(nw.col("treatment_month")),
+            ~self._inside(),
+            nw.lit(False) if self.data_through is None else nw.col("late"),
             sure(status == "returned"),
             sure(status == "after_loss"),
             _is(_codes(row for row in self.codes if row.inpatient)),
-            never if self.evening_early else _is(_codes(r for r in self.codes if r.out_of_hours == EVENING_EARLY)),
+            _is(_codes(evening)),
             ~_is(_codes(self.counted)),
-            never if self.extrapolate else ~self._in_force(),
+            nw.lit(False) if self.extrapolate else ~self._in_force(),
         )
 
 
@@ -160,13 +163,14 @@ class _Account:
         return pl.DataFrame(self._rows, schema={**schema, "status": pl.String}, orient="row")
 
 
-def _broken() -> nw.Expr:
-    """Does a line lack what a visit is made of, or hold a month, day or status that cannot be?"""
-    month, day, status = nw.col("treatment_month"), nw.col("day"), nw.col("status")
-    missing = [nw.col(name).is_null() for name in ("person_id", "code")]
-    number = month - month // 100 * 100
-    possible = [(number >= 1) & (number <= 12), (day >= 1) & (day <= 31), status.is_in(list(_STATUS))]
-    return nw.any_horizontal(*missing, *(~sure(fine) for fine in possible), ignore_nulls=False)
+def _incomplete() -> nw.Expr:
+    """Does a line lack the person, or hold a day that cannot be?"""
+    day = nw.col("day")
+    return nw.col("person_id").is_null() | ~sure((day >= 1) & (day <= 31))
+
+
+def _is_month(month: nw.Expr) -> nw.Expr:
+    return sure((month % 100 >= 1) & (month % 100 <= 12))
 
 
 def _codes(rows: object) -> list[str]:
