@@ -1,0 +1,78 @@
+"""Who is compared with whom? People of several cohorts under one roof, with the values of their checkup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import narwhals as nw
+
+from kenpo_analytics import frames
+from kenpo_analytics.errors import TableError
+from kenpo_analytics.tables import CHECKUPS
+
+BASELINE = ("bmi", "waist", "sbp", "dbp", "ldl", "hdl", "tg", "smoking")
+
+
+def baseline(people: Any, checkups: Any, columns: Sequence[str] = BASELINE) -> Any:
+    """Which other values did each person have at the index checkup?
+
+    Parameters
+    ----------
+    people
+        A cohort's people, with `record_id` (the checkup that brought them in).
+    checkups
+        Canonical checkups; rows repeated in full are taken once.
+    columns
+        Columns of checkups to add; those that `people` has already stay as they are.
+
+    Returns
+    -------
+    Frame of the kind of `people`, one row per row of it, with the asked columns (null where not measured).
+
+    Raises
+    ------
+    TableError, FrameKindError
+        `record_id` or an asked column is missing, or one record_id stands for several different rows.
+    """
+    frames.same_engine(people=people, checkups=checkups)
+    source, names = frames.source_of(people), names_of(people)
+    wanted = [name for name in columns if name not in names]
+    base = frames.enter(people, CHECKUPS, ["record_id"], optional=[name for name in names if name != "record_id"])
+    rows = frames.enter(checkups, CHECKUPS, ["record_id", *wanted])
+    frames.same_key("record_id", people=base, checkups=rows)
+    rows = rows.join(base.select("record_id").unique("record_id"), on="record_id", how="inner").unique()
+    several = rows.group_by("record_id").agg(nw.len().alias("n")).filter(nw.col("n") > 1)
+    if count := len(frames.collect(several)):
+        raise TableError(
+            f"内容の違う行が同じ健診記録IDを持っています({count}件)",
+            hint="kenpo check で checkups を確かめてください。",
+        )
+    return frames.leave(base.join(rows, on="record_id", how="left"), source)
+
+
+def stack(groups: Mapping[str, Any], *, column: str = "group") -> Any:
+    """How do several cohorts stand in one frame? Rows of all, with the name of the cohort in `column`.
+
+    Columns that one of them lacks become null there. The result is of the kind of the first frame; frames of different
+    engines are refused.
+    """
+    if not groups:
+        raise TableError(
+            "比べる群がありません", hint='{"before": people, "programme": people} のように渡してください。'
+        )
+    frames.same_engine(**{str(name): frame for name, frame in groups.items()})
+    names = list(dict.fromkeys(name for frame in groups.values() for name in names_of(frame)))
+    if column in names:
+        raise TableError(f"列 {column} はすでにあります", hint="column= で別の名前を付けてください。")
+    parts = []
+    for label, frame in groups.items():
+        lazy = frames.enter(frame, CHECKUPS, [], optional=names)
+        parts.append(lazy.select(*names).with_columns(nw.lit(str(label)).alias(column)))
+    return frames.leave(nw.concat(parts, how="vertical"), frames.source_of(next(iter(groups.values()))))
+
+
+def names_of(frame: Any) -> list[str]:
+    """The column names of any frame, without running a plan."""
+    lazy = frames.kind_of(frame) == "polars-lazy"
+    return list(frame.collect_schema().names() if lazy else frame.columns)

@@ -1,0 +1,232 @@
+"""What became of them at the next checkup? States with their denominators kept apart, and how the values moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+
+from kenpo_analytics import frames
+from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.months import index_of_date
+from kenpo_analytics.stats.proportions import wilson
+from kenpo_analytics.tables import CHECKUPS
+
+JUDGED = ("improved", "unchanged", "worsened", "treated")
+SEEN = (*JUDGED, "not_judged")
+CLOSED = (*SEEN, "too_early", "too_late", "none")
+STATES = (*CLOSED, "open")
+AMONG: dict[str, tuple[str, ...]] = {"judged": JUDGED, "seen": SEEN, "closed": CLOSED, "all": STATES}
+"""Denominators, each inside the next: judged; seen in time; window closed; everybody."""
+MEASURES = ("category", "fpg", "hba1c")
+COARSE: dict[str, tuple[str, ...]] = {
+    "other_seen": ("unchanged", "treated", "not_judged"),
+    "outside": ("too_early", "too_late"),
+}
+"""Rare states joined beforehand, so that a small branch can show improved and worsened beside them."""
+_VALUES = ("fpg", "hba1c", "next_fpg", "next_hba1c")
+
+
+@dataclass(frozen=True)
+class Tally:
+    """People by state under one measure, in one group; everybody is in exactly one state."""
+
+    group: tuple[Any, ...]
+    measure: str
+    counts: Mapping[str, int]
+
+    def events(self, states: Sequence[str]) -> int:
+        """How many are in one of these states?"""
+        return sum(self.counts[state] for state in states)
+
+
+def outcome_shares(
+    next_checkups: Any,
+    *,
+    by: Sequence[str] = (),
+    level: float = 0.95,
+    combine: Mapping[str, Sequence[str]] | None = None,
+) -> Any:
+    """Which shares improved, stayed, worsened, started treatment, or were not seen in time?
+
+    Parameters
+    ----------
+    next_checkups
+        From `next_checkup`: checkup_date, outcome, fpg_outcome, hba1c_outcome and the columns of `by`.
+    by
+        Columns to split by; people without a value there are a group of their own (null).
+    combine
+        States to count as one: new name -> states (`COARSE`); chosen beforehand, never from the counts.
+
+    Returns
+    -------
+    Small eager frame, sorted by group, then:
+
+    - `measure`: category (outcome), fpg, hba1c (by value beyond the dead band, drug or not).
+    - `among`, the denominator: judged (seen in time with a judgement; treated is one), seen (in time, also
+      not_judged), closed (all whose months for the next checkup are over, seen or not), all.
+    - `state`, `n`, `denominator`, `estimate` (share), `lower`, `upper` (Wilson), `level`, `method`. A share of nobody
+      is null, not 0. Under `all` stands only `open`.
+
+    The months of a person are open when those of somebody with the same or an earlier index month are: then also the
+    people already seen count as `open`, since those seen early are no fair sample of their month.
+
+    Raises
+    ------
+    TableError, FrameKindError
+        Missing columns, unknown frames.
+    EstimateError
+        A state in `combine` that does not exist, or twice.
+    """
+    rows: list[dict[str, Any]] = []
+    for tally in tallies(next_checkups, by):
+        for among in AMONG:
+            rows += _shares(tally, tuple(by), among, combine or {}, level)
+    if not rows:
+        raise EstimateError("対象者が1人もいないため割合を計算できません", hint="対象者のフローを確かめてください。")
+    return frames.small(pl.DataFrame(rows, infer_schema_length=None), frames.source_of(next_checkups))
+
+
+def tallies(next_checkups: Any, by: Sequence[str] = ()) -> list[Tally]:
+    """People by state, for each group and measure: everything that shares and differences are made of."""
+    needed = ["checkup_date", "outcome", "fpg_outcome", "hba1c_outcome"]
+    lazy = frames.enter(next_checkups, CHECKUPS, [*needed, *by])
+    states, keys = needed[1:], [f"_by{i}" for i in range(len(by))]  # a column may be both: by=["outcome"]
+    lazy = lazy.with_columns(
+        index_of_date(nw.col("checkup_date")).alias("_index"),
+        *(nw.col(name).alias(key) for name, key in zip(by, keys, strict=True)),
+    )
+    cells = frames.collect(lazy.group_by("_index", *states, *keys).agg(nw.len().alias("n")))
+    if unknown := set(cells["outcome"].unique()) - set(STATES):
+        raise EstimateError(
+            f"次回健診の状態ではない値が {len(unknown)} 種類あります", hint="next_checkup の結果を渡してください。"
+        )
+    first_open = cells.filter(pl.col("outcome") == "open")["_index"].min()
+    waiting = pl.lit(False) if first_open is None else pl.col("_index") >= first_open
+    groups = cells.select(keys).unique().sort(keys, nulls_last=True).rows() if keys else [()]
+    found = []
+    for group in groups if len(cells) else []:
+        inside = [pl.col(key).eq_missing(pl.lit(value)) for key, value in zip(keys, group, strict=True)]
+        part = cells.filter(*inside) if inside else cells
+        found += [Tally(group, measure, _count(part, measure, waiting)) for measure in MEASURES]
+    return found
+
+
+def _count(cells: pl.DataFrame, measure: str, waiting: pl.Expr) -> dict[str, int]:
+    state = pl.col("outcome")
+    if measure != "category":
+        by_value = pl.col(f"{measure}_outcome").fill_null("not_judged")
+        state = pl.when(state.is_in(SEEN)).then(by_value).otherwise(state)
+    state = pl.when(waiting).then(pl.lit("open")).otherwise(state)
+    counted = dict(cells.group_by(state.alias("state")).agg(pl.col("n").sum()).iter_rows())
+    return {name: int(counted.get(name, 0)) for name in STATES}
+
+
+def _shares(
+    tally: Tally, by: tuple[str, ...], among: str, combine: Mapping[str, Sequence[str]], level: float
+) -> list[dict[str, Any]]:
+    inside = ("open",) if among == "all" else AMONG[among]
+    total = tally.events(AMONG[among])
+    rows = []
+    for name, parts in _classes(combine).items():
+        if not set(parts) <= set(inside) or (tally.measure != "category" and parts == ("treated",)):
+            continue
+        events = tally.events(parts)
+        limits = wilson(events, total, level=level) if total else None
+        rows.append(
+            dict(zip(by, tally.group, strict=True))
+            | {
+                "measure": tally.measure,
+                "among": among,
+                "state": name,
+                "n": events,
+                "denominator": total,
+                "estimate": events / total if total else None,
+                "lower": float(limits.lower[0]) if limits else None,
+                "upper": float(limits.upper[0]) if limits else None,
+                "level": level,
+                "method": "wilson",
+            }
+        )
+    return rows
+
+
+def _classes(combine: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Every state once: alone, or in the class it was put in (at the place of the class's first state)."""
+    joined = [state for parts in combine.values() for state in parts]
+    if (wrong := [state for state in joined if state not in STATES]) or len(set(joined)) < len(joined):
+        said = f"ない状態です: {', '.join(wrong)}" if wrong else "同じ状態が2つの区分に入っています"
+        raise EstimateError(f"combine に{said}", hint=f"状態: {', '.join(STATES)}")
+    home = {state: name for name, parts in combine.items() for state in parts}
+    names = dict.fromkeys(home.get(state, state) for state in STATES)
+    return {name: tuple(combine[name]) if name in combine else (name,) for name in names}
+
+
+def value_change(next_checkups: Any, *, by: Sequence[str] = (), level: float = 0.95) -> Any:
+    """How far did the values move, among those seen in time with the value at both checkups?
+
+    Of people whose months for the next checkup are over (as in `outcome_shares`), whatever the drugs (treatment
+    policy). Picked for high values, people fall towards their own mean at the next checkup without any programme
+    (平均への回帰): a change alone is no effect.
+
+    Returns
+    -------
+    Small eager frame, sorted by group: `measure` (fpg mg/dL, hba1c %), `time` (index, next, change), `persons`,
+    `estimate` (mean), `sd`, `lower`, `upper` (Student t), `level`, `method`. With fewer than two people sd and limits
+    are null.
+
+    Raises
+    ------
+    TableError, FrameKindError
+    """
+    needed = ["checkup_date", "outcome", *_VALUES]
+    lazy = frames.enter(next_checkups, CHECKUPS, [*needed, *(name for name in by if name not in needed)])
+    first_open = _first_open(lazy)
+    lazy = lazy.filter(nw.col("outcome").is_in(SEEN))
+    if first_open is not None:
+        lazy = lazy.filter(index_of_date(nw.col("checkup_date")) < first_open)
+    rows: list[pl.DataFrame] = []
+    for measure in ("fpg", "hba1c"):
+        both = lazy.filter(~nw.col(measure).is_null(), ~nw.col(f"next_{measure}").is_null())
+        change = nw.col(f"next_{measure}") - nw.col(measure)
+        times = {"index": nw.col(measure), "next": nw.col(f"next_{measure}"), "change": change}
+        for time, value in times.items():
+            part = both.select(value.alias("_value"), *by)
+            values = nw.col("_value")
+            stats = [nw.len().alias("persons"), values.mean().alias("estimate"), values.std().alias("sd")]
+            grouped = part.group_by(*by).agg(*stats) if by else part.select(*stats)
+            labels = [pl.lit(measure).alias("measure"), pl.lit(time).alias("time")]
+            rows.append(
+                frames.collect(grouped).select(*by, *labels, pl.col("persons").cast(pl.Int64), "estimate", "sd")
+            )
+    table = pl.concat(rows)
+    order = {name: i for i, name in enumerate(("index", "next", "change"))}
+    keys = [*by, "measure", pl.col("time").replace_strict(order, return_dtype=pl.Int32)]
+    table = _with_limits(table.sort(keys, nulls_last=True), level)
+    return frames.small(table, frames.source_of(next_checkups))
+
+
+def _first_open(lazy: nw.LazyFrame) -> int | None:
+    """The first index month whose months for the next checkup are not over (see `outcome_shares`)."""
+    waiting = lazy.filter(nw.col("outcome") == "open")
+    found = frames.collect(waiting.select(index_of_date(nw.col("checkup_date")).min().alias("first"))).item()
+    return None if found is None else int(found)
+
+
+def _with_limits(table: pl.DataFrame, level: float) -> pl.DataFrame:
+    from scipy.stats import t
+
+    if not 0 < level < 1:
+        raise EstimateError(f"信頼水準は0と1の間です: {level}")
+    persons = table["persons"].to_list()
+    factors = [float(t.ppf((1 + level) / 2, n - 1)) / n**0.5 if n > 1 else None for n in persons]
+    half = pl.Series("half", factors, dtype=pl.Float64) * table["sd"]
+    return table.with_columns(
+        lower=pl.col("estimate") - half,
+        upper=pl.col("estimate") + half,
+        level=pl.lit(level),
+        method=pl.lit("t"),
+    )
