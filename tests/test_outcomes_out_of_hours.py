@@ -373,6 +373,8 @@ def test_what_is_wrong_is_said_in_the_readers_words():
         out_of_hours(lines, members.with_columns(pl.col("person_id").cast(pl.String)), months=FY2024)
     with pytest.raises(DateError, match="期間の終わりが始めより前"):
         out_of_hours(lines, members, months=(202503, 202404))
+    with pytest.raises(DateError, match="2つの月"):
+        out_of_hours(lines, members, months="2024-04")  # type: ignore[arg-type]
     with pytest.raises(DateError, match="最終受領月"):
         out_of_hours(lines, members, months=FY2024, data_through=202412)
     with pytest.raises(DateError, match="2024-13"):

@@ -85,9 +85,9 @@ def hand_polars(folder: str | Path) -> tuple[int, ...]:
     )
     people = stretches.group_by(*keys, "person_id").agg(months=(c("ends") - c("begins")).sum())
     enrolled = people.group_by(*keys).agg(members=pl.len(), denominator=c("months").sum())
-    tally, distinct, cells, enrolled = pl.collect_all([tally, visits.select(pl.len()), cells, enrolled])
-    grid = pl.DataFrame({"is_first": [True, False]}).join(enrolled, how="cross")
-    table = grid.join(cells, on=["is_first", *keys], how="left").fill_null(0).sort("is_first", *keys)
+    lines_by, distinct, found_by, months_by = pl.collect_all([tally, visits.select(pl.len()), cells, enrolled])
+    grid = pl.DataFrame({"is_first": [True, False]}).join(months_by, how="cross")
+    table = grid.join(found_by, on=["is_first", *keys], how="left").fill_null(0).sort("is_first", *keys)
     reason = (
         pl.when("missing").then(pl.lit("unreadable"))
         .when(~inside).then(pl.lit("other_month"))
@@ -97,7 +97,7 @@ def hand_polars(folder: str | Path) -> tuple[int, ...]:
         .when(~c("code").is_in(counted)).then(pl.lit("not_addon"))
         .otherwise(pl.lit("counted"))
     )  # fmt: skip
-    left = dict(tally.group_by(reason.alias("reason")).agg(c("len").sum()).iter_rows())
+    left = dict(lines_by.group_by(reason.alias("reason")).agg(c("len").sum()).iter_rows())
     left["same_visit"] = left.get("counted", 0) - distinct.item()
     sums = table.select(CHECKS[1:6]).sum().row(0)
     return table.height, *map(int, sums), *(left.get(name, 0) for name in CHECKS[6:])

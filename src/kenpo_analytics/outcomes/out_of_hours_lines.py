@@ -96,7 +96,7 @@ class LineRules:
         for number, step in enumerate(self.steps(), start=1):
             table.exclude(step, "行", left.get((number, True), 0) + left.get((number, False), 0))
         table.exclude(Step("same_visit", "同じ受診の2行目以降(重複加算・重複行)"), "行", table.remaining - visits)
-        other = Step("other_branch", "診療月の末日に他支部の加入者", judged=elsewhere is not None)
+        other = Step("other_branch", "診療月の末日に他支部(または支部不明)の加入者", judged=elsewhere is not None)
         table.exclude(other, "件", elsewhere or 0)
         table.exclude(Step("not_enrolled", "診療月の末日に加入していない"), "件", table.remaining - events)
         table.add("end", "end", "時間外受診", "件", 0, events)
