@@ -66,9 +66,9 @@ def test_a_missing_data_folder_ends_with_65(tmp_path):
 
 def test_a_file_that_is_no_table_ends_with_65(tmp_path):
     world = make_world(tmp_path / "w")
-    (world.data / "broken.parquet").write_text("not parquet", encoding="utf-8")
+    (world.data / "claims.parquet").write_text("not parquet", encoding="utf-8")
     done = kenpo(*world.command())
-    assert (done.returncode, "broken.parquet" in done.stderr) == (65, True)
+    assert (done.returncode, "エラー: claimsの" in done.stderr) == (65, True)
     assert "Traceback" not in done.stderr
 
 

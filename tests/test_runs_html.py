@@ -57,6 +57,7 @@ def test_a_report_page():
     text = page(*tagged)
     assert text.index("<summary>条件の既定値</summary>") < text.index("<summary>この実行の条件</summary>")
     assert "合成データ" not in page(new_markdown_cell("a"), synthetic=False)
+    assert ".banner ~ main .kenpo-synthetic" in text  # a report's own banner hides only where the page has one
 
 
 def test_formulas_in_mathml_stay_whole():
@@ -76,6 +77,7 @@ def test_formulas_in_mathml_stay_whole():
             "",
         ),
         ({"estimate": 1234.5, "events": 1000, "denominator": 20000.0}, "1,234", "", "1,000 / 20,000"),
+        ({"estimate": 0.25, "events": 1, "persons": 4}, "0.250", "", "1 / 4"),
         ({"estimate": None, "lower": 1.0, "upper": None, "numerator": None}, "—", "", ""),
         ("秘匿", "秘匿", "", ""),
         (12345, "12,345", "", ""),

@@ -169,6 +169,19 @@ def test_the_root_index_is_rebuilt_from_manifests(earlier):
     assert 'href="2025-10/02_second.html"' in page
 
 
+def test_a_branch_own_definitions_are_in_the_manifest(tmp_path, monkeypatch):
+    world = make_world(tmp_path / "w", suite=False, synthetic=False)
+    world.notebook("01_x", SHOW)
+    (world.root / "kenpo.toml").write_text('[definitions]\n"prediabetes.fpg.lower" = 100\n', encoding="utf-8")
+    monkeypatch.chdir(world.root)
+    result = run(world.options(), terminal=False)
+    found = manifest.read(result.folder)
+    assert found["definitions"]["overrides"] == {"prediabetes.fpg.lower": 100.0}
+    assert found["synthetic"] is False
+    for page in (world.reports / "index.html", *result.folder.glob("*.html")):
+        assert "合成データ" not in page.read_text(encoding="utf-8")
+
+
 # --- notebooks that fail -------------------------------------------------------------------------------------------
 
 
@@ -309,7 +322,7 @@ def test_wrong_parameters_start_nothing(tmp_path, changes):
 def test_a_month_after_the_data_is_refused(tmp_path):
     """Last month's numbers never appear under this month's name."""
     world = make_world(tmp_path / "w")
-    with pytest.raises(RunError, match="2025年10月受領分まで") as caught:
+    with pytest.raises(RunError, match="2025-10受領分まで") as caught:
         run(world.options(month="2025-11"), terminal=False)
     assert caught.value.exit_code == 65
     assert not world.reports.exists()

@@ -101,7 +101,8 @@ def figure(record: Any, name: str) -> dict[str, str]:
 
     has_interval = record.get("lower") is not None and record.get("upper") is not None
     events = record.get("numerator", record.get("events"))
-    parts = [_number(value, 0, "") for value in (events, record.get("denominator")) if value is not None]
+    whole = record.get("denominator", record.get("persons"))  # a share of people has no other denominator
+    parts = [_number(value, 0, "") for value in (events, whole) if value is not None]
     return {
         "label": str(record.get("label") or name),
         "value": show("estimate"),

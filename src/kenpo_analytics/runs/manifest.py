@@ -32,7 +32,6 @@ PACKAGES = (
     "seaborn",
     "statsmodels",
 )
-SYNTHETIC = ("truth.json", "SYNTHETIC")
 
 
 def sha256(path: Path) -> str:
@@ -56,11 +55,6 @@ def state(data: Path) -> list[tuple[str, int, int]]:
     """A cheap trace of the data folder, to see whether it changed while the notebooks ran."""
     stats = ((path.relative_to(data).as_posix(), path.stat()) for path in data_files(data))
     return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-
-
-def is_synthetic(data: Path) -> bool:
-    """Is this the sample world? Its folder holds the planted truth, or a marker."""
-    return any((data / name).exists() for name in SYNTHETIC)
 
 
 def packages() -> dict[str, str]:
@@ -87,16 +81,6 @@ def git(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def definitions() -> Any:
-    """Which definitions were in force? None where the library has no fingerprint of them."""
-    try:
-        from kenpo_analytics import definitions as module
-    except ImportError:
-        return None
-    found = getattr(module, "fingerprint", None)
-    return found() if callable(found) else None
-
-
 def now() -> str:
     """This moment with its offset from UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -109,7 +93,6 @@ def surroundings(root: Path) -> dict[str, Any]:
         "platform": f"{platform.system()}-{platform.machine()}",
         "packages": packages(),
         "git": git(root),
-        "definitions": definitions(),
     }
 
 

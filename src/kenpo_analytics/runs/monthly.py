@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kenpo_analytics.definitions import fingerprint
 from kenpo_analytics.errors import DisclosureError, RunError
 from kenpo_analytics.runs import html, manifest, publish
 from kenpo_analytics.runs.execute import Outcome, Setting, execute
@@ -18,9 +19,9 @@ from kenpo_analytics.runs.places import (
     CANNOT_WRITE,
     DATA_INVALID,
     check_data,
+    open_data,
     prepare_reports,
     settle,
-    settle_month,
     unwritable,
     writing,
 )
@@ -59,13 +60,26 @@ def run(options: Options, *, terminal: bool | None = None) -> Published:
     """
     places = settle(options.notebooks, options.data, options.reports)
     paths = choose(suite(places.notebooks), options.only)
-    month = settle_month(options.month, places.data)
+    tables = open_data(places.data, options.month)
+    month = f"{tables.month // 100:04d}-{tables.month % 100:02d}"
     tasks = plan(paths, month=month, branch=options.branch, settings=options.settings)
     check_data(places.data)
     prepare_reports(places.reports)
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     progress = Progress(terminal=terminal)
-    this = Job(run_id, month, options.branch, tasks, places, options, progress, time.monotonic(), manifest.now())
+    this = Job(
+        id=run_id,
+        month=month,
+        branch=options.branch,
+        synthetic=tables.synthetic,
+        definitions=fingerprint(tables.definitions),
+        tasks=tasks,
+        places=places,
+        options=options,
+        progress=progress,
+        begin=time.monotonic(),
+        started=manifest.now(),
+    )
     with stoppable() as guard:
         try:
             with lock(places.reports, run_id):

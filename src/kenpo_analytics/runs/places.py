@@ -1,4 +1,4 @@
-"""Where is everything, and which month is it? Notebooks, data, reports, and the latest month in the data."""
+"""Where is everything, and can the run begin? Notebooks, sound data, and reports that can be written."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kenpo_analytics.errors import KenpoError, ParameterError, RunError
+from kenpo_analytics.errors import KenpoError, ParameterError, RunError, TableError
+
+if TYPE_CHECKING:
+    from kenpo_analytics.store import Tables
 
 DATA_INVALID, CANNOT_CREATE, CANNOT_WRITE = 65, 73, 74
 FREE_BYTES = 200 * 2**20
@@ -64,50 +67,23 @@ def settle(notebooks: Path | None, data: Path | None, reports: Path | None) -> P
     return Places(root.resolve(), notebooks.resolve(), data.resolve(), reports.absolute())
 
 
-def latest_month(data: Path) -> str | None:
-    """Which is the latest received month (受領月) in the data? None if no file has the column `received_month`."""
-    import polars as pl
-
-    latest: int | None = None
-    try:
-        for path in sorted([*data.rglob("*.parquet"), *data.rglob("*.csv")]):
-            frame = pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path)
-            if "received_month" not in frame.collect_schema().names():
-                continue
-            value = frame.select(pl.col("received_month").cast(pl.Int64).max()).collect().item()
-            latest = value if latest is None or (value is not None and value > latest) else latest
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise RunError(
-            f"データのファイルを読めません: {path.name}",
-            exit_code=DATA_INVALID,
-            hint="kenpo check でデータを確かめてください。",
-        ) from error
-    return None if latest is None else f"{latest // 100:04d}-{latest % 100:02d}"
-
-
-def settle_month(asked: str | None, data: Path) -> str:
-    """The month of the run: as asked, else the latest in the data.
+def open_data(data: Path, month: str | None) -> Tables:
+    """Which tables, month and definitions will the notebooks meet? As asked, else the latest month received.
 
     Raises
     ------
     RunError
-        Exit code 65, if the data end before the month that was asked: old numbers never get a new month's name.
+        Exit code 65: unreadable, or the data end before the month: old numbers never get a new month's name.
     """
-    from kenpo_analytics.runs.html import month_label
     from kenpo_analytics.runs.plan import check_month
+    from kenpo_analytics.store import load
 
-    if asked is not None:
-        check_month(asked)
-    latest = latest_month(data)
-    if asked is None and latest is None:
-        raise ParameterError("データから月を決められません。", hint="--month 2025-10 のように指定してください。")
-    if asked is not None and latest is not None and asked > latest:
-        raise RunError(
-            f"{month_label(asked)}の受領データがありません(データは{month_label(latest)}受領分まで)。",
-            exit_code=DATA_INVALID,
-            hint="データを取り込んでから実行するか、--month を見直してください。",
-        )
-    return asked or str(latest)
+    if month is not None:
+        check_month(month)
+    try:
+        return load(data, month=month)
+    except TableError as error:
+        raise RunError(error.message, exit_code=DATA_INVALID, hint=error.hint) from error
 
 
 def check_data(data: Path) -> None:

@@ -42,6 +42,8 @@ class Job:
     id: str
     month: str
     branch: str | None
+    synthetic: bool
+    definitions: Mapping[str, Any]
     tasks: Sequence[Task]
     places: Places
     options: Options
@@ -66,7 +68,7 @@ def page(this: Job, task: Task, found: Verified) -> str:
         found.notebook,
         title=_title(task, found),
         month=this.month,
-        synthetic=manifest.is_synthetic(this.places.data),
+        synthetic=this.synthetic,
         footer=f"{html.month_label(this.month)} · 実行 {this.id} · 条件は manifest.json にあります",
     )
 
@@ -92,11 +94,12 @@ def stage(this: Job, outcomes: Sequence[Outcome], verified: Mapping[str, Verifie
         "month": this.month,
         "branch": this.branch,
         "preview": bool(this.options.only),
-        "synthetic": manifest.is_synthetic(this.places.data),
+        "synthetic": this.synthetic,
         "started": this.started,
         "finished": manifest.now(),
         "seconds": round(time.monotonic() - this.begin, 1),
         "inputs": inputs,
+        "definitions": this.definitions,
         **manifest.surroundings(this.places.root),
         "masking": masking,
         "notebooks": entries,
