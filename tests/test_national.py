@@ -265,3 +265,21 @@ def test_jhia_tables_keep_their_source() -> None:
     assert series["source"].null_count() == series["status"].null_count() == 0
     row = series.filter((pl.col("indicator") == "seikatsu_kenshin_rate") & (pl.col("period") == "FY2024"))
     assert row.filter(pl.col("area") == "national")["value"].to_list() == ["58.4"]
+
+
+def test_published_visit_shares_carry_wilsons_interval() -> None:
+    with (FOLDER / "jhia_branch_10month_visit.csv").open(encoding="utf-8", newline="") as file:
+        printed = list(csv.DictReader(file))
+    found = national.branch_visit_benchmark().to_dicts()
+    assert [(row["branch"], str(row["checkup_fy"])) for row in found] == [
+        (r["branch"], r["checkup_fy"]) for r in printed
+    ]
+    assert len({row["branch"] for row in found}) == 13 and "三重" not in {row["branch"] for row in found}
+    z = norm.ppf(0.975)
+    for row, line in zip(found, printed, strict=True):
+        k, n = int(line["n_visited_within_10m"]), int(line["n_meeting_notice_criteria"])
+        p = k / n
+        middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
+        assert (row["estimate"], row["lower"], row["upper"]) == pytest.approx((p, middle - half, middle + half))
+        assert round(100 * row["estimate"], 1) == pytest.approx(float(line["rate_pct"]), abs=0.1)

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.definitions import define
-from kenpo_analytics.errors import EstimateError, TableError
+from kenpo_analytics.errors import DateError, EstimateError, TableError
 from kenpo_analytics.months import add_months, month_range
 from kenpo_analytics.outcomes.lag import Maturity, lag_triangle, last_complete_month, mature_month, run_out
 from kenpo_analytics.sample import build
@@ -158,3 +158,12 @@ def test_the_planted_lags_of_the_sample_are_found(tmp_path):
     found = mature_month(tables.claims, definitions=tables.definitions, through=tables.month)
     assert (found.run_out, found.complete_through, found.through) == (6, 202504, 202510)
     assert found.observed == pytest.approx(0.992, abs=0.003)
+
+
+def test_a_fiscal_year_is_used_only_when_all_its_months_are_complete():
+    known = mature_month(claims(), through=LAST)
+    assert known.complete_through == 202506
+    assert known.complete_year(2024) == (202404, 202503)
+    with pytest.raises(DateError, match="2025年度のレセプトはまだ到着が完了していません") as refused:
+        known.complete_year(2025)
+    assert refused.value.hint == "完了している最新の年度は2024年度です。"

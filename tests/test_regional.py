@@ -9,8 +9,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from kenpo_analytics.errors import EstimateError, StrataError
-from kenpo_analytics.regional import regional_index, standardised_rate, total_of
+from kenpo_analytics.errors import EstimateError, StrataError, TableError
+from kenpo_analytics.regional import branch_cells, compare, regional_index, standardised_rate, total_of
 from kenpo_analytics.stats import poisson
 from kenpo_analytics.stats.standardise import direct
 
@@ -316,3 +316,71 @@ def test_what_cannot_be_is_refused() -> None:
         regional_index(cells, total_of(cells).with_columns(events=pl.lit(0)))
     with pytest.raises(EstimateError, match="率の種類と単位"):
         standardised_rate(cells, total_of(cells), kind="share", per=1000)
+
+
+def published(measures: tuple[str, ...] = ("out_of_hours_first", "out_of_hours_return")) -> pl.DataFrame:
+    """Two branches' strata as the table `national` holds them, in two fiscal years, beside another measure."""
+    rows = [
+        (measure, area, sex, age, f"FY{year}", 10 * year + int(area), 50_000, 9, 12_000.0, "member_month")
+        for measure in (*measures, "inpatient_days")
+        for area in ("23", "24")
+        for sex in ("M", "F")
+        for age in AGES
+        for year in (2023, 2024)
+    ]
+    columns = ["measure", "area", "sex", "age_band", "period", "events", "events_sq", "persons", "denominator"]
+    return pl.DataFrame(rows, schema=[*columns, "denominator_unit"], orient="row")
+
+
+def test_branch_cells_are_one_year_of_both_visit_types(engine: Any) -> None:
+    found = branch_cells(engine(published()), fiscal_year=2024)
+    assert isinstance(found, pd.DataFrame if engine.name == "pandas" else pl.DataFrame)
+    cells = engine.frame(found)
+    assert set(cells["visit_type"]) == {"first", "return"} and cells.height == 2 * 2 * 2 * len(AGES)
+    assert set(cells.filter(pl.col("area") == "24")["events"]) == {20264}
+    assert regional_index(cells, total_of(cells)).rows["rank"].to_list() == [1, 2]
+
+
+def test_branch_cells_refuse_a_year_or_a_measure_that_is_not_there() -> None:
+    with pytest.raises(TableError, match="2025年度の値がありません: out_of_hours_first、out_of_hours_return"):
+        branch_cells(published(), fiscal_year=2025)
+    with pytest.raises(TableError, match="2024年度の値がありません: out_of_hours_return"):
+        branch_cells(published(("out_of_hours_first",)), fiscal_year=2024)
+
+
+def test_contributions_carry_the_people_behind_them() -> None:
+    cells = world()
+    index = regional_index(cells, total_of(cells))
+    people = cells.group_by("area", "age_band", "visit_type").agg(pl.col("persons").sum())
+    joined = index.contributions.join(people, on=["area", "age_band", "visit_type"], suffix="_cells", validate="1:1")
+    assert joined.height == 3 * len(AGES) * 2
+    assert joined["persons"].to_list() == joined["persons_cells"].to_list()
+    assert "persons" not in regional_index(cells.drop("persons"), total_of(cells)).contributions.columns
+
+
+def test_repeat_rows_swap_the_intervals_and_say_so() -> None:
+    cells = world()
+    index = regional_index(cells, total_of(cells), visit_type="first")
+    swapped = index.repeat_rows
+    assert swapped["lower"].to_list() == index.rows["lower_repeat"].to_list()
+    assert swapped["upper_plain"].to_list() == index.rows["upper"].to_list()
+    assert ((swapped["upper"] - swapped["lower"]) > (swapped["upper_plain"] - swapped["lower_plain"])).all()
+    assert swapped["method"].str.ends_with("-compound").all()
+    with pytest.raises(EstimateError, match="繰り返し受診"):
+        _ = regional_index(cells.drop("events_sq"), total_of(cells)).repeat_rows
+
+
+def test_compare_puts_settings_side_by_side_by_key(engine: Any) -> None:
+    cells = world()
+    by_age = regional_index(engine(cells), engine(total_of(cells)))
+    by_both = regional_index(engine(cells), engine(total_of(cells)), strata=("sex", "age_band"))
+    wide = compare({"age": by_age, "both": by_both})
+    assert isinstance(wide, pd.DataFrame if engine.name == "pandas" else pl.DataFrame)
+    for key, index in (("age", by_age), ("both", by_both)):
+        rows = engine.frame(index.rows)
+        expected = dict(zip(rows["area"], rows["estimate"], strict=True))
+        found = engine.frame(wide)
+        assert dict(zip(found["area"], found[f"estimate_{key}"], strict=True)) == expected
+    fewer = cells.filter(pl.col("area") != "21")
+    with pytest.raises(StrataError, match="一致しません"):
+        compare({"all": regional_index(cells, total_of(cells)), "fewer": regional_index(fewer, total_of(cells))})

@@ -184,6 +184,7 @@ def test_public_figures_name_their_source_and_are_not_called_synthetic(shown):
     ("value", "kind", "text"),
     [
         (1234567, "count", "1,234,567"), (0.12345, "percent", "12.3%"), (0.0456, "index", "+0.046"),
+        (-0.01234, "points", "−1.23"), (0.0123, "points", "+1.23"), (-0.00001, "points", "0.00"),
         (-0.0456, "index", "−0.046"), (-0.0001, "index", "0.000"), (0.0, "index", "0.000"), (3.14159, "number", "3.14"),
         (2024, "year", "2024年度"), (202410, "month", "2024年10月"), (2024, "plain", "2024"),
         (float("inf"), "number", "∞"),
@@ -367,7 +368,8 @@ def test_heading_says_what_is_used_and_whether_it_is_synthetic(shown):
         "時間外受診", synthetic=True, month="2025-10", branch="24", fiscal_years=[2023, 2024], used_months="2024年4月～"
     )
     text = BeautifulSoup(shown[0]["data"]["text/html"], "html.parser").get_text("\n")
-    for part in ("合成データ：実在の", "時間外受診", "2025年10月", "三重支部", "2023年度、2024年度", "2024年4月～"):
+    assert "時間外受診" in shown[0]["data"]["text/plain"]  # on the page the title is the notebook's own heading
+    for part in ("合成データ：実在の", "2025年10月", "三重支部", "2023年度、2024年度", "2024年4月～"):
         assert part in text
     assert is_stamped(shown[0]) and _emit.CONTEXT.synthetic
     report.heading("公表値", synthetic=False)
@@ -384,9 +386,12 @@ def test_conclusion_carries_headline_figures_for_the_manifest(shown):
         "estimate": -0.0456, "lower": -0.06, "upper": -0.03, "persons": 400,
         "label": "指数－1", "unit": "%", "digits": 1, "scale": 100,
     }  # fmt: skip
+    report.conclusion("差。", headline={"gap": (row, report.Col("全国との差", "points"))})
+    gap = shown[1]["metadata"]["kenpo"]["headline"]["gap"]
+    assert (gap["unit"], gap["digits"], gap["scale"]) == ("ポイント", 2, 100)
     masked = areas().where(branch="47")
     report.conclusion("沖縄。", headline={"index": (masked, report.Col("指数－1", "index"))})
-    assert shown[1]["metadata"]["kenpo"]["headline"]["index"]["estimate"] is None
+    assert shown[2]["metadata"]["kenpo"]["headline"]["index"]["estimate"] is None
     with pytest.raises(DisclosureError):
         report.conclusion("x", headline={"index": (pl.DataFrame({"estimate": [1]}), report.Col("x"))})
 

@@ -10,8 +10,16 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
-from kenpo_analytics.errors import EstimateError, TableError
-from kenpo_analytics.months import add_months, from_month_index, index_of, parse_month
+from kenpo_analytics.errors import DateError, EstimateError, TableError
+from kenpo_analytics.months import (
+    add_months,
+    fiscal_months,
+    fiscal_year_of,
+    format_month,
+    from_month_index,
+    index_of,
+    parse_month,
+)
 from kenpo_analytics.tables import CLAIMS
 
 OLD = 12
@@ -37,6 +45,24 @@ class Maturity:
     claims: int
     first: int
     last: int
+
+    def complete_year(self, fiscal_year: int) -> tuple[int, int]:
+        """Which months make up this fiscal year, whose claims must all be complete? First and last month, YYYYMM.
+
+        Raises
+        ------
+        DateError
+            The fiscal year ends after `complete_through`.
+        """
+        months = fiscal_months(fiscal_year)
+        if months[-1] > self.complete_through:
+            latest = fiscal_year_of(add_months(self.complete_through, 1)) - 1
+            raise DateError(
+                f"{fiscal_year}年度のレセプトはまだ到着が完了していません"
+                f"({format_month(self.complete_through)}診療分まで完了)",
+                hint=f"完了している最新の年度は{latest}年度です。",
+            )
+        return months[0], months[-1]
 
 
 def lag_triangle(claims: Any, *, through: int | str | None = None, kind: str | None = None) -> Any:

@@ -23,14 +23,20 @@ _SHOWN = 5
 class Area:
     """The strata of one area, in the order of `Aligned.strata`.
 
-    `events` has one column per visit type; `squares` are over all of them together, None if not given.
+    `events` and `visitors` (people) have one column per visit type; `squares` are over all of them together. Both are
+    None if not given.
     """
 
     name: str
     events: FloatArray
     squares: FloatArray | None
-    persons: int | None
+    visitors: FloatArray | None
     denominator: FloatArray
+
+    @property
+    def persons(self) -> int | None:
+        """Return how many people at least: someone with visits of both types counts once, so the larger type."""
+        return None if self.visitors is None else int(self.visitors.max(axis=1).sum())
 
 
 @dataclass(frozen=True)
@@ -165,13 +171,11 @@ def _area(name: str, part: pl.DataFrame, grid: pl.DataFrame, strata: list[str], 
     shape = (len(ordered) // visits, visits)
     columns = {n: ordered[n].to_numpy().reshape(shape) for n in _NUMBERS if n in part.columns}
     squares = columns.get("events_sq")
-    persons = columns.get("persons")
     return Area(
         name,
         columns["events"],
         # someone may have visits of both types: their cross products are bounded by Cauchy-Schwarz
         None if squares is None else np.sqrt(squares).sum(axis=1) ** 2,
-        # and is counted once per type: the larger type is a safe lower bound of distinct people
-        None if persons is None else int(persons.max(axis=1).sum()),
+        columns.get("persons"),
         columns["denominator"][:, 0],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import polars as pl
 
 from kenpo_analytics.errors import EstimateError, StrataError
 from kenpo_analytics.frames import small, source_of
-from kenpo_analytics.regional.cells import ALL_VISITS, VISIT, Aligned, Area, align, named
+from kenpo_analytics.regional.cells import ALL_VISITS, VISIT, Aligned, Area, align, eager, named
 from kenpo_analytics.stats import poisson, standardise
 from kenpo_analytics.stats.ranks import DIRECTION, First, rank
 
@@ -28,6 +28,47 @@ class Index:
     standard_id: str
     method: str
     strata: tuple[str, ...]
+
+    @property
+    def repeat_rows(self) -> Any:
+        """The rows with the interval for repeat visitors as `lower` and `upper`.
+
+        The interval of independent events becomes `lower_plain` and `upper_plain`, and `method` tells of the change.
+        """
+        rows = eager(self.rows)
+        if rows["lower_repeat"].null_count():
+            raise EstimateError(
+                "繰り返し受診を考慮した区間がありません。",
+                hint="1人あたり件数の2乗和(events_sq)を持つ表を渡してください。",
+            )
+        names = {"lower": "lower_plain", "upper": "upper_plain", "lower_repeat": "lower", "upper_repeat": "upper"}
+        rows = rows.rename(names).with_columns(method=pl.col("method") + "-compound")
+        return small(rows, source_of(self.rows))
+
+
+def compare(indices: Mapping[str, Index], *, area: str = "area") -> Any:
+    """How does the index change with the setting (感度分析)? One row per area and visit type, a set of columns per key.
+
+    For each key: persons_<key>, events_<key>, rate_<key>, estimate_<key>, lower_<key>, upper_<key>, rank_<key> (of
+    `rows`). Settings side by side, so that the disclosure check sees what their difference tells.
+
+    Raises
+    ------
+    StrataError
+        Settings with different areas or visit types, or with several levels.
+    """
+    on = [area, VISIT]
+    names = ["persons", "events", "rate", "estimate", "lower", "upper", "rank"]
+    parts = {key: eager(index.rows).select(*on, pl.col(names).name.suffix(f"_{key}")) for key, index in indices.items()}
+    first = next(iter(parts.values()))
+    found = first.select(on)
+    for part in parts.values():
+        if part.select(on).is_duplicated().any() or not part.select(on).sort(on).equals(first.select(on).sort(on)):
+            raise StrataError(
+                "比べる指数の地域または受診種別が一致しません。", hint="同じ地域・受診種別で計算してください。"
+            )
+        found = found.join(part, on=on, how="left", maintain_order="left", validate="1:1")
+    return small(found, source_of(next(iter(indices.values())).rows))
 
 
 def regional_index(
@@ -73,8 +114,8 @@ def regional_index(
         rows: area, visit_type, events, persons, denominator, expected, rate, standardised_rate, standard_rate,
         estimate (index - 1), lower, upper (independent events), lower_repeat, upper_repeat (compound Poisson; null
         without events_sq), level, method, standard, rank (1 = lowest), ranked (how many), rank_direction,
-        unstable (fewer than 20 expected). contributions: area, strata, visit_type, events, expected, contribution;
-        they add up to the area's estimate.
+        unstable (fewer than 20 expected). contributions: area, strata, visit_type, events, persons (if given),
+        expected, contribution; they add up to the area's estimate.
 
     Raises
     ------
@@ -179,8 +220,10 @@ def _contributions(aligned: Aligned, one: Area, method: str) -> pl.DataFrame:
     else:
         share = (one.events - expected) / expected.sum()
     grid = aligned.strata.join(pl.DataFrame({VISIT: aligned.visits}), how="cross", maintain_order="left_right")
+    people = [] if one.visitors is None else [pl.Series("persons", one.visitors.ravel()).cast(pl.Int64)]
     return grid.with_columns(
         pl.Series("events", one.events.ravel()).cast(pl.Int64),
+        *people,
         pl.Series("expected", expected.ravel()),
         pl.Series("contribution", share.ravel()),
     ).select(pl.lit(one.name).alias("area"), pl.all())

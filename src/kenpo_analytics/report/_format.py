@@ -13,7 +13,7 @@ from kenpo_analytics.disclosure import MASKED, Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report.areas import area_names
 
-Style = Literal["auto", "count", "percent", "index", "number", "plain", "year", "month", "text"]
+Style = Literal["auto", "count", "percent", "points", "index", "number", "plain", "year", "month", "text"]
 
 MASK = "‐"
 MARKS = {
@@ -59,14 +59,15 @@ LABELS = {
 }
 SEX = {"M": "男", "F": "女"}
 _AREAS = ("area", "branch", "prefecture", "municipality")
-_DIGITS = {"percent": 1, "index": 3, "number": 2}
+DIGITS = {"percent": 1, "points": 2, "index": 3, "number": 2}
 
 
 @dataclass(frozen=True)
 class Col:
     """How a column is shown: its heading, the way numbers are written, and what codes mean.
 
-    `percent` takes a proportion (0.123 is 12.3%); `index` has three decimals and a sign; `upper` names the column with
+    `percent` takes a proportion (0.123 is 12.3%); `points` a difference of two (0.012 is +1.20, in ポイント: say so in
+    the heading); `index` has three decimals and a sign; `upper` names the column with
     the upper limit, and the pair is written "(a ～ b)".
     """
 
@@ -126,9 +127,11 @@ def number(value: float, style: Style, digits: int | None = None) -> str:
     """A number in one of the styles, with a true minus sign (a hyphen is the mask)."""
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    places = digits if digits is not None else _DIGITS.get(style, 0)
+    places = digits if digits is not None else DIGITS.get(style, 0)
     if style == "percent":
         text = f"{100 * value:,.{places}f}%"
+    elif style == "points":
+        text = f"{100 * value:+,.{places}f}"
     elif style == "index":
         text = f"{value:+,.{places}f}"
     elif style == "year":

@@ -10,7 +10,7 @@ from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, must_be_checked
 from kenpo_analytics.report._emit import lines as as_html
-from kenpo_analytics.report._format import Col, columns_of
+from kenpo_analytics.report._format import DIGITS, Col, columns_of
 from kenpo_analytics.report.areas import branch_names
 
 _BANNER = f"{SYNTHETIC}：実在の加入者・事業所の情報ではありません"
@@ -88,15 +88,15 @@ def _record(checked: Checked, col: Col) -> dict[str, Any]:
         )
     row = checked.table.to_dicts()[0]
     shown = columns_of(checked, {"estimate": col})["estimate"]
-    percent = shown.style == "percent"
-    digits = shown.digits if shown.digits is not None else {"percent": 1, "index": 3, "number": 2}.get(shown.style, 0)
+    scaled = {"percent": "%", "points": "ポイント"}
+    digits = shown.digits if shown.digits is not None else DIGITS.get(shown.style, 0)
     record = {
         name: row[name]
         for name in ("estimate", "lower", "upper", "level", "method", "numerator", "events", "persons", "denominator")
         if name in row
     }
-    unit = shown.unit or ("%" if percent else "")
-    return record | {"label": col.label, "unit": unit, "digits": digits, "scale": 100 if percent else 1}
+    unit = shown.unit or scaled.get(shown.style, "")
+    return record | {"label": col.label, "unit": unit, "digits": digits, "scale": 100 if shown.style in scaled else 1}
 
 
 def _month(month: str | int | None) -> str:

@@ -3,7 +3,12 @@
 All of it is public: NDB counts cover all insurers (全保険者), not 協会けんぽ alone.
 """
 
-from kenpo_analytics.definitions.national.benchmark import MEASURES, Measure, prefecture_benchmark
+from kenpo_analytics.definitions.national.benchmark import (
+    MEASURES,
+    Measure,
+    branch_visit_benchmark,
+    prefecture_benchmark,
+)
 from kenpo_analytics.definitions.national.exceedance import ndb_exceedance, tested_share
 from kenpo_analytics.definitions.national.published import (
     CREDIT,
@@ -18,6 +23,7 @@ __all__ = [
     "MEASURES",
     "POPULATION",
     "Measure",
+    "branch_visit_benchmark",
     "jhia_branch_visit",
     "jhia_series",
     "ndb_checkup_bins",

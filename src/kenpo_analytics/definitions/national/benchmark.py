@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.definitions.national.exceedance import UNRANKED, allocations, ndb_exceedance
-from kenpo_analytics.definitions.national.published import CREDIT, NATION, POPULATION
+from kenpo_analytics.definitions.national.published import CREDIT, NATION, POPULATION, jhia_branch_visit
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.stats.estimate import FloatArray
+from kenpo_analytics.stats.proportions import wilson
 from kenpo_analytics.stats.ranks import DIRECTION, rank
 from kenpo_analytics.stats.standardise import direct_share
 
@@ -66,6 +67,22 @@ def prefecture_benchmark(measures: Sequence[Measure] = MEASURES, *, level: float
         for sex in _SEX:
             tables.append(_one(measure, sex, cells.filter(pl.col("sex") == sex), level))
     return pl.concat(tables).with_columns(pl.lit(POPULATION).alias("population"), pl.lit(CREDIT).alias("credit"))
+
+
+def branch_visit_benchmark(*, level: float = 0.95) -> pl.DataFrame:
+    """What share of notified people saw a doctor within 10 months, with its interval? The branches that are published.
+
+    One row per branch and checkup_fy, in published order: branch (name), checkup_fy, numerator, denominator, estimate,
+    lower, upper (Wilson), level, method, source. Branches that are not published (三重 among them) have no row.
+    """
+    table = jhia_branch_visit()
+    limits = wilson(table["numerator"].to_numpy(), table["denominator"].to_numpy(), level=level)
+    return table.select(
+        "branch", "checkup_fy", "numerator", "denominator",
+        (pl.col("numerator") / pl.col("denominator")).alias("estimate"),
+        pl.Series("lower", limits.lower), pl.Series("upper", limits.upper),
+        pl.lit(level).alias("level"), pl.lit("wilson").alias("method"), "source",
+    )  # fmt: skip
 
 
 def _one(measure: Measure, sex: str, cells: pl.DataFrame, level: float) -> pl.DataFrame:
