@@ -1,0 +1,1 @@
+"""Speed of the three jobs, as ratios measured in one run: `make speed`. Not timed tests."""
