@@ -62,8 +62,8 @@ def bar_rank(
     title: str,
     label: str = "branch",
     estimate: str = "estimate",
-    lower: str = "lower",
-    upper: str = "upper",
+    lower: str | None = "lower",
+    upper: str | None = "upper",
     rank: str | None = "rank",
     rank_direction: str = "",
     style: Style = "index",
@@ -73,11 +73,13 @@ def bar_rank(
 ) -> None:
     """Where does a branch stand among all? Bars from the largest to the smallest, with intervals and rank.
 
-    `rank_direction` says what rank 1 means (小さい順、大きい順); it is printed.
+    `rank_direction` says what rank 1 means (小さい順、大きい順); it is printed. `lower=None` draws bars that have no
+    interval (complete counts, such as the share of missing values).
     """
     checked = must_be_checked(checked)
     ranked = rank if rank is not None and rank in checked.table.columns else None
-    rows = _ordered(rows_of(checked, label, (estimate, lower, upper, *([ranked] if ranked else [])), names), estimate)
+    limits = (lower, upper) if lower and upper else ()
+    rows = _ordered(rows_of(checked, label, (estimate, *limits, *([ranked] if ranked else [])), names), estimate)
     shown = [f"{row.name} {row[ranked]:.0f}位" if ranked and row.has(ranked) else row.name for row in rows]
     with canvas(7.2, 1.3 + 0.19 * len(rows), title) as (figure, axes):
         for y, row in enumerate(rows):
@@ -94,15 +96,17 @@ def bar_rank(
                 edgecolor="white",
                 linewidth=0.3,
             )
-            if row.has(lower, upper):
-                axes.plot([row[lower], row[upper]], [y, y], color=".2", linewidth=1.1)
+            if limits and row.has(*limits):
+                axes.plot([row[name] for name in limits], [y, y], color=".2", linewidth=1.1)
         axes.axvline(0, color=".3", linewidth=0.8)
         _name_rows(axes, shown, [row.key == highlight for row in rows], size=8.5)
         direction = f"、順位は{rank_direction}" if ranked and rank_direction else ""
-        _scale(axes, style, f"{measure}（棒）と信頼区間（線）{direction}")
+        _scale(axes, style, f"{measure}（棒）と信頼区間（線）{direction}" if limits else f"{measure}{direction}")
         picked = _picked(rows, highlight, estimate, style, ranked)
         alt = f"{len(rows)}項目の{measure}の横棒。{extremes(rows, estimate, style)}{picked}"
-        columns = _numbers(label, estimate, lower, upper, style, measure)
+        columns: dict[str, Any] = {label: "", estimate: Col(measure, style)}
+        if limits:
+            columns[limits[0]] = Col("信頼区間", style, upper=limits[1])
         if ranked:
             columns[ranked] = Col("順位", "count")
         finish(figure, checked, title=title, alt=alt, columns=columns)
@@ -119,10 +123,11 @@ def before_after(
     upper: str = "upper",
     style: Style = "number",
     measure: str = "平均",
+    names: Mapping[str, str] | None = None,
 ) -> None:
     """How did groups change from before to after? A line per group, labelled 単純前後比較.
 
-    One row per group and time (the times in the order of the table). People picked above a threshold improve by
+    One row per group and time (the times in the order of the table; `names` says what their codes mean). People picked above a threshold improve by
     themselves (平均への回帰), which the figure says; it never stands alone as an effect.
     """
     checked = must_be_checked(checked)
@@ -136,13 +141,15 @@ def before_after(
             _one_group(axes, rows, times, i, name, len(groups), (estimate, lower, upper))
             values = "→".join(number(row[estimate], style) if row.has(estimate) else row.mark for row in rows)
             alts.append(f"{name} {values}")
-        axes.set_xticks(range(len(times)), times)
+        meaning = dict(names or {})
+        axes.set_xticks(range(len(times)), [meaning.get(key, key) for key in times])
         axes.set_xlim(-0.4, len(times) - 0.6)
         axes.yaxis.set_major_formatter(lambda value, _: number(value, style))
         axes.set_ylabel(f"{measure}と信頼区間")
         axes.set_xlabel("単純前後比較：基準値で選ばれた人は、事業がなくても平均に近づく（平均への回帰）")
         figure.legend(loc="outside right upper", frameon=False)
         columns = {group: "群"} | _numbers(time, estimate, lower, upper, style, measure)
+        columns[time] = Col("時点", names=meaning)
         finish(figure, checked, title=full, alt=f"{measure}の前後。{'、'.join(alts)}。", columns=columns)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from kenpo_analytics.disclosure import Checked
+from kenpo_analytics.months import month_index
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import Col, Style, names_of, number
 from kenpo_analytics.report._rows import rows_of
@@ -32,11 +33,13 @@ def lines(
     measure: str = "累積発生割合",
     x_label: str = "",
     step: bool = True,
+    calendar: bool = False,
     names: Mapping[str, str] | None = None,
 ) -> None:
     """How does it run over months? A line per group with its band; steps for cumulative incidence.
 
-    Points that may not be shown break the line; nothing is drawn across the gap.
+    Points that may not be shown break the line; nothing is drawn across the gap. With `calendar`, `x` holds months
+    written YYYYMM, placed a month apart and named at each April.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -48,9 +51,11 @@ def lines(
         for i, key in enumerate(keys):
             part = checked if group is None else checked.where(**{group: key})
             label = meaning.get(str(key), str(key)) if group else measure
-            alts.append(_one_line(axes, part.table.sort(x), (x, y, lower, upper), i, label, step, style))
+            alts.append(_one_line(axes, part.table.sort(x), (x, y, lower, upper), i, label, step, style, calendar))
         axes.yaxis.set_major_formatter(lambda value, _: number(value, style))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if calendar:
+            _aprils(axes, checked.table[x].drop_nulls().to_list())
         if not axes.get_ylim()[0] <= 0:
             axes.margins(y=0.1)
         axes.set_ylabel(measure + ("（帯は信頼区間）" if lower else ""))
@@ -58,7 +63,7 @@ def lines(
         if group:
             axes.legend(loc="upper left", frameon=False)
         columns: dict[str, Any] = {group: ""} if group else {}
-        columns |= {x: Col(x_label or x, "plain"), y: Col(measure, style)}
+        columns |= {x: Col(x_label or x, "month" if calendar else "plain"), y: Col(measure, style)}
         if lower and upper:
             columns[lower] = Col("信頼区間", style, upper=upper)
         finish(figure, checked, title=title, alt=f"{measure}の推移。{''.join(alts)}", columns=columns)
@@ -72,9 +77,10 @@ def _one_line(
     label: str,
     step: bool,
     style: Style,
+    calendar: bool,
 ) -> str:
     x, y, lower, upper = names
-    xs = part[x].to_list()
+    xs = [month_index(month) for month in part[x]] if calendar else part[x].to_list()
     ys = part[y].cast(pl.Float64).fill_null(float("nan")).to_list()
     if step:  # the last level holds for a while too
         xs, ys = [*xs, xs[-1] + _TAIL], [*ys, ys[-1]]
@@ -86,8 +92,18 @@ def _one_line(
         low, high = ([*limit, limit[-1]] if step else limit for limit in (low, high))
         axes.fill_between(xs, low, high, color=colour, alpha=0.15, linewidth=0, step="post" if step else None)
     last = part.filter(pl.col(y).is_not_null()).tail(1)
-    end = f"{last[x][0]}で{number(float(last[y][0]), style)}" if len(last) else "表示できる値なし"
-    return f"{label}は{end}。"
+    if not len(last):
+        return f"{label}は表示できる値なし。"
+    when = number(float(last[x][0]), "month") if calendar else last[x][0]
+    return f"{label}は{when}で{number(float(last[y][0]), style)}。"
+
+
+def _aprils(axes: Axes, months: Sequence[int]) -> None:
+    """Name the fiscal years where they begin; every second one where there are many."""
+    indices = sorted({month_index(month) for month in months})
+    aprils = [index for index in range(indices[0], indices[-1] + 1) if index % 12 == 3]
+    shown = aprils[:: 1 + len(aprils) // 7]
+    axes.set_xticks(shown, [f"{index // 12}年4月" for index in shown])
 
 
 def stacked_contributions(
