@@ -4,11 +4,12 @@ from kenpo_analytics.evaluation.before_after import before_after
 from kenpo_analytics.evaluation.groups import baseline, stack
 from kenpo_analytics.evaluation.letters import letters, rule_in_force
 from kenpo_analytics.evaluation.sensitivity import before_after_sensitivity
-from kenpo_analytics.evaluation.shares import COARSE, outcome_shares, value_change
+from kenpo_analytics.evaluation.shares import COARSE, FOLLOWED, outcome_shares, value_change
 from kenpo_analytics.evaluation.table_one import table_one
 
 __all__ = [
     "COARSE",
+    "FOLLOWED",
     "baseline",
     "before_after",
     "before_after_sensitivity",

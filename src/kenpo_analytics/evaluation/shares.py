@@ -27,6 +27,9 @@ COARSE: dict[str, tuple[str, ...]] = {
     "outside": ("too_early", "too_late"),
 }
 """Rare states joined beforehand, so that a small branch can show improved and worsened beside them."""
+FOLLOWED: dict[str, tuple[str, ...]] = {"seen": SEEN, "outside": ("too_early", "too_late")}
+"""Was there a next checkup in time, whatever it said?"""
+TIMES = ("index", "next", "change")
 _VALUES = ("fpg", "hba1c", "next_fpg", "next_hba1c")
 
 
@@ -48,6 +51,8 @@ def outcome_shares(
     *,
     by: Sequence[str] = (),
     level: float = 0.95,
+    measures: Sequence[str] = MEASURES,
+    among: Sequence[str] = tuple(AMONG),
     combine: Mapping[str, Sequence[str]] | None = None,
 ) -> Any:
     """Which shares improved, stayed, worsened, started treatment, or were not seen in time?
@@ -58,6 +63,8 @@ def outcome_shares(
         From `next_checkup`: checkup_date, outcome, fpg_outcome, hba1c_outcome and the columns of `by`.
     by
         Columns to split by; people without a value there are a group of their own (null).
+    measures, among
+        Only these (see below).
     combine
         States to count as one: new name -> states (`COARSE`); chosen beforehand, never from the counts.
 
@@ -81,10 +88,15 @@ def outcome_shares(
     EstimateError
         A state in `combine` that does not exist, or twice.
     """
+    if unknown := sorted({*among} - {*AMONG} | {*measures} - {*MEASURES}):
+        raise EstimateError(
+            f"分母または見方の名前が違います: {', '.join(unknown)}",
+            hint=f"分母: {', '.join(AMONG)}。見方: {', '.join(MEASURES)}",
+        )
     rows: list[dict[str, Any]] = []
     for tally in tallies(next_checkups, by):
-        for among in AMONG:
-            rows += _shares(tally, tuple(by), among, combine or {}, level)
+        for name in (name for name in AMONG if name in among and tally.measure in measures):
+            rows += _shares(tally, tuple(by), name, combine or {}, level)
     if not rows:
         raise EstimateError("対象者が1人もいないため割合を計算できません", hint="対象者のフローを確かめてください。")
     return frames.small(pl.DataFrame(rows, infer_schema_length=None), frames.source_of(next_checkups))
@@ -165,7 +177,9 @@ def _classes(combine: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]
     return {name: tuple(combine[name]) if name in combine else (name,) for name in names}
 
 
-def value_change(next_checkups: Any, *, by: Sequence[str] = (), level: float = 0.95) -> Any:
+def value_change(
+    next_checkups: Any, *, by: Sequence[str] = (), times: Sequence[str] = TIMES, level: float = 0.95
+) -> Any:
     """How far did the values move, among those seen in time with the value at both checkups?
 
     Of people whose months for the next checkup are over (as in `outcome_shares`), whatever the drugs (treatment
@@ -174,9 +188,9 @@ def value_change(next_checkups: Any, *, by: Sequence[str] = (), level: float = 0
 
     Returns
     -------
-    Small eager frame, sorted by group: `measure` (fpg mg/dL, hba1c %), `time` (index, next, change), `persons`,
-    `estimate` (mean), `sd`, `lower`, `upper` (Student t), `level`, `method`. With fewer than two people sd and limits
-    are null.
+    Small eager frame, sorted by group: `measure` (fpg mg/dL, hba1c %), `time` (those of `times`: index, next, change),
+    `seen` (people seen in time), `persons` (of them with both values), `estimate` (mean), `sd`, `lower`, `upper`
+    (Student t), `level`, `method`. With fewer than two people sd and limits are null.
 
     Raises
     ------
@@ -188,25 +202,30 @@ def value_change(next_checkups: Any, *, by: Sequence[str] = (), level: float = 0
     lazy = lazy.filter(nw.col("outcome").is_in(SEEN))
     if first_open is not None:
         lazy = lazy.filter(index_of_date(nw.col("checkup_date")) < first_open)
-    rows: list[pl.DataFrame] = []
-    for measure in ("fpg", "hba1c"):
-        both = lazy.filter(~nw.col(measure).is_null(), ~nw.col(f"next_{measure}").is_null())
-        change = nw.col(f"next_{measure}") - nw.col(measure)
-        times = {"index": nw.col(measure), "next": nw.col(f"next_{measure}"), "change": change}
-        for time, value in times.items():
-            part = both.select(value.alias("_value"), *by)
-            values = nw.col("_value")
-            stats = [nw.len().alias("persons"), values.mean().alias("estimate"), values.std().alias("sd")]
-            grouped = part.group_by(*by).agg(*stats) if by else part.select(*stats)
-            labels = [pl.lit(measure).alias("measure"), pl.lit(time).alias("time")]
-            rows.append(
-                frames.collect(grouped).select(*by, *labels, pl.col("persons").cast(pl.Int64), "estimate", "sd")
-            )
-    table = pl.concat(rows)
-    order = {name: i for i, name in enumerate(("index", "next", "change"))}
+    rows = [_moments(lazy, measure, time, tuple(by)) for measure in ("fpg", "hba1c") for time in times]
+    if not rows:
+        raise EstimateError("時点が1つも指定されていません", hint=f"時点: {', '.join(TIMES)}")
+    order = {name: i for i, name in enumerate(TIMES)}
     keys = [*by, "measure", pl.col("time").replace_strict(order, return_dtype=pl.Int32)]
-    table = _with_limits(table.sort(keys, nulls_last=True), level)
+    table = _with_limits(pl.concat(rows).sort(keys, nulls_last=True), level)
     return frames.small(table, frames.source_of(next_checkups))
+
+
+def _moments(lazy: nw.LazyFrame, measure: str, time: str, by: tuple[str, ...]) -> pl.DataFrame:
+    """Mean and sd of one measure at one time, by group."""
+    now, later = nw.col(measure), nw.col(f"next_{measure}")
+    values = {"index": now, "next": later, "change": later - now}
+    if time not in values:
+        raise EstimateError(f"時点の名前が違います: {time}", hint=f"時点: {', '.join(TIMES)}")
+    both = ~now.is_null() & ~later.is_null()
+    part = lazy.select(nw.when(both).then(values[time]).alias("_value"), *by)
+    value = nw.col("_value")
+    stats = [nw.len().alias("seen"), value.count().alias("persons"), value.mean().alias("estimate")]
+    stats.append(value.std().alias("sd"))
+    grouped = frames.collect(part.group_by(*by).agg(*stats) if by else part.select(*stats))
+    labels = [pl.lit(measure).alias("measure"), pl.lit(time).alias("time")]
+    counts = [pl.col(name).cast(pl.Int64) for name in ("seen", "persons")]
+    return grouped.select(*by, *labels, *counts, pl.col("estimate", "sd").cast(pl.Float64))
 
 
 def _first_open(lazy: nw.LazyFrame) -> int | None:
