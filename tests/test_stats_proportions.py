@@ -48,3 +48,26 @@ def test_proportion_carries_its_origin() -> None:
 def test_what_cannot_be_is_refused(events: float, total: float, level: float, words: str) -> None:
     with pytest.raises(EstimateError, match=words):
         wilson(events, total, level=level)
+
+
+def test_wilson_and_exact_poisson_equal_statsmodels_and_scipy():
+    """Written out because importing statsmodels costs every kernel 1.7 CPU-s; the numbers are theirs."""
+    from scipy.stats import gamma
+    from statsmodels.stats.proportion import proportion_confint
+    from statsmodels.stats.rates import confint_poisson
+
+    from kenpo_analytics.stats.poisson import exact
+
+    n = np.array([1, 7, 50, 731, 10**6])
+    for level in (0.9, 0.95, 0.998):
+        for share in (0, 0.1, 0.5, 1):
+            k = np.round(n * share)
+            theirs = proportion_confint(k, n, alpha=1 - level, method="wilson")
+            ours = wilson(k, n, level=level)
+            np.testing.assert_allclose([ours.lower, ours.upper], np.clip(theirs, 0, 1), atol=1e-12)
+        counts = np.array([1, 2, 10, 500, 10**5])
+        theirs = confint_poisson(counts, 1, method="exact-c", alpha=1 - level)
+        np.testing.assert_allclose(
+            [exact(counts, level=level).lower, exact(counts, level=level).upper], theirs, rtol=1e-9
+        )
+        np.testing.assert_allclose(exact(0, level=level).upper, gamma.isf((1 - level) / 2, 1), rtol=1e-9)

@@ -19,14 +19,13 @@ def wilson(events: Any, total: Any, *, level: float = 0.95) -> Limits:
 
     Source: Wilson EB (1927) JASA 22:209-212; Newcombe RG (1998) Stat Med 17:857-872, method 3.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
-    alpha = 2 * _checks.tail(level)
+    z = _checks.normal_quantile(level)
     k, n = np.broadcast_arrays(_checks.counts(events, "分子"), _checks.positive(total, "分母"))
     above = int((k > n).sum())
     if above:
         raise EstimateError(f"分子が分母を超える要素が{above}個あります。")
-    lower, upper = proportion_confint(k, n, alpha=alpha, method="wilson")
+    centre, half = k + z**2 / 2, z * np.sqrt(k * (n - k) / n + z**2 / 4)
+    lower, upper = (centre - half) / (n + z**2), (centre + half) / (n + z**2)
     # the closed form leaves rounding residue of 1e-17 at the two ends, where the limit is known
     return Limits(np.where(k == 0, 0.0, np.clip(lower, 0, 1)), np.where(k == n, 1.0, np.clip(upper, 0, 1)))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import polars as pl
+
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.stats import _checks
 from kenpo_analytics.stats.estimate import FloatArray
@@ -18,9 +20,7 @@ def rank(values: Any, *, first: First = "lowest", ties: Ties = "min") -> FloatAr
 
     Print `DIRECTION[first]` beside it. A raw rank of noisy values is unstable: never show it without intervals.
     """
-    from scipy.stats import rankdata
-
     if first not in DIRECTION:
         raise EstimateError(f"順位の向きが不明です: {first}", hint="lowest または highest を指定してください。")
     x = _checks.numbers(values, "順位をつける値")
-    return rankdata(x if first == "lowest" else -x, method=ties).astype(float)
+    return pl.Series(x).rank(ties, descending=first == "highest").cast(pl.Float64).to_numpy()

@@ -172,11 +172,11 @@ def _direct_limits(
 
 
 def _gamma_limits(value: float, variance: float, largest: float, level: float) -> tuple[float, float]:
-    from scipy.stats import gamma
+    from scipy.special import gammainccinv, gammaincinv
 
     alpha = _checks.tail(level)
     low = 0.0
     if value > 0:
-        low = float(gamma.ppf(alpha, value**2 / variance, scale=variance / value))
+        low = float(gammaincinv(value**2 / variance, alpha)) * variance / value
     up_value, up_variance = value + largest, variance + largest**2
-    return low, float(gamma.isf(alpha, up_value**2 / up_variance, scale=up_variance / up_value))
+    return low, float(gammainccinv(up_value**2 / up_variance, alpha)) * up_variance / up_value
