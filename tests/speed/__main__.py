@@ -19,21 +19,18 @@ import time
 from pathlib import Path
 
 JOBS = ("prediabetes", "untreated", "out_of_hours")
+IMPORTS = {
+    "ours": ("kenpo_analytics.cohorts", "kenpo_analytics.outcomes", "scipy.special"),
+    "duckdb_sql": ("duckdb",),
+    "pandas_idiomatic": ("pandas", "pyarrow.parquet"),
+}
 WAYS = ("ours", "hand_polars", "duckdb_sql", "pandas_idiomatic", "scan")
 
 
 def measure(job: str, way: str, folder: str) -> None:
     """One job one way in this process; prints one JSON line."""
-    import polars  # noqa: F401
-
-    if way == "ours":
-        import statsmodels.stats.proportion  # noqa: F401
-
-    elif way == "pandas_idiomatic":
-        import pandas  # noqa: F401
-        import pyarrow.parquet  # noqa: F401
-    elif way == "duckdb_sql":
-        import duckdb  # noqa: F401
+    for name in ("polars", *IMPORTS.get(way, ())):
+        importlib.import_module(name)
     module = importlib.import_module(f"tests.speed.job_{job}")
     before, started = _cpu(), time.perf_counter()
     checks = getattr(module, way)(folder)

@@ -19,9 +19,9 @@ def enrolled_until(people: nw.LazyFrame, members: Any) -> nw.LazyFrame:
     """Until which month was each person enrolled, without a break, from the checkup on?
 
     Adds to `people` (person_id, checkup_date): `until`, the month index of the last enrolled day of the run of
-    adjoining stretches (job change, 任意継続, moves) that holds on the checkup day, null while it goes on; `ends_at_75`,
-    whether it ends with the 75th birthday. A stretch adjoins when it begins on the day another ends, or before. People enrolled
-    in no stretch on that day are followed to the checkup month only.
+    adjoining stretches (job change, 任意継続, moves) that holds on the checkup day, null while it goes on;
+    `ends_at_75`, whether it ends with the 75th birthday. A stretch adjoins when it begins on the day another ends, or
+    before. People enrolled in no stretch on that day are followed to the checkup month only.
     """
     stretches = frames.enter(members, MEMBERS, ("person_id", "valid_from", "valid_to", "birth_month"))
     frames.same_key("person_id", people=people, members=stretches)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import narwhals as nw
 import polars as pl
@@ -69,7 +70,7 @@ class LineRules:
     def tally(self, lines: nw.LazyFrame) -> nw.LazyFrame:
         """Count lines by everything a reason can depend on: a small table, whatever the number of lines."""
         late = [] if self.data_through is None else [self._late().alias("late")]
-        keys = ("treatment_month", "status", "code", _incomplete().alias("incomplete"), *late)
+        keys: tuple[Any, ...] = ("treatment_month", "status", "code", _incomplete().alias("incomplete"), *late)
         return lines.group_by(*keys).agg(nw.len().cast(nw.Int64).alias("n"))
 
     def steps(self) -> tuple[Step, ...]:
