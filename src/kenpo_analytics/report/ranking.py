@@ -127,8 +127,8 @@ def before_after(
 ) -> None:
     """How did groups change from before to after? A line per group, labelled 単純前後比較.
 
-    One row per group and time (the times in the order of the table; `names` says what their codes mean). People picked above a threshold improve by
-    themselves (平均への回帰), which the figure says; it never stands alone as an effect.
+    One row per group and time (the times in the order of the table; `names` says what their codes mean). People picked
+    above a threshold improve by themselves (平均への回帰), which the figure says; it never stands alone as an effect.
     """
     checked = must_be_checked(checked)
     times = list(dict.fromkeys(str(value) for value in checked.table[time]))
