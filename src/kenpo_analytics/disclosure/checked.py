@@ -103,12 +103,14 @@ class Checked:
         return self._like(self._table.select(columns), self._states.select(columns))
 
     def where(self, **equal: Any) -> Checked:
-        """Only the rows whose columns have these values: `checked.where(sex="M")`."""
+        """Only the rows whose columns have these values, or one of several: `checked.where(sex="M", level=["a", "b"])`."""
         keep = pl.Series([True] * self._table.height, dtype=pl.Boolean)
         for name, value in equal.items():
             if name not in self._table.columns:
                 raise DisclosureError(f"表にない列です: {name}", hint=f"列: {', '.join(self._table.columns)}")
-            keep = keep & (self._table[name] == value).fill_null(False)
+            column = self._table[name]
+            several = isinstance(value, list | tuple | set)
+            keep = keep & (column.is_in(list(value)) if several else column == value).fill_null(False)
         return self._like(self._table.filter(keep), self._states.filter(keep))
 
     def sort(self, column: str, *, descending: bool = False) -> Checked:
