@@ -15,7 +15,7 @@ from kenpo_analytics.months import day_number, fiscal_year_of_date, parse_fiscal
 from kenpo_analytics.tables import CHECKUPS, MAILINGS
 
 LEAFLET = "prediabetes_leaflet"
-LETTERS = ("in_time", "late", "sent_unseen", "undelivered", "not_mailed", "no_record")
+LETTERS = ("in_time", "late", "sent_unseen", "not_delivered", "no_record")
 
 
 def letters(
@@ -36,7 +36,8 @@ def letters(
     -------
     Small eager frame: `letter`, `n`, `denominator` (the cohort), `estimate` (share). Letters: in_time (next checkup in
     time and at least `next_checkup.letter_days` after the letter), late (the next checkup came sooner, or before it),
-    sent_unseen (sent; no next checkup in time), undelivered, not_mailed, no_record (no letter on file). They add up.
+    sent_unseen (sent; no next checkup in time), not_delivered (undelivered, or not mailed for a reason), no_record (no
+    letter on file). They add up.
 
     Raises
     ------
@@ -48,9 +49,7 @@ def letters(
     base = frames.enter(next_checkups, CHECKUPS, needed)
     sent = _sent(mailings, programme, "sent_date", "status")
     frames.same_key("record_id", next_checkups=base, mailings=sent)
-    rank = nw.when(nw.col("status") == "sent").then(nw.lit(0)).otherwise(
-        nw.when(nw.col("status") == "undelivered").then(nw.lit(1)).otherwise(nw.lit(2))
-    )  # fmt: skip
+    rank = nw.when(nw.col("status") == "sent").then(nw.lit(0)).otherwise(nw.lit(1))
     sent = sent.with_columns(rank.alias("rank"), day_number(nw.col("sent_date")).alias("day"))
     best = sent.group_by("record_id").agg(nw.col("rank").min())
     first = sent.join(best, on=["record_id", "rank"], how="inner").group_by("record_id", "rank")
@@ -69,8 +68,7 @@ def _letter_rows(counted: pl.DataFrame) -> pl.DataFrame:
         "in_time": (rank == 0) & seen & after,
         "late": (rank == 0) & seen & ~after,
         "sent_unseen": (rank == 0) & ~seen,
-        "undelivered": rank == 1,
-        "not_mailed": rank == 2,
+        "not_delivered": rank == 1,
         "no_record": rank.is_null(),
     }
     total = int(counted["n"].sum())
