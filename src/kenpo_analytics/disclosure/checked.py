@@ -103,7 +103,7 @@ class Checked:
         return self._like(self._table.select(columns), self._states.select(columns))
 
     def where(self, **equal: Any) -> Checked:
-        """Only the rows whose columns have these values, or one of several: `checked.where(sex="M", level=["a", "b"])`."""
+        """Only the rows whose columns have these values, or one of several: `where(sex="M", level=["a", "b"])`."""
         keep = pl.Series([True] * self._table.height, dtype=pl.Boolean)
         for name, value in equal.items():
             if name not in self._table.columns:
