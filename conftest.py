@@ -12,3 +12,6 @@ def pytest_collectstart(collector):
     """A kernel's start-up warnings are not a result."""
     if collector.path.suffix == ".ipynb" and hasattr(collector, "skip_compare"):
         collector.skip_compare += ("stderr",)
+
+
+collect_ignore = ["tests/runs_fixtures"]  # notebooks that fail on purpose

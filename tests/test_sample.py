@@ -442,3 +442,9 @@ def test_fee_lines_belong_to_claims_and_ages(tables: dict[str, pl.DataFrame]) ->
     months = small.select(m=index("treatment_month") - index("birth_month"))["m"]
     assert small.height > 500
     assert months.max() <= 72  # type: ignore[operator]
+
+
+def test_the_smallest_world_can_be_built():
+    tables, _ = simulate(seed=1, persons=2000, variant="full")
+    assert tables["mailings"].schema["programme"] == pl.String
+    assert tables["members"]["person_id"].n_unique() == 2000

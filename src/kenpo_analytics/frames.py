@@ -69,18 +69,18 @@ def enter(frame: Any, table: Table, columns: Sequence[str], *, optional: Iterabl
     if missing := [name for name in columns if name not in names]:
         raise TableError(
             f"{table.name}に必要な列がありません: {', '.join(missing)}",
-            hint=f"列の一覧は docs/definitions.md の「{table.name}」を見てください。",
+            hint=f"列の一覧は docs/tables.md の「{table.name}」を見てください。",
         )
     wanted = [*columns, *(name for name in optional if name in names and name not in columns)]
     if kind == "pandas":
-        frame = pl.from_pandas(_whole_ids(frame[wanted], table), nan_to_null=True)
+        frame = pl.from_pandas(whole_ids(frame[wanted], table), nan_to_null=True)
         empty = [name for name in wanted if 0 < len(frame) == frame[name].null_count()]
         frame = frame.with_columns(pl.lit(None).alias(name) for name in empty).lazy()  # pandas calls these str
     elif kind == "polars":
         frame = frame.lazy()
     lazy = nw.from_native(frame).select(*wanted)
     schema = lazy.collect_schema()
-    lazy = lazy.with_columns(*(_canonical(table, name, schema[name]) for name in wanted))
+    lazy = lazy.with_columns(*(canonical(table, name, schema[name]) for name in wanted))
     absent = [name for name in optional if name not in names]
     return lazy.with_columns(*(nw.lit(None, _dtype(table, name)).alias(name) for name in absent)) if absent else lazy
 
@@ -93,7 +93,7 @@ def same_key(name: str, **lazies: nw.LazyFrame) -> None:
         raise TableError(f"{name}の型が表によって違います({listed})", hint="整数か文字列のどちらかにそろえてください。")
 
 
-def _whole_ids(frame: Any, table: Table) -> Any:
+def whole_ids(frame: Any, table: Table) -> Any:
     """pandas turns integer ids with gaps into floats, which lose digits above 2**53: take back only what is exact."""
     floats = [name for name in frame.columns if name.endswith("_id") and frame[name].dtype.kind == "f"]
     for name in floats:
@@ -193,7 +193,7 @@ def _column_kind(table: Table, name: str) -> str | None:
     return next((column.kind for column in table.columns if column.name == name), None)
 
 
-def _canonical(table: Table, name: str, dtype: nw.dtypes.DType) -> nw.Expr:
+def canonical(table: Table, name: str, dtype: nw.dtypes.DType) -> nw.Expr:
     """Bring a column to its canonical type where that is no guess; identifiers keep theirs."""
     column, kind = nw.col(name), _column_kind(table, name)
     if name.endswith("_id"):

@@ -1,7 +1,6 @@
 """What is a row? The canonical tables, declared once: columns, types, units, ranges, keys.
 
-Every rule that follows from a declaration is one narwhals expression, so it is counted the same way on
-pandas, polars and DuckDB. A report of violations holds counts and row numbers, never values of people.
+The rules that follow from a declaration are counted in `checks`.
 """
 
 from __future__ import annotations

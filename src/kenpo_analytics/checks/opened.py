@@ -59,7 +59,7 @@ def _from_pandas(frame: Any, table: Table) -> tuple[pl.DataFrame, tuple[str, ...
     read, wrong = [], []
     for name in (name for name in table.names if name in frame.columns):
         try:
-            read.append(pl.from_pandas(frames._whole_ids(frame[[name]], table), nan_to_null=True))
+            read.append(pl.from_pandas(frames.whole_ids(frame[[name]], table), nan_to_null=True))
         except (TableError, TypeError, ValueError, pl.exceptions.PolarsError):
             wrong.append(name)
     return (pl.concat(read, how="horizontal") if read else pl.DataFrame()), tuple(wrong)
@@ -75,7 +75,7 @@ def canonical(table: Table, native: Any, numbered: bool, wrong: Iterable[str] = 
             columns.append(nw.col(column.name).fill_nan(None))
             continue
         try:
-            columns.append(frames._canonical(table, column.name, dtype))
+            columns.append(frames.canonical(table, column.name, dtype))
         except TableError:
             bad.append(column.name)
     names = [column.name for column in table.columns if column.name in schema and column.name not in bad]

@@ -162,7 +162,7 @@ def mailings(world: World, ids: pl.DataFrame) -> pl.DataFrame:
             pl.DataFrame(
                 {
                     "person_id": person_id(pl.Series(batch["i"], dtype=pl.Int64)),
-                    "programme": [batch["programme"]] * len(at),
+                    "programme": pl.Series([batch["programme"]] * len(at), dtype=pl.String),
                     "planned_date": d.to_date(batch["planned"]),
                     "sent_date": dates.set(pl.Series(~(sent | (at == 1))), None),
                     "status": pick(STATUS, at),
