@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from kenpo_analytics.cohorts.untreated import untreated
     from kenpo_analytics.definitions import Definitions, define
     from kenpo_analytics.disclosure import Checked, DisclosureRules, check, check_flow, check_public
+    from kenpo_analytics.evaluation import before_after, outcome_shares, table_one
+    from kenpo_analytics.inventory import overview
     from kenpo_analytics.months import format_month, parse_month, wareki
     from kenpo_analytics.outcomes.first_visit import first_visit
     from kenpo_analytics.outcomes.incidence import VisitIncidence, visit_incidence
@@ -28,6 +30,8 @@ _ROOMS = {
     "cohorts": ["Cohort", "eligible_checkups", "prediabetes", "untreated"],
     "definitions": ["Definitions", "define"],
     "disclosure": ["Checked", "DisclosureRules", "check", "check_flow", "check_public"],
+    "evaluation": ["before_after", "outcome_shares", "table_one"],
+    "inventory": ["overview"],
     "months": ["format_month", "parse_month", "wareki"],
     "outcomes": ["VisitIncidence", "first_visit", "mature_month", "next_checkup", "out_of_hours", "visit_incidence"],
     "regional": ["regional_index", "standardised_rate"],
@@ -41,6 +45,7 @@ __all__ = [
     "DisclosureRules",
     "Tables",
     "VisitIncidence",
+    "before_after",
     "check",
     "check_flow",
     "check_public",
@@ -52,10 +57,13 @@ __all__ = [
     "mature_month",
     "next_checkup",
     "out_of_hours",
+    "outcome_shares",
+    "overview",
     "parse_month",
     "prediabetes",
     "regional_index",
     "standardised_rate",
+    "table_one",
     "untreated",
     "visit_incidence",
     "wareki",
