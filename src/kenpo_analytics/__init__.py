@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from kenpo_analytics.cohorts.untreated import untreated
     from kenpo_analytics.definitions import Definitions, define
     from kenpo_analytics.disclosure import Checked, DisclosureRules, check, check_flow, check_public
-    from kenpo_analytics.evaluation import before_after, outcome_shares, table_one
+    from kenpo_analytics.evaluation.before_after import before_after
+    from kenpo_analytics.evaluation.shares import outcome_shares
+    from kenpo_analytics.evaluation.table_one import table_one
     from kenpo_analytics.inventory import overview
     from kenpo_analytics.months import format_month, parse_month, wareki
     from kenpo_analytics.outcomes.first_visit import first_visit
