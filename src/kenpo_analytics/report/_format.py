@@ -13,7 +13,7 @@ from kenpo_analytics.disclosure import MASKED, Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report.areas import area_names
 
-Style = Literal["auto", "count", "percent", "points", "index", "points", "number", "plain", "year", "month", "text"]
+Style = Literal["auto", "count", "percent", "points", "index", "number", "plain", "year", "month", "text"]
 
 MASK = "‐"
 MARKS = {
@@ -132,7 +132,7 @@ def number(value: float, style: Style, digits: int | None = None) -> str:
         text = f"{100 * value:,.{places}f}%"
     elif style == "points":
         text = f"{100 * value:+,.{places}f}"
-    elif style in ("index", "points"):
+    elif style == "index":
         text = f"{value:+,.{places}f}"
     elif style == "year":
         text = f"{value:.0f}年度"
