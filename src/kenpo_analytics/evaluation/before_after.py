@@ -42,11 +42,12 @@ def before_after(
     -------
     Small eager frame, one row per `measure` (category, fpg, hba1c), `among`, `outcome` (improved, worsened), `scale`:
 
-    - scale pp (ポイント): share - share_reference, in percentage points; limits Newcombe (1998) method 10.
-    - scale relative (変化率): share / share_reference - 1, in per cent; limits Katz log. Null where the reference share
-      is 0; its limits also where either count is 0.
-    - `estimate`, `lower`, `upper`, `unit` (pp, %), `level`, `method` (単純前後比較), `interval`; `events`,
-      `denominator`, `share` and the same with `_reference` (shares as proportions).
+    - scale pp (ポイント): share - share_reference as a proportion (0.059 is 5.9 points); limits Newcombe (1998)
+      method 10.
+    - scale relative (変化率): share / share_reference - 1 (0.33 is 33 % more); limits Katz log. Null where the
+      reference share is 0; its limits also where either count is 0.
+    - `estimate`, `lower`, `upper`, `level`, `method` (単純前後比較), `interval`; `events`, `denominator`, `share` and
+      the same with `_reference`.
 
     Raises
     ------
@@ -94,30 +95,30 @@ def _compare(mine: Tally, theirs: Tally, among: str, outcome: str, level: float)
     }
     points, change = difference(k1, n1, k0, n0, level), relative(k1, n1, k0, n0, level)
     return [
-        shown | {"scale": "pp"} | points | {"unit": "pp", "interval": "newcombe"} | behind,
-        shown | {"scale": "relative"} | change | {"unit": "%", "interval": "katz-log"} | behind,
+        shown | {"scale": "pp"} | points | {"interval": "newcombe"} | behind,
+        shown | {"scale": "relative"} | change | {"interval": "katz-log"} | behind,
     ]
 
 
 def difference(k1: int, n1: int, k0: int, n0: int, level: float) -> dict[str, float]:
-    """Difference of two shares in percentage points, with Newcombe's hybrid score limits (method 10)."""
+    """Difference of two shares, with Newcombe's hybrid score limits (method 10)."""
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     alpha = 2 * _checks.tail(level)
     lower, upper = confint_proportions_2indep(k1, n1, k0, n0, compare="diff", method="newcomb", alpha=alpha)
     estimate = k1 / n1 - k0 / n0
-    return {"estimate": 100 * estimate, "lower": 100 * float(lower), "upper": 100 * float(upper)}
+    return {"estimate": estimate, "lower": float(lower), "upper": float(upper)}
 
 
 def relative(k1: int, n1: int, k0: int, n0: int, level: float) -> dict[str, float | None]:
-    """Relative change of a share in per cent, with Katz's log limits; null where it does not exist."""
+    """Relative change of a share, with Katz's log limits; null where it does not exist."""
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     if not k0:
         return {"estimate": None, "lower": None, "upper": None}
-    estimate = 100 * (k1 / n1 / (k0 / n0) - 1)
+    estimate = k1 / n1 / (k0 / n0) - 1
     if not k1:
         return {"estimate": estimate, "lower": None, "upper": None}
     alpha = 2 * _checks.tail(level)
     lower, upper = confint_proportions_2indep(k1, n1, k0, n0, compare="ratio", method="log", alpha=alpha)
-    return {"estimate": estimate, "lower": 100 * (float(lower) - 1), "upper": 100 * (float(upper) - 1)}
+    return {"estimate": estimate, "lower": float(lower) - 1, "upper": float(upper) - 1}
