@@ -310,6 +310,15 @@ def test_a_small_step_at_the_change_of_unit_is_not_shown():
     assert column(checked, "remaining") == [500, 400, 300]
 
 
+def test_a_lone_small_step_of_a_unit_joins_the_unit_before_it():
+    checked = check_flow(
+        flow(("読込", "行", 0, 500), ("重複", "行", 100, 400), ("他支部", "件", 0, 400), ("未加入", "件", 2, 398))
+    )
+    assert checked.table["label"].to_list() == ["読込", "重複・他支部・未加入(少数のため統合)"]
+    assert column(checked, "excluded") == [0, 102] and column(checked, "remaining") == [500, 398]
+    assert checked.table["unit"].to_list() == ["行", "件"] and checked.log["masked"] == 0
+
+
 def test_lines_below_the_end_are_masked_with_what_they_leave():
     steps = flow(
         ("読込", "人", 0, 1000),

@@ -54,8 +54,9 @@ def check_flow(
     flow
         The attrition table (`Cohort.flow`), in order: one row per step, the first being the start. `excluded` is what
         the step took out (null: could not be judged, 未評価), `remaining` what stays, `unit` whether rows or people
-        are counted; steps of different units are not merged. Rows with `kind` of_which or reference may follow the
-        end. A running number `step` is left out (merging would break it); other text columns are kept.
+        are counted; steps are merged within a unit if they can be, else across (then in the later unit). Rows with
+        `kind` of_which or reference may follow the end. A running number `step` is left out (merging would break it);
+        other text columns are kept.
     label
         The column that names the step; merged steps read "A・B(少数のため統合)".
 
@@ -123,18 +124,21 @@ def _stretches(steps: list[_Step]) -> list[list[_Step]]:
 
 
 def _merge(stretch: list[_Step], least: int, label: str) -> list[_Step]:
-    """Join small steps with the nearest step of that unit that took somebody out, and all that lies between."""
+    """Join small steps with the nearest step that took somebody out, and all that lies between; of that unit if any.
+
+    Across units too: where the numbers of a stretch run on, one of the old unit is one of the new.
+    """
     start, steps = stretch[0], stretch[1:]
     while True:
         pairs = [
-            (abs(i - j), steps[j].taken, i, j)
+            (other.unit != step.unit, abs(i - j), steps[j].taken, i, j)
             for i, step in enumerate(steps)
             for j, other in enumerate(steps)
-            if i != j and 1 <= step.taken < least and other.taken and other.unit == step.unit
+            if i != j and 1 <= step.taken < least and other.taken
         ]
         if not pairs:
             return [start, *steps]
-        low, high = sorted(min(pairs)[2:])
+        low, high = sorted(min(pairs)[3:])
         steps[low : high + 1] = [_joined(steps[low : high + 1], label)]
 
 

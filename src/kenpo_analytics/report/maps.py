@@ -239,4 +239,4 @@ def _legend(figure: Figure, axes: Axes, scale: Any, measure: str, style: Style, 
     bar.outline.set_visible(False)
     if hidden:
         patch = Patch(facecolor="white", hatch="////", edgecolor="#606060", label="・".join(hidden))
-        axes.legend(handles=[patch], loc="lower left", frameon=False)
+        axes.legend(handles=[patch], loc="lower right", frameon=False)
