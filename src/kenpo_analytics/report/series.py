@@ -89,8 +89,12 @@ def _one_line(
     axes.plot(xs, ys, color=colour, linestyle=stroke, drawstyle=where, label=label, marker="" if step else "o")
     if lower and upper:
         low, high = (part[name].cast(pl.Float64).fill_null(float("nan")).to_list() for name in (lower, upper))
-        low, high = ([*limit, limit[-1]] if step else limit for limit in (low, high))
-        axes.fill_between(xs, low, high, color=colour, alpha=0.15, linewidth=0, step="post" if step else None)
+        band: dict[str, Any] = {"color": colour, "alpha": 0.15, "linewidth": 0}
+        if step:  # a box per level, since a step band leaves out the level before a gap
+            for left, right, bottom, top in zip(xs, xs[1:], low, high, strict=False):
+                axes.fill_between([left, right], bottom, top, **band)
+        else:
+            axes.fill_between(xs, low, high, **band)
     last = part.filter(pl.col(y).is_not_null()).tail(1)
     if not len(last):
         return f"{label}は表示できる値なし。"
