@@ -56,7 +56,9 @@ def lines(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if calendar:
             _aprils(axes, checked.table[x].drop_nulls().to_list())
-        if not axes.get_ylim()[0] <= 0:
+        if style == "count":
+            axes.set_ylim(bottom=0)  # a small dip in large counts must not look like a collapse
+        elif not axes.get_ylim()[0] <= 0:
             axes.margins(y=0.1)
         axes.set_ylabel(measure + ("（帯は信頼区間）" if lower else ""))
         axes.set_xlabel(x_label or Col(x).label)
