@@ -10,6 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from kenpo_analytics.checks import check_table
+from kenpo_analytics.checks.rules import RULES
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.months import add_months, fiscal_months, fiscal_year_of, month_of
 from kenpo_analytics.outcomes.checkup_lag import mature_checkup_month
@@ -39,9 +40,11 @@ class Overview:
     - `coverage`: table, clock (event, received), month, rows, persons, complete (of checkups and claims on the event
       clock: has nearly everything of that month arrived? else null).
     - `maturity`: table, run_out (months), complete_through, through (YYYYMM), share (asked), observed, rows.
-    - `years`: fiscal_year, rows, persons (of checkups), next_checkup and followup: complete, partly or open: are the
-      months for the next checkup, and for the first visit, over and the data complete, for all of its checkups?
-    - `violations`: table, column, rule, level, rows, of: what `checks` found in the loaded rows.
+    - `years`: fiscal_year, rows, persons (of checkups), next_checkup and followup: complete, partly or open (are the
+      months for the next checkup, and for the first visit, over and the data complete, for all its checkups?), no_data
+      (claims begin later), unknown (too little data to tell).
+    - `violations`: table, column, rule, label (the rule in Japanese), level, rows, of: what `checks` found in the loaded
+      rows, table by table (ids that refer to another table are checked by `kenpo check`).
     """
 
     month: int
@@ -51,6 +54,11 @@ class Overview:
     maturity: pl.DataFrame
     years: pl.DataFrame
     violations: pl.DataFrame
+
+    def last_complete_year(self, outcome: str) -> int | None:
+        """The last fiscal year of checkups for which `next_checkup` or `followup` is complete; None when none is."""
+        complete = self.years.filter(pl.col(outcome) == "complete")["fiscal_year"]
+        return int(complete.max()) if len(complete) else None  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         names = [field.name for field in fields(self) if field.name != "month"]
@@ -225,5 +233,6 @@ def _state(fiscal_year: int, months: int, known: Maturity | None, begins: int | 
 
 def _violations(rules: dict[str, pl.DataFrame]) -> pl.DataFrame:
     failed = pl.concat([found.filter(pl.col("state") == "fail") for found in rules.values()])
-    failed = failed.select("table", "column", "rule", "level", "rows", "of")
+    label = pl.col("rule").replace_strict({rule: text for rule, (_, text) in RULES.items()}, return_dtype=pl.String)
+    failed = failed.select("table", "column", "rule", label.alias("label"), "level", "rows", "of")
     return failed.sort(pl.col("level") != "error", maintain_order=True)
