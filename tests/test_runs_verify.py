@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from kenpo_analytics.disclosure.stamp import stamp
 from kenpo_analytics.errors import DisclosureError, RunError
+from kenpo_analytics.runs.stage import page
 from kenpo_analytics.runs.verify import verify
 
 DATA = {"text/plain": "受診率 34.6%"}
@@ -95,3 +98,23 @@ def test_what_is_published_has_no_warnings_no_volatile_and_no_unknown_metadata(t
     assert found.notebook.metadata.language_info == {"name": "python"}
     assert "個人 123" in found.stderr
     nbformat.validate(found.notebook)
+
+
+def public(rule="public"):
+    return new_output("display_data", data=DATA, metadata=stamp(DATA, log={"masked": 0, "min_cell": 10, "rule": rule}))
+
+
+def test_a_page_is_public_only_if_every_checked_result_is(tmp_path):
+    text = new_output("display_data", data=DATA, metadata=stamp(DATA))  # a heading has no log
+    assert verify(write(tmp_path, text, public(), public())).public
+    assert not verify(write(tmp_path, public(), GOOD)).public
+    assert not verify(write(tmp_path, public(), public("flow"))).public
+    assert not verify(write(tmp_path, text)).public
+
+
+def test_a_page_of_public_figures_is_not_called_synthetic(tmp_path):
+    job = SimpleNamespace(synthetic=True, month="2025-10", id="x")
+    task = SimpleNamespace(title="題", name="03_x")
+    banner = "合成データ — 実在の"
+    assert banner not in page(job, task, verify(write(tmp_path, public())))
+    assert banner in page(job, task, verify(write(tmp_path, GOOD)))

@@ -37,7 +37,7 @@ def interval_plot(
     """
     checked = must_be_checked(checked)
     rows = rows_of(checked, label, (estimate, lower, upper), names)
-    ordered = _ordered(rows, estimate) if sort else rows
+    ordered = _ordered(rows, estimate) if sort else rows[::-1]  # the first row on top, drawn last
     with canvas(7.2, 1.3 + 0.24 * len(rows), title) as (figure, axes):
         _reference(axes, reference, reference_label, style)
         for y, row in enumerate(ordered):

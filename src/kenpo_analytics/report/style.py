@@ -161,7 +161,7 @@ def finish(
     lines = [credit] if credit else []
     lines += [f"出典：{checked.source}"] if checked.public else []
     if lines:
-        figure.supxlabel("　".join(lines), x=0.99, ha="right", fontsize=7.5, color=".35")
+        figure.supxlabel("\n".join(lines), x=0.99, ha="right", fontsize=7.5, color=".35")
     if CONTEXT.synthetic and not checked.public:
         figure.text(
             0.5, 0.5, SYNTHETIC, fontsize=46, color=".5", alpha=0.16, ha="center", va="center", rotation=24, zorder=20

@@ -68,7 +68,7 @@ def page(this: Job, task: Task, found: Verified) -> str:
         found.notebook,
         title=_title(task, found),
         month=this.month,
-        synthetic=this.synthetic,
+        synthetic=this.synthetic and not found.public,  # published figures are real, whatever the data folder holds
         footer=f"{html.month_label(this.month)} · 実行 {this.id} · 条件は manifest.json にあります",
     )
 

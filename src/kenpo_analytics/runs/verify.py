@@ -27,9 +27,15 @@ class Verified:
     headline: dict[str, Any] = field(default_factory=dict)
     masking: dict[str, int] = field(default_factory=dict)
     outputs: int = 0
+    rules: set[str] = field(default_factory=set)
     stderr: str = ""
     page: str = ""
     title: str = ""
+
+    @property
+    def public(self) -> bool:
+        """Does it show official published figures only? Then nothing of it is made from the branch's data."""
+        return self.rules == {"public"}
 
 
 def verify(path: Path) -> Verified:
@@ -105,7 +111,10 @@ def _harvest(output: Mapping[str, Any], found: Verified) -> None:
     if not found.title and (first := HEADING.search(source({"source": output["data"].get("text/html", "")}))):
         found.title = unescape(re.sub(r"<[^>]*>", "", first.group(1))).strip()
     found.headline |= mark.get("headline") or {}
-    for name, count in (mark.get("log") or {}).items():
+    log = mark.get("log") or {}
+    if "rule" in log:
+        found.rules.add(log["rule"])
+    for name, count in log.items():
         if name in COUNTED:
             found.masking[name] = found.masking.get(name, 0) + count
 
