@@ -43,7 +43,7 @@ class Overview:
     - `years`: fiscal_year, rows, persons (of checkups), next_checkup and followup: complete, partly or open (are the
       months for the next checkup, and for the first visit, over and the data complete, for all its checkups?), no_data
       (claims begin later), unknown (too little data to tell).
-    - `violations`: table, column, rule, label (the rule in Japanese), level, rows, of: what `checks` found in the loaded
+    - `violations`: table, column, rule, label (the rule in words), level, rows, of: what `checks` found in the loaded
       rows, table by table (ids that refer to another table are checked by `kenpo check`).
     """
 
