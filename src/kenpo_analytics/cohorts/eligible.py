@@ -21,21 +21,27 @@ Pick = Literal["last", "first"]
 
 _MEMBER_COLUMNS = ("person_id", "valid_from", "valid_to", "relationship", "sex", "fy_age_base")
 _MEMBER_EXTRA = ("branch", "municipality", "workplace_id")
-_FROM_MEMBERS = ("sex", "age", "age_band", *_MEMBER_EXTRA)
-PEOPLE = ("person_id", "record_id", "fiscal_year", "checkup_date", "index_month", *_FROM_MEMBERS)
+ATTRIBUTES = ("sex", *_MEMBER_EXTRA)
+PEOPLE = ("person_id", "record_id", "fiscal_year", "checkup_date", "index_month", "age", "age_band", *ATTRIBUTES)
 """Columns every cohort begins with; those from members are null when no members table is given."""
 
 
 @dataclass(frozen=True)
 class Eligible:
-    """One picked checkup per person (a plan), and the stages that led to it."""
+    """One picked checkup per person (a plan), the stages that led to it, and the members' attributes to add last."""
 
     picked: nw.LazyFrame
+    attributes: nw.LazyFrame | None
     stages: tuple[Stage, ...]
     begins: Step
     source: frames.Source
     used: Definitions
     fiscal_year: int
+
+    def cohort(self, classified: nw.LazyFrame, last: Stage, *, keep: Sequence[str], end_label: str) -> Cohort:
+        """The cohort that ends with this stage."""
+        stages = [*self.stages, last]
+        return Cohort(classified, stages, self.source, keep=keep, end_label=end_label, attributes=self.attributes)
 
 
 def eligible_checkups(
@@ -95,7 +101,7 @@ def eligible_checkups(
     classified = found.picked.with_columns(nw.lit(0).cast(nw.Int32).alias(EXIT))
     stage = Stage(classified, (), "人", begins=found.begins)
     keep = [*PEOPLE, *(name for name in values if name != "checkup_date")]
-    return Cohort(classified, [*found.stages, stage], found.source, keep=keep, end_label="対象健診のある人")
+    return found.cohort(classified, stage, keep=keep, end_label="対象健診のある人")
 
 
 def find_eligible(
@@ -115,13 +121,29 @@ def find_eligible(
     fiscal_year = parse_fiscal_year(fiscal_year)
     frames.same_engine(checkups=checkups, members=members)
     rows = _rows(checkups, used, fiscal_year, population, values)
-    candidates, enrolled = _enrol(survivors(rows.plan), members, used, fiscal_year, population, age, branch)
-    picked = _pick(candidates, pick or used.text("checkup.pick"))
-    stages = (rows,) if enrolled is None else (rows, enrolled)
-    if enrolled is None:
+    here = (
+        survivors(rows.plan)
+        .drop(EXIT)
+        .with_columns(
+            nw.lit(fiscal_year).cast(nw.Int32).alias("fiscal_year"),
+            month_of(nw.col("checkup_date")).alias("index_month"),
+        )
+    )
+    stages: tuple[Stage, ...]
+    if members is None:
+        candidates, attributes = _unknown(here), None
         stages = (Stage(rows.plan, (*rows.steps, *_not_judged()), "行"),)
+    else:
+        stretches = frames.enter(members, MEMBERS, _MEMBER_COLUMNS, optional=_MEMBER_EXTRA)
+        frames.same_key("person_id", checkups=here, members=stretches)
+        attributes = stretches.select("person_id", "valid_from", *ATTRIBUTES)
+        enrolled = _enrol(here, stretches, used, fiscal_year, population, age, branch)
+        candidates = survivors(enrolled.plan).drop(EXIT, "valid_to", "fy_age_base", *_FLAGS)
+        stages = (rows, enrolled)
+    picked = _pick(candidates, pick or used.text("checkup.pick"))
     return Eligible(
         picked=picked,
+        attributes=attributes,
         stages=stages,
         begins=Step("not_picked", "同じ年度の別の健診・重複行(1人1件を採用)"),
         source=frames.source_of(checkups),
@@ -150,59 +172,58 @@ def _rows(checkups: Any, used: Definitions, fiscal_year: int, population: str, v
     return Stage(lazy.with_columns(exit_step), steps, "行")
 
 
+_FLAGS = ("other_relationship", "other_branch")
+
+
 def _enrol(
     rows: nw.LazyFrame,
-    members: Any,
+    stretches: nw.LazyFrame,
     used: Definitions,
     fiscal_year: int,
     population: str,
     age: tuple[int, int] | None,
     branch: str | None,
-) -> tuple[nw.LazyFrame, Stage | None]:
-    """Join the member stretch that holds on the checkup day; judge relationship and age there."""
-    rows = rows.drop(EXIT).with_columns(
-        nw.lit(fiscal_year).cast(nw.Int32).alias("fiscal_year"), month_of(nw.col("checkup_date")).alias("index_month")
-    )
-    if members is None:
-        columns: dict[str, Any] = {
-            "sex": nw.String,
-            "age": nw.Int32,
-            "age_band": nw.String,
-            **dict.fromkeys(_MEMBER_EXTRA, nw.String),
-        }
-        return rows.with_columns(*(nw.lit(None, dtype).alias(name) for name, dtype in columns.items())), None
+) -> Stage:
+    """Join the member stretch that holds on the checkup day; judge relationship, age and branch there.
+
+    Texts are judged before the join and attributes are joined at the very end, for the people who stay: a table of
+    all members goes through the join with five narrow columns.
+    """
     lower, upper = age or (
         int(used.number(f"population.{population}.age.lower")),
         int(used.number(f"population.{population}.age.upper")),
     )
-    stretches = frames.enter(members, MEMBERS, _MEMBER_COLUMNS, optional=_MEMBER_EXTRA)
-    frames.same_key("person_id", checkups=rows, members=stretches)
+    relationship = used.text(f"population.{population}.relationship")
+    narrow = stretches.select(
+        "person_id",
+        "valid_from",
+        "valid_to",
+        "fy_age_base",
+        (~sure(nw.col("relationship") == relationship)).alias("other_relationship"),
+        (~sure(nw.col("branch") == branch) if branch else nw.lit(False)).alias("other_branch"),
+    )
     day = nw.col("checkup_date")
-    joined = rows.join(stretches, on="person_id", how="inner").filter(
+    joined = rows.join(narrow, on="person_id", how="inner").filter(
         (nw.col("valid_from") <= day) & (nw.col("valid_to").is_null() | (day < nw.col("valid_to")))
     )
     joined = joined.with_columns((fiscal_year - nw.col("fy_age_base")).cast(nw.Int32).alias("age"))
-    joined = joined.with_columns(_age_band(nw.col("age")))
-    relationship = used.text(f"population.{population}.relationship")
+    out_of_age = ~sure((nw.col("age") >= lower) & (nw.col("age") <= upper))
     joined = joined.with_columns(
-        first_exit(
-            ~sure(nw.col("relationship") == relationship),
-            ~sure((nw.col("age") >= lower) & (nw.col("age") <= upper)),
-            *([~sure(nw.col("branch") == branch)] if branch else []),
-        )
+        _age_band(nw.col("age")), first_exit(nw.col("other_relationship"), out_of_age, nw.col("other_branch"))
     )
     labels = {"insured": "被保険者", "dependent": "被扶養者"}
-    stage = Stage(
-        joined,
-        (
-            Step("other_relationship", f"健診日に{labels.get(relationship, relationship)}でない"),
-            Step("age", f"年度末年齢が{lower}～{upper}歳の外"),
-            *((Step("other_branch", "健診日に他支部の加入者"),) if branch else ()),
-        ),
-        "行",
-        begins=Step("not_enrolled", "健診日に加入していない"),
+    steps = (
+        Step("other_relationship", f"健診日に{labels.get(relationship, relationship)}でない"),
+        Step("age", f"年度末年齢が{lower}～{upper}歳の外"),
+        *((Step("other_branch", "健診日に他支部の加入者"),) if branch else ()),
     )
-    return survivors(joined).drop(EXIT, "relationship", "fy_age_base"), stage
+    return Stage(joined, steps, "行", begins=Step("not_enrolled", "健診日に加入していない"))
+
+
+def _unknown(rows: nw.LazyFrame) -> nw.LazyFrame:
+    """Without members nothing of theirs is known."""
+    columns: dict[str, Any] = {"age": nw.Int32, "age_band": nw.String, **dict.fromkeys(ATTRIBUTES, nw.String)}
+    return rows.with_columns(*(nw.lit(None, dtype).alias(name) for name, dtype in columns.items()))
 
 
 def _age_band(age: nw.Expr) -> nw.Expr:

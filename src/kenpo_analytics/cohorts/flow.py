@@ -18,6 +18,7 @@ from kenpo_analytics import frames
 
 Kind = Literal["start", "exclude", "of_which", "end", "reference"]
 EXIT = "exit_step"
+_STRETCH = ("person_id", "valid_from")
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ class Cohort:
         *,
         keep: Sequence[str],
         end_label: str,
+        attributes: nw.LazyFrame | None = None,
     ) -> None:
         self._stages, self._source, self._keep, self._end_label = tuple(stages), source, tuple(keep), end_label
+        self._attributes = attributes
         self._classified = classified
         if source.kind in ("pandas", "polars"):
             self._hold()
@@ -80,7 +83,10 @@ class Cohort:
     def _hold(self) -> None:
         """Run the plan once and answer people and flow from the one result."""
         last = self._stages[-1]
-        held, *counts = frames.collect_all([self._classified, *(stage.counts() for stage in self._stages[:-1])])
+        names = self._classified.collect_schema().names()
+        needed = {*self._keep, *_STRETCH, EXIT, *(name for name, _, _ in last.extra)}
+        narrow = self._classified.select(*(name for name in names if name in needed))
+        held, *counts = frames.collect_all([narrow, *(stage.counts() for stage in self._stages[:-1])])
         self._classified = nw.from_native(held.lazy())
         final = Stage(self._classified, last.steps, last.unit, last.begins, last.extra)
         self._counts: list[pl.DataFrame] = [*counts, frames.collect(final.counts())]
@@ -106,7 +112,11 @@ class Cohort:
         return self
 
     def _people(self) -> nw.LazyFrame:
-        return self._classified.filter(nw.col(EXIT) == 0).select(*self._keep)
+        people = survivors(self._classified)
+        if self._attributes is not None:
+            theirs = self._attributes.join(people.select("person_id"), on="person_id", how="semi")
+            people = people.join(theirs.unique(list(_STRETCH)), on=list(_STRETCH), how="left")
+        return people.select(*self._keep)
 
     def __repr__(self) -> str:
         return f"Cohort({self._end_label}, {self._source.kind})"

@@ -94,7 +94,7 @@ def prediabetes(
             ("in_and", "参考: 「及び」で判定した人数", "reference"),
         ),
     )
-    return Cohort(classified, [*found.stages, stage], found.source, keep=[*PEOPLE, *_KEEP], end_label="糖尿病予備群")
+    return found.cohort(classified, stage, keep=[*PEOPLE, *_KEEP], end_label="糖尿病予備群")
 
 
 _STEPS = (

@@ -102,7 +102,7 @@ def untreated(
     stage = Stage(classified, _steps(used, level, purpose), "人", begins=found.begins, extra=_EXTRA)
     names = {"first": "一次勧奨", "second": "二次勧奨"}
     label = f"未治療者({names[level]}、{'KPI' if purpose == 'kpi' else '勧奨通知'})"
-    return Cohort(classified, [*found.stages, stage], found.source, keep=[*PEOPLE, *_ITEMS, *_BY], end_label=label)
+    return found.cohort(classified, stage, keep=[*PEOPLE, *_ITEMS, *_BY], end_label=label)
 
 
 _EXTRA: tuple[tuple[str, str, Kind], ...] = (
