@@ -282,7 +282,7 @@ def test_watermark_credit_and_titles_are_printed_on_the_figure(shown, drawn):
     drawn.clear()
     public = check_public(pl.DataFrame({"area": ["24", "01"], "estimate": [0.1, 0.2]}), source="公表資料A")
     report.prefecture_map(public, title="県")
-    assert f"{GEO_CREDIT}　出典：公表資料A" in drawn and "合成データ" not in drawn
+    assert f"{GEO_CREDIT}\n出典：公表資料A" in drawn and "合成データ" not in drawn
 
 
 def test_flow_figure_writes_every_step(shown, drawn):
