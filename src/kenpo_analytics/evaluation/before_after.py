@@ -14,6 +14,7 @@ from kenpo_analytics.stats import _checks
 
 METHOD = "単純前後比較"
 Among = Literal["judged", "seen", "closed"]
+_NOTHING: dict[str, float | None] = {"estimate": None, "lower": None, "upper": None}
 
 
 def before_after(
@@ -52,7 +53,8 @@ def before_after(
     Raises
     ------
     EstimateError
-        Nobody in a denominator: the months for the next checkup are not over for anyone, or the cohort is empty.
+        The months for the next checkup are not over for anyone in a cohort, or it is empty. A measure that nobody has
+        is no error: its shares are null.
 
     Notes
     -----
@@ -64,6 +66,11 @@ def before_after(
     pairs = list(zip(tallies(programme), tallies(reference), strict=False))
     if not pairs:
         raise EstimateError("比べる群に対象者が1人もいません", hint="対象者のフローを確かめてください。")
+    for tally, which in zip(pairs[0], ("事業の年度", "比較の年度"), strict=True):
+        if not tally.events(AMONG["closed"]):
+            raise EstimateError(
+                f"{which}に、次回健診の期間が終わって分母になる人がいません", hint="もっと前の年度を選んでください。"
+            )
     rows = [
         row
         for mine, theirs in pairs
@@ -71,27 +78,24 @@ def before_after(
         for outcome in ("improved", "worsened")
         for row in _compare(mine, theirs, name, outcome, level)
     ]
-    return frames.small(pl.DataFrame(rows, infer_schema_length=None), frames.source_of(programme))
+    floats = dict.fromkeys(("estimate", "lower", "upper", "share", "share_reference"), pl.Float64)
+    table = pl.DataFrame(rows, infer_schema_length=None, schema_overrides=floats)
+    return frames.small(table, frames.source_of(programme))
 
 
 def _compare(mine: Tally, theirs: Tally, among: str, outcome: str, level: float) -> list[dict[str, Any]]:
     k1, k0 = (tally.events([outcome]) for tally in (mine, theirs))
     n1, n0 = (tally.events(AMONG[among]) for tally in (mine, theirs))
-    if not n1 or not n0:
-        which = "事業の年度" if not n1 else "比較の年度"
-        raise EstimateError(
-            f"{which}に、次回健診の期間が終わって分母になる人がいません", hint="もっと前の年度を選んでください。"
-        )
     shown = {"measure": mine.measure, "among": among, "outcome": outcome}
     behind = {
         "level": level,
         "method": METHOD,
         "events": k1,
         "denominator": n1,
-        "share": k1 / n1,
+        "share": k1 / n1 if n1 else None,
         "events_reference": k0,
         "denominator_reference": n0,
-        "share_reference": k0 / n0,
+        "share_reference": k0 / n0 if n0 else None,
     }
     points, change = difference(k1, n1, k0, n0, level), relative(k1, n1, k0, n0, level)
     return [
@@ -100,8 +104,10 @@ def _compare(mine: Tally, theirs: Tally, among: str, outcome: str, level: float)
     ]
 
 
-def difference(k1: int, n1: int, k0: int, n0: int, level: float) -> dict[str, float]:
-    """Difference of two shares, with Newcombe's hybrid score limits (method 10)."""
+def difference(k1: int, n1: int, k0: int, n0: int, level: float) -> dict[str, float | None]:
+    """Difference of two shares, with Newcombe's hybrid score limits (method 10); null where a group is empty."""
+    if not n1 or not n0:
+        return _NOTHING.copy()
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     alpha = 2 * _checks.tail(level)
@@ -114,8 +120,8 @@ def relative(k1: int, n1: int, k0: int, n0: int, level: float) -> dict[str, floa
     """Relative change of a share, with Katz's log limits; null where it does not exist."""
     from statsmodels.stats.proportion import confint_proportions_2indep
 
-    if not k0:
-        return {"estimate": None, "lower": None, "upper": None}
+    if not n1 or not k0:
+        return _NOTHING.copy()
     estimate = k1 / n1 / (k0 / n0) - 1
     if not k1:
         return {"estimate": estimate, "lower": None, "upper": None}

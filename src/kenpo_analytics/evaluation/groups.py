@@ -65,11 +65,31 @@ def stack(groups: Mapping[str, Any], *, column: str = "group") -> Any:
     names = list(dict.fromkeys(name for frame in groups.values() for name in names_of(frame)))
     if column in names:
         raise TableError(f"列 {column} はすでにあります", hint="column= で別の名前を付けてください。")
+    entered = {str(name): _entered(frame) for name, frame in groups.items()}
+    schemas = [lazy.collect_schema() for lazy in entered.values()]
+    types = {name: [schema[name] for schema in schemas if name in schema] for name in names}
+    wanted = {name: next((dtype for dtype in found if not _empty(dtype)), found[0]) for name, found in types.items()}
+    if mixed := [n for n, found in types.items() if any(not _empty(t) and not _alike(t, wanted[n]) for t in found)]:
+        raise TableError(f"列の型が群によって違います: {', '.join(mixed)}", hint="同じ型にそろえてから渡してください。")
     parts = []
-    for label, frame in groups.items():
-        lazy = frames.enter(frame, CHECKUPS, [], optional=names)
-        parts.append(lazy.select(*names).with_columns(nw.lit(str(label)).alias(column)))
+    for label, lazy in entered.items():
+        here = lazy.collect_schema()
+        columns = [(nw.col(n) if n in here else nw.lit(None)).cast(wanted[n]).alias(n) for n in names]
+        parts.append(lazy.select(*columns, nw.lit(label).alias(column)))
     return frames.leave(nw.concat(parts, how="vertical"), frames.source_of(next(iter(groups.values()))))
+
+
+def _entered(frame: Any) -> nw.LazyFrame:
+    return frames.enter(frame, CHECKUPS, [], optional=names_of(frame))
+
+
+def _empty(dtype: Any) -> bool:
+    """The type of a column without any value."""
+    return isinstance(dtype, nw.Unknown) or str(dtype) in ("Unknown", "Null")
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return one == other or (one.is_numeric() and other.is_numeric())
 
 
 def names_of(frame: Any) -> list[str]:

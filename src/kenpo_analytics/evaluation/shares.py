@@ -99,7 +99,9 @@ def outcome_shares(
             rows += _shares(tally, tuple(by), name, combine or {}, level)
     if not rows:
         raise EstimateError("対象者が1人もいないため割合を計算できません", hint="対象者のフローを確かめてください。")
-    return frames.small(pl.DataFrame(rows, infer_schema_length=None), frames.source_of(next_checkups))
+    floats = dict.fromkeys(("estimate", "lower", "upper"), pl.Float64)
+    table = pl.DataFrame(rows, infer_schema_length=None, schema_overrides=floats)
+    return frames.small(table, frames.source_of(next_checkups))
 
 
 def tallies(next_checkups: Any, by: Sequence[str] = ()) -> list[Tally]:
