@@ -10,7 +10,7 @@ import polars as pl
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.months import month_index
 from kenpo_analytics.report._emit import must_be_checked
-from kenpo_analytics.report._format import Col, Style, names_of, number
+from kenpo_analytics.report._format import LABELS, Col, Style, names_of, number
 from kenpo_analytics.report._rows import rows_of
 from kenpo_analytics.report.style import COLOURS, HATCHES, QUIET, STROKES, canvas, finish
 
@@ -64,7 +64,7 @@ def lines(
         axes.set_xlabel(x_label or Col(x).label)
         if group:
             axes.legend(loc="upper left", frameon=False)
-        columns: dict[str, Any] = {group: ""} if group else {}
+        columns: dict[str, Any] = {group: Col(LABELS.get(group, "系列"), names=meaning)} if group else {}
         columns |= {x: Col(x_label or x, "month" if calendar else "plain"), y: Col(measure, style)}
         if lower and upper:
             columns[lower] = Col("信頼区間", style, upper=upper)
