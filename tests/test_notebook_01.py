@@ -1,0 +1,93 @@
+"""The committed data overview says what a plain count of the sample says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.notebook_page import Page
+
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page("01_data_overview")
+
+
+@pytest.fixture(scope="module")
+def checkups() -> pl.DataFrame:
+    return pl.read_parquet(SAMPLE / "checkups.parquet")
+
+
+def test_it_can_be_published(page: Page) -> None:
+    page.must_be_publishable()
+
+
+def test_rows_and_people_of_every_table(page: Page) -> None:
+    names = {"加入者": "members", "健診": "checkups", "レセプト": "claims", "時間外等の診療行為": "claim_fees"}
+    names |= {
+        "特定保健指導": "guidance",
+        "通知": "mailings",
+        "事業所": "workplaces",
+        "全国・支部別の集計値": "national",
+    }
+    rows = {row["表"]: row for row in page.table("取り込まれた表")}
+    assert set(rows) == set(names)
+    for label, name in names.items():
+        frame = pl.read_parquet(SAMPLE / f"{name}.parquet")
+        assert rows[label]["行数"] == f"{len(frame):,}"
+        if "person_id" in frame.columns:
+            assert rows[label]["実人数"] == f"{frame['person_id'].n_unique():,}"
+    assert (rows["レセプト"]["最初の月"], rows["レセプト"]["最後の受領月"]) == ("2021年4月", "2025年10月")
+
+
+def test_missing_values_and_the_wrong_unit(page: Page, checkups: pl.DataFrame) -> None:
+    rows = {row["項目"]: row for row in page.table("健診の欠測と想定外の値")}
+    for label, name in {
+        "空腹時血糖": "fpg",
+        "HbA1c(NGSP)": "hba1c",
+        "喫煙": "smoking",
+        "服薬(血糖)": "medication_glucose",
+    }.items():
+        missing = checkups[name].null_count()
+        assert rows[label]["欠測"] == f"{missing:,}"
+        assert rows[label]["欠測割合"] == f"{100 * missing / len(checkups):.1f}%"
+    low = int((checkups["fpg"] < 20).sum())
+    assert low > 900  # an institution reported mmol/L
+    assert rows["空腹時血糖"]["想定外の値"] == f"{low:,}"
+    found = {
+        (row["列"], row["内容"]): row["該当する行数"] for row in page.table("データの点検の結果(見つかったものだけ)")
+    }
+    assert found["fpg", "想定する範囲の外"] == f"{low:,}"
+
+
+def test_which_years_may_be_used(page: Page, checkups: pl.DataFrame) -> None:
+    months = pl.col("checkup_date").dt.year() * 12 + pl.col("checkup_date").dt.month() - 1
+    received = pl.col("received_month") // 100 * 12 + pl.col("received_month") % 100 - 1
+    old = checkups.filter(months <= 2024 * 12 + 9)  # a year or more before October 2025
+    lags = old.select((received - months).alias("lag"))["lag"].sort()
+    run_out = next(lag for lag in range(24) if (lags <= lag).mean() >= 0.99)
+    last = 2025 * 12 + 9 - run_out
+    rows = {row["表"]: row for row in page.table("どの月まで届いているか")}
+    assert rows["健診"]["到着の完了までの月数"] == f"{run_out}か月"
+    assert rows["健診"]["完了している最後の月"] == f"{last // 12}年{last % 12 + 1}月"
+    usable = {
+        row["健診の年度"]: row["次回健診の評価(02)"] for row in page.table("健診の年度ごとの件数と、追跡に使えるか")
+    }
+    for year in range(2017, 2026):
+        over = (year + 1) * 12 + 2 + 18 <= last  # March of the year, and 18 months
+        assert usable[f"{year}年度"].startswith("使える") == over
+    assert "次回健診の評価に使える健診の年度は2022年度までです" in page.text("要約")
+
+
+def test_counts_by_month(page: Page, checkups: pl.DataFrame) -> None:
+    by_month = checkups.group_by(pl.col("checkup_date").dt.strftime("%Y-%m").alias("month")).len()
+    counts = dict(by_month.iter_rows())
+    rows = [r for r in page.table("健診の月別件数（数値）") if "実施・診療の月" in r.values()]
+    assert len(rows) == len(counts)
+    for row in rows:
+        year, month = row["月"].rstrip("月").split("年")
+        assert row["行数"] == f"{counts[f'{year}-{int(month):02d}']:,}"
