@@ -63,7 +63,8 @@ def lines(
         axes.set_ylabel(measure + ("（帯は信頼区間）" if lower else ""))
         axes.set_xlabel(x_label or Col(x).label)
         if group:
-            axes.legend(loc="upper left", frameon=False)
+            counts = style == "count"  # from zero up: the foot of the figure is free
+            axes.legend(loc="lower center" if counts else "upper left", frameon=False, ncols=len(keys) if counts else 1)
         columns: dict[str, Any] = {group: Col(LABELS.get(group, "系列"), names=meaning)} if group else {}
         columns |= {x: Col(x_label or x, "month" if calendar else "plain"), y: Col(measure, style)}
         if lower and upper:
