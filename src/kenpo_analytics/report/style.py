@@ -168,7 +168,7 @@ def finish(
         )
     plain = f"<図: {title}>"
     emit({"image/png": png(figure), "text/plain": plain}, log=checked.log, alt=f"{title}。{alt}")
-    numbers = table_html(checked, title=f"{title}（数値）", columns=columns)
+    numbers = table_html(checked, title=f"{title}（数値）", columns=columns, note=credit or None)
     words = f"<summary>図の説明と数値</summary><p>{escape(alt)}</p>"
     html = f'<details class="kenpo-numbers" lang="ja">{words}{numbers}</details>'
     emit_html(html, f"<表: {title}（数値）>", log=checked.log)

@@ -19,7 +19,7 @@ _CSS = """
 #{id} th {{font-weight: 600; text-align: left;}}
 #{id} tbody th {{font-weight: normal;}}
 #{id} td {{text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;}}
-#{id} .gt_left {{text-align: left; white-space: normal; min-width: 4em;}}
+#{id} .gt_left {{text-align: left; white-space: normal; min-width: 5.6em;}}
 #{id} thead .gt_right {{text-align: right; white-space: nowrap;}}
 #{id} tfoot td {{border: 0; font-size: 12px; text-align: left; white-space: normal; color: #444; padding: 1px 2px;}}
 """

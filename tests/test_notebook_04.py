@@ -1,0 +1,214 @@
+"""Report test: notebook 04 against the index by hand, a slow count of visits, and the planted truth."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import nbformat
+import polars as pl
+import pytest
+
+from kenpo_analytics.runs.verify import verify
+from tests import oracle_out_of_hours as oracle
+from tests.test_notebook_03 import tables_of
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOK = ROOT / "notebooks" / "04_out_of_hours_index.ipynb"
+SAMPLE = ROOT / "data" / "sample"
+FIRST, LAST, BRANCH = 202404, 202503, "24"
+KINDS = {"first": "初診", "return": "再診"}
+TRUTH = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["out_of_hours"]
+MASK = "‐"
+
+
+def numbers(text: str) -> list[float]:
+    """Every number in a cell: "(−0.09 ～ +0.10)" gives [-0.09, 0.1]."""
+    return [float(found) for found in re.findall(r"[-+]?\d[\d.]*", text.replace("−", "-").replace(",", ""))]
+
+
+@pytest.fixture(scope="module")
+def shown() -> dict[str, list[list[str]]]:
+    return tables_of(NOTEBOOK)
+
+
+@pytest.fixture(scope="module")
+def strata() -> dict:
+    """(visit type, area, age band) -> (events, member-months) of the fiscal year, added up row by row."""
+    found: dict = defaultdict(lambda: [0.0, 0.0])
+    for row in pl.read_parquet(SAMPLE / "national.parquet").filter(pl.col("period") == "FY2024").iter_rows(named=True):
+        cell = found[row["measure"].removeprefix("out_of_hours_"), row["area"], row["age_band"]]
+        cell[0] += row["events"]
+        cell[1] += row["denominator"]
+    return found
+
+
+def nation(strata: dict) -> tuple[dict, dict]:
+    """(events by visit type and age, member-months by age) of all branches together."""
+    events, months = Counter(), Counter()
+    for (kind, _, age), (x, n) in strata.items():
+        events[kind, age] += x
+        months[age] += n if kind == "first" else 0
+    return events, months
+
+
+def parts(strata: dict, area: str, kinds: tuple[str, ...]) -> dict:
+    """Contribution of each visit type and age to the index minus 1: the MHLW formula, term by term."""
+    events, months = nation(strata)
+    expected = sum(events[kind, age] for kind in kinds for age in months)
+    return {
+        (age, kind): months[age]
+        * (strata[kind, area, age][0] / strata[kind, area, age][1] - events[kind, age] / months[age])
+        / expected
+        for kind in kinds
+        for age in months
+    }
+
+
+@pytest.mark.parametrize("kind", ["first", "return"])
+def test_every_branch_has_the_index_and_rank_of_the_formula(shown, strata, kind):
+    areas = sorted({area for _, area, _ in strata})
+    index = {area: sum(parts(strata, area, (kind,)).values()) for area in areas}
+    places = {area: 1 + sum(other < index[area] for other in index.values()) for area in areas}
+    rows = shown[f"47支部の地域差指数－1({KINDS[kind]}、2024年度)（数値）"]
+    assert len(rows) == 47
+    for area, row in zip(areas, rows, strict=True):  # JIS order
+        assert numbers(row[1])[0] == pytest.approx(index[area], abs=0.0005001)
+        assert int(row[3]) == places[area]
+
+
+def test_the_branch_stands_where_it_was_planted(shown, strata):
+    for kind, row in zip(KINDS, shown["支部の地域差指数"], strict=False):
+        planted = TRUTH["branches"][f"out_of_hours_{kind}"][BRANCH]
+        low, high = numbers(row[3])
+        assert low <= planted["index_minus_1"] <= high
+        assert int(row[4]) == planted["rank"] == {"first": 37, "return": 39}[kind]
+        plain = numbers(row[2])
+        assert low <= plain[0] and plain[1] <= high
+
+
+def test_the_planted_indices_lie_in_most_intervals(shown):
+    """94 intervals at 95 %: fewer than 82 hits would happen about once in ten thousand worlds."""
+    hits = 0
+    for kind, name in KINDS.items():
+        truth = sorted(TRUTH["branches"][f"out_of_hours_{kind}"].items())
+        for (_, planted), row in zip(truth, shown[f"47支部の地域差指数－1({name}、2024年度)（数値）"], strict=True):
+            low, high = numbers(row[2])
+            hits += low - 0.0005 <= planted["index_minus_1"] <= high + 0.0005
+    assert 82 <= hits <= 94
+
+
+def test_contributions_are_the_terms_and_add_up_to_the_index(shown, strata):
+    by_hand = parts(strata, BRANCH, ("first", "return"))
+    rows = shown["地域差指数－1への寄与(2024年度)（数値）"]
+    names = {name: kind for kind, name in KINDS.items()}
+    found = {(row[0], names[row[1]]): numbers(row[2])[0] for row in rows}
+    assert found.keys() == by_hand.keys() and len(rows) == 30
+    for key, value in found.items():
+        assert value == pytest.approx(by_hand[key], abs=0.0005001)
+    both = shown["支部の地域差指数"][2]
+    assert both[0] == "初診＋再診" and numbers(both[1])[0] == pytest.approx(sum(by_hand.values()), abs=0.0005001)
+
+
+@pytest.fixture(scope="module")
+def towns() -> dict:
+    """(visit type, town) -> visits per person; (town, age band) -> member-months: one line and one month at a time."""
+    months, spells, enrolled = oracle.months_of(FIRST, LAST), defaultdict(list), Counter()
+    for member in pl.read_parquet(SAMPLE / "members.parquet").iter_rows(named=True):
+        spells[member["person_id"]].append(member)
+    for person, rows in spells.items():
+        for month in months:
+            row = oracle.stretch_of(person, month, rows)
+            if row is not None and row["branch"] == BRANCH:
+                enrolled[row["municipality"] or "不明", oracle.age_band(row["fy_age_base"], month)] += 1
+    visits = set()
+    for line in pl.read_parquet(SAMPLE / "claim_fees.parquet").iter_rows(named=True):
+        if not oracle.reason(line, FIRST, LAST, False, True, None):
+            kind = oracle.CODES[line["code"]]["visit_type"]
+            visits.add((line["person_id"], line["institution"], line["treatment_month"], line["day"], kind))
+    found: dict = {"enrolled": enrolled, "visits": defaultdict(Counter), "placed": 0}
+    for person, _, month, _, kind in visits:
+        row = oracle.stretch_of(person, month, spells[person])
+        if row is not None and row["branch"] == BRANCH:
+            found["visits"][kind, row["municipality"] or "不明"][person] += 1
+            found["placed"] += 1
+    return found
+
+
+@pytest.fixture(scope="module")
+def places() -> dict[str, tuple[str, int]]:
+    """Name as printed -> (code, population)."""
+    path = ROOT / "src" / "kenpo_analytics" / "disclosure" / "municipal_population.csv"
+    with path.open(encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    return {re.sub(r"^.+?郡", "", row["name"]): (row["municipality"], int(row["population"])) for row in rows}
+
+
+@pytest.mark.parametrize("kind", ["first", "return"])
+def test_towns_are_counted_by_residence_and_masked_by_their_people(shown, strata, towns, places, kind):
+    events, months = nation(strata)
+    rows = shown[f"市町村別の時間外受診({KINDS[kind]}、三重支部加入者に限る)"]
+    assert {row[0] for row in rows} == {*places, "県外", "不明"}
+    for name, visits, people, expected, estimate, plain, repeat, rank, unstable in rows:
+        code, population = places.get(name, (name, 10**6))
+        each = towns["visits"][kind, code]
+        by_hand = sum(
+            n * events[kind, age] / months[age] for (town, age), n in towns["enrolled"].items() if town == code
+        )
+        assert unstable == ("はい" if by_hand < 20 else "いいえ")
+        if 1 <= len(each) < (20 if population < 25_000 else 10):
+            assert [visits, people, expected, estimate, plain, repeat] == [MASK] * 6
+            continue
+        assert (int(visits), int(people)) == (sum(each.values()), len(each))
+        assert numbers(expected)[0] == pytest.approx(by_hand, abs=0.0501)
+        assert numbers(estimate)[0] == pytest.approx(sum(each.values()) / by_hand - 1, abs=0.0005001)
+        assert numbers(repeat)[0] <= numbers(plain)[0] and numbers(plain)[1] <= numbers(repeat)[1]
+        assert (rank == "―") == (name in ("県外", "不明"))
+
+
+@pytest.mark.parametrize("kind", ["first", "return"])
+def test_nabari_stands_out_as_planted(shown, kind):
+    rows = {row[0]: row for row in shown[f"市町村別の時間外受診({KINDS[kind]}、三重支部加入者に限る)"]}
+    planted = TRUTH["municipalities"]["24208"][f"{kind}_o_over_e_nation"] - 1
+    low, high = numbers(rows["名張市"][6])
+    assert low <= planted <= high and low > 0
+    ranks = {name: int(row[7]) for name, row in rows.items() if row[7].isdigit()}
+    assert max(ranks, key=ranks.__getitem__) == "名張市"
+    assert rows["大紀町"][1] == MASK  # three people made its 50 return visits
+
+
+def test_the_account_ends_with_the_visits_that_were_placed(shown, towns):
+    rows = {row[0]: row for row in shown["時間外受診を数えるまでの行数・件数"]}
+    assert numbers(rows["時間外受診"][3])[0] == towns["placed"]
+    assert rows["夜間・早朝等加算(数えない設定)"][2] == "3,200"
+
+
+def test_only_the_day_time_add_on_adds_visits(shown, towns):
+    """With 夜間・早朝等, the shares within the branch are of other visits, but 名張市 stays high."""
+    rows = {row[0]: row for row in shown["夜間・早朝等加算を数えた場合の市町村別のO/E－1(初診、支部内の比較)"]}
+    planted = TRUTH["municipalities"]["24208"]["first_o_over_e_branch_fy2024"] - 1
+    low, high = numbers(rows["名張市"][2])
+    assert low <= planted <= high
+    assert numbers(rows["名張市"][5])[0] > 0.2
+
+
+def test_the_headline_and_the_page_can_be_published():
+    found = verify(NOTEBOOK)
+    first = found.headline["時間外受診(初診)の地域差指数－1"]
+    assert first["method"] == "direct-dobson-exact-compound"
+    assert first["lower"] < first["estimate"] < first["upper"]
+    assert first["estimate"] == pytest.approx(0.0996, abs=0.00005)
+    assert not found.public and found.masking["masked"] > 0
+    assert NOTEBOOK.stat().st_size <= 400_000
+
+
+def test_it_says_what_it_used_and_whom_it_covers():
+    text = "\n".join(
+        cell.source + json.dumps(cell.get("outputs", []), ensure_ascii=False)
+        for cell in nbformat.read(NOTEBOOK, as_version=4).cells
+    )
+    for said in ("令和6年4月～令和7年3月診療分", "三重支部加入者に限る", "国土数値情報", "1位が最も低い", "仮定"):
+        assert said in text
