@@ -384,7 +384,7 @@ def test_conclusion_carries_headline_figures_for_the_manifest(shown):
     assert is_stamped(shown[0]) and "三重は低い。" in shown[0]["data"]["text/html"]
     assert shown[0]["metadata"]["kenpo"]["headline"]["index"] == {
         "estimate": -0.0456, "lower": -0.06, "upper": -0.03, "persons": 400,
-        "label": "指数－1", "unit": "%", "digits": 1, "scale": 100,
+        "label": "指数－1", "unit": "%", "digits": 1, "scale": 100, "order": 0,
     }  # fmt: skip
     report.conclusion("差。", headline={"gap": (row, report.Col("全国との差", "points"))})
     gap = shown[1]["metadata"]["kenpo"]["headline"]["gap"]

@@ -72,7 +72,8 @@ def conclusion(text: str, *, headline: Mapping[str, tuple[Checked, Col]] | None 
         `upper` and counts, how it is shown). Masked ones travel as null.
     """
     html = _box(f"<b>要約</b>{as_html(text)}", "#0072B2", "#e9f2f9")
-    records = {name: _record(*given) for name, given in (headline or {}).items()}
+    given = enumerate((headline or {}).items())
+    records = {name: _record(*shown) | {"order": i} for i, (name, shown) in given}  # notebooks sort keys when saved
     emit_html(f'<section lang="ja" aria-label="要約">{html}</section>', f"要約: {text}", headline=records)
 
 

@@ -110,7 +110,8 @@ def _harvest(output: Mapping[str, Any], found: Verified) -> None:
     found.outputs += 1
     if not found.title and (first := HEADING.search(source({"source": output["data"].get("text/html", "")}))):
         found.title = unescape(re.sub(r"<[^>]*>", "", first.group(1))).strip()
-    found.headline |= mark.get("headline") or {}
+    records = mark.get("headline") or {}
+    found.headline |= dict(sorted(records.items(), key=lambda item: item[1].get("order", 0)))
     log = mark.get("log") or {}
     if "rule" in log:
         found.rules.add(log["rule"])
