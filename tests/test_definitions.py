@@ -131,7 +131,7 @@ def test_a_page_shows_validity_unit_and_the_branchs_own_value():
     line = next(line for line in pages()["definitions.md"].splitlines() if "`untreated.first.letter.ldl`" in line)
     assert "≧180 mg/dL | 2022-10～ | 勧奨月 | 確認済" in line
     own = pages(define(overrides={"prediabetes.hba1c.lower": 5.6}))["definitions.md"]
-    assert "| ≧5.6 % | 全期間 | 健診月・診療月 | 支部設定 | kenpo.toml |" in own
+    assert "| ≧5.6 % | 全期間 | 健診月・診療月 | 支部設定 | 支部による(既定 6.0) |" in own
 
 
 def test_pages_are_written_where_they_are_wanted(tmp_path):

@@ -164,7 +164,7 @@ def define(*, overrides: Mapping[str, float | str] | None = None) -> Definitions
         if isinstance(known[id].value, str) == numeric or isinstance(value, bool):
             raise DefinitionError(f"定義「{id}」の値の型が違います: 「{value}」(既定: 「{known[id].value}」)")
     rows = tuple(
-        replace(row, value=_value(str(overrides[row.id])), status=OVERRIDDEN, source="kenpo.toml")
+        replace(row, value=_value(str(overrides[row.id])), status=OVERRIDDEN, source=f"支部による(既定 {row.value})")
         if row.id in overrides
         else row
         for row in base.rows

@@ -72,7 +72,7 @@ def definitions_table(rows: Iterable[Any], *, title: str = "用いた定義") ->
         for row in rows
     ]
     headings = ("定義", "値", "有効期間", "時計", "状態", "出典")
-    notes = "【仮定】は出典で確認できていない値、【支部設定】は支部が kenpo.toml で変えた値。"
+    notes = "【仮定】は出典で確認できていない値、【支部設定】は支部が変えた値(kenpo.toml など)。"
     emit_html(_table(title, headings, body, notes), f"<表: {title}>")
 
 

@@ -123,6 +123,7 @@ def _entry(outcome: Outcome, found: Verified, staged: Path) -> dict[str, Any]:
         "given": sorted(task.given),
         "seconds": outcome.seconds,
         "outputs": found.outputs,
+        "public": found.public,
         "source_sha256": manifest.sha256(task.path),
         "notebook_sha256": manifest.sha256(staged / task.path.name),
         "html_sha256": manifest.sha256(staged / f"{task.name}.html"),
