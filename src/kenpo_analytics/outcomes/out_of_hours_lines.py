@@ -186,6 +186,10 @@ def line_rules(
     used: Definitions, first: int, last: int, evening_early: bool | None, data_through: int | None
 ) -> LineRules:
     """Which lines count under these definitions?"""
+    if used.text("out_of_hours.age") != "fiscal_year_end":
+        raise DefinitionError(
+            f"時間外受診の年齢のとり方は fiscal_year_end(年度末年齢)だけです: 「{used.text('out_of_hours.age')}」"
+        )
     evening = used.flag("out_of_hours.evening_early") if evening_early is None else evening_early
     extrapolate = used.flag("out_of_hours.extrapolate_codes")
     return LineRules(first, last, used.fee_codes, evening, extrapolate, data_through)
