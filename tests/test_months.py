@@ -3,6 +3,7 @@
 import datetime as dt
 
 import narwhals as nw
+import pandas as pd
 import pytest
 
 from kenpo_analytics import months
@@ -24,6 +25,12 @@ DATES = [
     ("4310430", dt.date(2019, 4, 30)),
     ("S64.1.7", dt.date(1989, 1, 7)),
     (dt.datetime(2024, 10, 1, 9), dt.date(2024, 10, 1)),
+    (pd.Timestamp("2024-10-01 09:00"), dt.date(2024, 10, 1)),
+    ("2024\u221210\u22121", dt.date(2024, 10, 1)),  # minus sign
+    ("2024\u201010\u20131", dt.date(2024, 10, 1)),  # hyphen, en dash
+    ("2024ー10ー1", dt.date(2024, 10, 1)),  # the long vowel mark, as an input method gives it
+    ("2024－10－1", dt.date(2024, 10, 1)),
+    ("R6ｰ10ｰ1", dt.date(2024, 10, 1)),
 ]
 MONTHS = [
     ("2024-10", 202410),
@@ -55,6 +62,7 @@ IMPOSSIBLE = [
     None,
     2024.5,
     True,
+    pd.NaT,
 ]
 
 
@@ -74,7 +82,7 @@ def test_impossible_dates_are_errors_that_quote_the_value(written):
         months.parse_date(written)
 
 
-@pytest.mark.parametrize("written", ["2024-13", "平成31年5月", "令和元年4月", "202400", "5061", "昭和64年2月"])
+@pytest.mark.parametrize("written", ["2024-13", "平成31年5月", "令和元年4月", "202400", "5061", "昭和64年2月", pd.NaT])
 def test_impossible_months_are_errors(written):
     with pytest.raises(DateError, match=f"「{written}」"):
         months.parse_month(written)
@@ -89,10 +97,50 @@ def test_impossible_months_are_errors(written):
         ("令和6年度", 2024),
         ("R7年度", 2025),
         ("令和元年度", 2019),
+        ("平成31年度", 2019),  # April 2019 was still in it
+        ("昭和元年度", 1926),  # its first day lies in December 1926
+        ("大正15年度", 1926),
+        ("令和82年度", 2100),
     ],
 )
 def test_fiscal_years(written, year):
     assert months.parse_fiscal_year(written) == year
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "大正99年度",
+        "昭和64年度",
+        "平成32年度",
+        "H0年度",
+        "R00",
+        "令和83年度",
+        "0000",
+        "1867",
+        "2101年度",
+        9999,
+        True,
+        pd.NaT,
+    ],
+)
+def test_impossible_fiscal_years_are_errors(written):
+    with pytest.raises(DateError, match=f"「{written}」"):
+        months.parse_fiscal_year(written)
+
+
+@pytest.mark.parametrize("call", [months.wareki, months.last_day, months.format_month, months.month_index])
+def test_a_month_that_is_none_is_refused_wherever_it_goes(call):
+    with pytest.raises(DateError, match="存在しない月です: 「202413」"):
+        call(202413)
+
+
+def test_months_before_the_eras_have_no_japanese_name():
+    assert months.wareki(186801) == "明治元年1月"
+    with pytest.raises(DateError, match="「186712」"):
+        months.wareki(186712)
+    with pytest.raises(DateError, match="存在しない月です: 「12」"):
+        months.last_day(12)  # the year 0 has no days
 
 
 def test_excel_serials():

@@ -43,24 +43,24 @@ _ERA_TEXT = re.compile(
 _ERA_DIGITS = re.compile(r"(?P<era>[1-5])(?P<y>\d{2})(?P<m>\d{2})(?P<d>\d{2})?")
 _WEST_TEXT = re.compile(r"(?P<y>\d{4})(?:年|[./-])(?P<m>\d{1,2})(?:月|[./-]|$)(?:(?P<d>\d{1,2})日?)?")
 _WEST_DIGITS = re.compile(r"(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})?")
-_FISCAL_YEAR = re.compile(r"(?:(?P<west>\d{4})|(?P<era>[MTSHR]|明治|大正|昭和|平成|令和)(?P<y>\d{1,2}|元))年度?")
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc", "-"))  # typed for a hyphen
+_FIRST_YEAR, _LAST_YEAR = 1868, 2100
+_FISCAL_YEAR = re.compile(r"(?P<west>\d{4})(?:年度?)?|(?P<era>[MTSHR]|明治|大正|昭和|平成|令和)(?P<y>\d{1,2}|元)年度?")
 
 
 def parse_date(value: object) -> dt.date:
     """Which day is meant by a date as written in files?
 
     Takes 2024-10-01, 2024/10/1, 20241001, 令和6年10月1日, R6.10.1, R06.04.10, 5061001 (era code YYMMDD),
-    full-width digits, and dates. Excel serials are numbers, not text: see `from_excel_serial`.
+    full-width digits, any dash as a hyphen, and dates. Excel serials are numbers, not text: see `from_excel_serial`.
 
     Raises
     ------
     DateError
         Impossible or unreadable; the message quotes the value.
     """
-    if isinstance(value, dt.datetime):
-        return value.date()
-    if isinstance(value, dt.date):
-        return value
+    if isinstance(value, dt.date) and not _is_nat(value):
+        return value.date() if isinstance(value, dt.datetime) else value
     match = _match(value)
     if match is None or match["d"] is None:
         raise _unreadable(value, "日付")
@@ -79,7 +79,7 @@ def parse_month(value: object) -> int:
     DateError
         Impossible or unreadable; the message quotes the value.
     """
-    if isinstance(value, dt.date):
+    if isinstance(value, dt.date) and not _is_nat(value):
         return value.year * 100 + value.month
     match = _match(value)
     if match is None:
@@ -91,19 +91,26 @@ def parse_month(value: object) -> int:
 
 
 def parse_fiscal_year(value: object) -> int:
-    """Which fiscal year (年度) is meant by 2024, 2024年度, 令和6年度 or R6年度?"""
-    if isinstance(value, int) and not isinstance(value, bool) and 1868 <= value <= 2100:
-        return value
-    text = _normal(value)
-    if re.fullmatch(r"\d{4}", text):
-        return int(text)
-    match = _FISCAL_YEAR.fullmatch(text)
+    """Which fiscal year (年度) is meant by 2024, 2024年度, 令和6年度 or R6年度?
+
+    Years 1868 to 2100; in an era, those of which a day lies in it: 平成31年度 and 令和元年度 are both 2019.
+
+    Raises
+    ------
+    DateError
+        Impossible or unreadable; the message quotes the value.
+    """
+    match = None if isinstance(value, bool) else _FISCAL_YEAR.fullmatch(_normal(value))
     if match is None:
         raise _unreadable(value, "年度")
-    if match["west"]:
-        return int(match["west"])
-    era = _ERA_BY_SIGN[match["era"]]
-    return era.first.year + _era_year(match["y"]) - 1
+    era = None if match["west"] else _ERA_BY_SIGN[match["era"]]
+    year = int(match["west"]) if era is None else era.first.year + _era_year(match["y"]) - 1
+    if not _FIRST_YEAR <= year <= _LAST_YEAR or (era is not None and _era_year(match["y"]) == 0):
+        hint = f"西暦は{_FIRST_YEAR}～{_LAST_YEAR}、和暦の年は1(元年)からです。"
+        raise DateError(f"存在しない年度です: 「{value}」", hint=hint)
+    if era is not None:
+        _refuse_outside(era, dt.date(year, 4, 1), dt.date(year + 1, 3, 31), value)
+    return year
 
 
 def from_excel_serial(serial: float) -> dt.date:
@@ -113,8 +120,13 @@ def from_excel_serial(serial: float) -> dt.date:
     return dt.date(1899, 12, 30) + dt.timedelta(days=int(serial))
 
 
+def _is_nat(value: object) -> bool:
+    """pandas' NaT passes for a datetime, with nan for a year; it alone does not equal itself."""
+    return value != value
+
+
 def _normal(value: object) -> str:
-    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", str(value))).upper()
+    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", str(value)).translate(_DASHES)).upper()
 
 
 def _match(value: object) -> re.Match[str] | None:
@@ -153,9 +165,11 @@ def _date(year: int, month: int, day: int, value: object) -> dt.date:
 def _check_era(match: re.Match[str], first: dt.date, last: dt.date, value: object) -> None:
     """Refuse a day, or a month from `first` to `last`, no day of which lies in the era it is written in."""
     sign = match.groupdict().get("era")
-    if sign is None:
-        return
-    era = _ERA_BY_SIGN[sign]
+    if sign is not None:
+        _refuse_outside(_ERA_BY_SIGN[sign], first, last, value)
+
+
+def _refuse_outside(era: Era, first: dt.date, last: dt.date, value: object) -> None:
     if last < era.first or first > era.last:
         until = "現在" if era.letter == "R" else era.last
         raise DateError(f"{era.name}にない日付です: 「{value}」", hint=f"{era.name}は{era.first}から{until}までです。")
@@ -172,8 +186,12 @@ def month_index(month: int) -> int:
     """How many months since year 0 is YYYYMM? Differences of indices are months."""
     year, number = divmod(month, 100)
     if not 1 <= number <= 12:
-        raise DateError(f"存在しない月です: 「{month}」", hint="YYYYMMの整数で渡してください。例: 202410")
+        raise _no_month(month)
     return year * 12 + number - 1
+
+
+def _no_month(month: int) -> DateError:
+    return DateError(f"存在しない月です: 「{month}」", hint="YYYYMMの整数で渡してください。例: 202410")
 
 
 def from_month_index(index: int) -> int:
@@ -209,7 +227,15 @@ def fiscal_months(fiscal_year: int) -> list[int]:
 def last_day(month: int) -> dt.date:
     """Which day is the last of the month?"""
     year, number = divmod(month, 100)
+    if not (dt.MINYEAR <= year <= dt.MAXYEAR and 1 <= number <= 12):
+        raise _no_month(month)
     return dt.date(year, number, calendar.monthrange(year, number)[1])
+
+
+def this_month() -> int:
+    """Which month is it today?"""
+    today = dt.date.today()
+    return today.year * 100 + today.month
 
 
 def format_month(month: int) -> str:
@@ -221,7 +247,9 @@ def format_month(month: int) -> str:
 def wareki(month: int) -> str:
     """How is YYYYMM written in a report? 202410 is 令和6年10月."""
     day = last_day(month)
-    era = next(era for era in reversed(ERAS) if era.first <= day)
+    era = next((era for era in reversed(ERAS) if era.first <= day), None)
+    if era is None:
+        raise DateError(f"和暦にできない月です: 「{month}」", hint="明治元年(1868年1月)からです。")
     year = day.year - era.first.year + 1
     return f"{era.name}{'元' if year == 1 else year}年{month % 100}月"
 
