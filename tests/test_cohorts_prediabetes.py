@@ -1,5 +1,6 @@
 """Prediabetes (糖尿病予備群): edge people, the oracle, the flow, every kind of frame."""
 
+import datetime as dt
 from collections import Counter
 
 import duckdb
@@ -202,6 +203,51 @@ def test_the_oracle_agrees_person_by_person(engine, rule, seed):
     wanted = Counter(expected.values())
     assert {key: wanted.get(key, 0) for key in counts} == counts
     assert wanted["in"] > 5
+
+
+def test_repeated_member_rows_change_nothing_and_overlaps_are_refused(engine):
+    once = engine.frame(ka.prediabetes(engine(CHECKUPS), engine(MEMBERS), fiscal_year=2024).flow)
+    twice = ka.prediabetes(engine(CHECKUPS), engine(pl.concat([MEMBERS, MEMBERS])), fiscal_year=2024)
+    assert engine.frame(twice.flow).equals(once)
+    assert len(engine.frame(twice.people)) == len(members_of(engine, twice))
+    moved = MEMBERS.filter(pl.col("person_id") == 1).with_columns(
+        pl.lit(dt.date(2024, 1, 1)).alias("valid_from"), pl.lit("23").alias("branch")
+    )
+    with pytest.raises(TableError, match=r"加入期間が同じ人の中で重なっています\(1人\)"):
+        _ = ka.prediabetes(engine(CHECKUPS), engine(pl.concat([MEMBERS, moved])), fiscal_year=2024).flow
+
+
+def test_ties_without_record_ids_do_not_depend_on_row_order(engine):
+    two = CHECKUPS.filter(pl.col("person_id") == 1).drop("record_id", "received_month")
+    two = pl.concat([two, two.with_columns(pl.lit(95.0).alias("fpg"))])
+    found = [
+        engine.frame(ka.prediabetes(engine(frame), engine(MEMBERS), fiscal_year=2024).flow)
+        for frame in (two, two.reverse())
+    ]
+    assert found[0].equals(found[1])
+
+
+def test_a_branch_that_cannot_be_judged_is_said(engine):
+    flow = engine.frame(ka.prediabetes(engine(CHECKUPS), fiscal_year=2024, branch="47").flow)
+    assert flow.filter(pl.col("key") == "other_branch")["status"].to_list() == ["未評価"]
+    with pytest.raises(TableError, match="membersに必要な列がありません: branch"):
+        ka.prediabetes(engine(CHECKUPS), engine(MEMBERS.drop("branch")), fiscal_year=2024, branch="24")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"branch": 24}, "2桁の文字列"),
+        ({"age": 35}, "下限, 上限"),
+        ({"age": (74, 35)}, "下限, 上限"),
+        ({"population": "all"}, "対象集団"),
+        ({"pick": "best"}, "last か first"),
+        ({"definitions": ka.define(overrides={"fasting.unconfirmed": "Use"})}, "use か drop"),
+    ],
+)
+def test_unknown_options_are_refused(options, message):
+    with pytest.raises(DefinitionError, match=message):
+        ka.prediabetes(CHECKUPS, MEMBERS, fiscal_year=2024, **options)
 
 
 def test_what_is_wrong_is_said_in_the_readers_words():

@@ -89,7 +89,9 @@ def domains(engine, cohort) -> dict:
 @pytest.mark.parametrize(("level", "purpose"), list(PLACE))
 def test_edge_people(engine, level, purpose):
     checkups, claims, members = map(engine, edge_frames())
-    cohort = ka.untreated(checkups, claims, members, fiscal_year=2024, level=level, purpose=purpose)
+    cohort = ka.untreated(
+        checkups, claims, members, fiscal_year=2024, level=level, purpose=purpose, data_through="2026-03"
+    )
     place = PLACE[level, purpose]
     assert engine.kind(cohort.people) == engine.name
     assert domains(engine, cohort) == {n: p[place] for n, p in enumerate(PEOPLE) if isinstance(p[place], set)}
@@ -126,6 +128,23 @@ def test_a_definition_may_change_within_the_year():
         one = row.with_columns(pl.lit(date).alias("checkup_date"))
         people = ka.untreated(one, claims, members, fiscal_year=2021, purpose="letter", definitions=later).people
         assert len(people) == counted
+
+
+@pytest.mark.parametrize(
+    ("purpose", "through", "judged"),
+    [("kpi", 202405, True), ("kpi", 202404, False), ("letter", 202409, True), ("letter", 202408, False)],
+)
+def test_a_window_whose_claims_are_still_on_the_way_cannot_be_judged(engine, purpose, through, judged):
+    checkups, claims, members = map(engine, edge_frames())
+    cohort = ka.untreated(checkups, claims, members, fiscal_year=2024, purpose=purpose, data_through=through)
+    flow = {row["key"]: row for row in engine.frame(cohort.flow).to_dicts()}
+    place = PLACE["first", purpose]
+    inside = sum(isinstance(person[place], set) for person in PEOPLE)
+    assert flow["visit_unknown"]["excluded"] == (0 if judged else inside)
+    assert flow["visited"]["excluded"] == sum(person[place] == "visited" for person in PEOPLE)  # seen is seen
+    assert len(engine.frame(cohort.people)) == (inside if judged else 0)
+    open_end = ka.untreated(checkups, claims, members, fiscal_year=2024, purpose=purpose)
+    assert dict(engine.frame(open_end.flow).select("key", "status").iter_rows())["visit_unknown"] == "未評価"
 
 
 def test_switches_of_the_branch():
@@ -183,7 +202,13 @@ def test_the_oracle_agrees_person_by_person(engine, level, purpose, seed):
     checkups, claims = with_values(checkups, seed + 100), random_claims(seed)
     expected = oracle.untreated(checkups.to_dicts(), claims.to_dicts(), members.to_dicts(), 2024, level, purpose)
     cohort = ka.untreated(
-        engine(checkups), engine(claims), engine(members), fiscal_year=2024, level=level, purpose=purpose
+        engine(checkups),
+        engine(claims),
+        engine(members),
+        fiscal_year=2024,
+        level=level,
+        purpose=purpose,
+        data_through="2026-03",
     )
     inside = {person: place for person, place in expected.items() if isinstance(place, set)}
     assert domains(engine, cohort) == inside

@@ -64,8 +64,9 @@ def enter(frame: Any, table: Table, columns: Sequence[str], *, optional: Iterabl
     TableError
         A column is missing or has a type that would have to be guessed.
     """
-    kind = kind_of(frame)
-    names = list(frame.columns) if kind != "polars-lazy" else frame.collect_schema().names()
+    kind, names = kind_of(frame), columns_of(frame)
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise TableError(f"{table.name}に同じ名前の列があります: {', '.join(map(str, repeated))}")
     if missing := [name for name in columns if name not in names]:
         raise TableError(
             f"{table.name}に必要な列がありません: {', '.join(missing)}",
@@ -73,9 +74,7 @@ def enter(frame: Any, table: Table, columns: Sequence[str], *, optional: Iterabl
         )
     wanted = [*columns, *(name for name in optional if name in names and name not in columns)]
     if kind == "pandas":
-        frame = pl.from_pandas(whole_ids(frame[wanted], table), nan_to_null=True)
-        empty = [name for name in wanted if 0 < len(frame) == frame[name].null_count()]
-        frame = frame.with_columns(pl.lit(None).alias(name) for name in empty).lazy()  # pandas calls these str
+        frame = _from_pandas(frame[wanted], table)
     elif kind == "polars":
         frame = frame.lazy()
     lazy = nw.from_native(frame).select(*wanted)
@@ -83,6 +82,28 @@ def enter(frame: Any, table: Table, columns: Sequence[str], *, optional: Iterabl
     lazy = lazy.with_columns(*(canonical(table, name, schema[name]) for name in wanted))
     absent = [name for name in optional if name not in names]
     return lazy.with_columns(*(nw.lit(None, _dtype(table, name)).alias(name) for name in absent)) if absent else lazy
+
+
+def columns_of(frame: Any) -> list[str]:
+    """Which columns has a frame of any kind?"""
+    return frame.collect_schema().names() if kind_of(frame) == "polars-lazy" else list(frame.columns)
+
+
+def _from_pandas(frame: Any, table: Table) -> pl.LazyFrame:
+    """pandas as lazy polars; a column of mixed types is refused, since pandas holds anything."""
+    frame = whole_ids(frame, table)
+    columns = {}
+    for name in frame.columns:
+        try:
+            column = pl.from_pandas(frame[name], nan_to_null=True)
+        except (TypeError, ValueError, OverflowError) as error:  # pyarrow's errors are of these
+            raise TableError(
+                f"{table.name}の列 {name} に種類の違う値が混ざっています",
+                hint="pandasで dtype を見て、日付・数値・文字列のどれかにそろえてください。",
+            ) from error
+        nothing = 0 < len(frame) == column.null_count()  # pandas calls these str or float
+        columns[name] = pl.Series([None] * len(frame)) if nothing else column
+    return pl.DataFrame(columns).lazy()
 
 
 def same_key(name: str, **lazies: nw.LazyFrame) -> None:
@@ -163,7 +184,9 @@ def to_pandas(frame: pl.DataFrame, dtypes: Mapping[str, Any] | None = None) -> A
         elif dtype == pl.Boolean and frame[name].null_count():
             result[name] = frame[name].to_pandas(use_pyarrow_extension_array=True).astype("boolean")
         wanted = (dtypes or {}).get(name)
-        if (
+        if dtype == pl.Date and str(wanted) == "object":
+            result[name] = frame[name].to_numpy(allow_copy=True).astype(object)  # datetime.date, as it came in
+        elif (
             wanted is not None
             and wanted != result[name].dtype
             and not (frame[name].null_count() and str(wanted) in ("int64", "int32", "bool"))
@@ -202,6 +225,8 @@ def canonical(table: Table, name: str, dtype: nw.dtypes.DType) -> nw.Expr:
                 f"{table.name}の列 {name} は整数か文字列です(渡された型: {dtype})",
                 hint="小数や分類型のIDは、読み込み時に整数か文字列に直してください。",
             )
+        if isinstance(dtype, nw.UInt64):
+            raise TableError(f"{table.name}の列 {name} は符号なし64ビットです", hint="Int64か文字列に直してください。")
         return column if isinstance(dtype, nw.String) else column.cast(nw.Int64)
     if kind is None:
         return column  # a column of the analyst's own travels along untouched
@@ -211,7 +236,8 @@ def canonical(table: Table, name: str, dtype: nw.dtypes.DType) -> nw.Expr:
         "float": dtype.is_numeric(),
         "str": isinstance(dtype, nw.String | nw.Categorical | nw.Enum),
         "bool": isinstance(dtype, nw.Boolean),
-        "date": isinstance(dtype, nw.Date | nw.Datetime),
+        # a day depends on the time zone it is read in: never guess one
+        "date": isinstance(dtype, nw.Date) or (isinstance(dtype, nw.Datetime) and dtype.time_zone is None),
     }[kind]
     if isinstance(dtype, nw.Unknown) or str(dtype) == "Unknown":
         return column.cast(_dtype(table, name))  # an all-null column carries no type
@@ -224,4 +250,6 @@ def canonical(table: Table, name: str, dtype: nw.dtypes.DType) -> nw.Expr:
         )
     if kind == "float" and dtype.is_float():
         column = column.fill_nan(None)
+    if isinstance(dtype, nw.Float32) and kind == "float":
+        return column.cast(nw.Float64).round(4)  # 8.4 is below 8.4 in single precision
     return column if dtype == _dtype(table, name) else column.cast(_dtype(table, name))

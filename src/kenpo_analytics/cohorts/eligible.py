@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -78,14 +79,15 @@ def eligible_checkups(
     Returns
     -------
     Cohort
-        `people`: `PEOPLE` columns and every checkup column given. `flow`: from raw rows to people.
+        `people`: `PEOPLE` columns and every checkup column given (`fpg` as recorded: see `fasting`).
+        `flow`: from raw rows to people.
 
     Raises
     ------
     TableError, FrameKindError, DefinitionError
-        Missing columns, unknown frames, unknown options.
+        Missing columns, unknown frames, unknown options, or stretches of one person that overlap.
     """
-    names = list(checkups.columns) if frames.kind_of(checkups) != "polars-lazy" else checkups.collect_schema().names()
+    names = frames.columns_of(checkups)
     values = [name for name in CHECKUPS.names if name in names and name not in ("person_id", "record_id")]
     found = find_eligible(
         checkups,
@@ -119,6 +121,7 @@ def find_eligible(
     """Plan the eligible checkups with the asked value columns (absent ones become null)."""
     used = definitions or define()
     fiscal_year = parse_fiscal_year(fiscal_year)
+    _refuse_unknown(population, pick, age, branch)
     frames.same_engine(checkups=checkups, members=members)
     rows = _rows(checkups, used, fiscal_year, population, values)
     here = (
@@ -132,15 +135,17 @@ def find_eligible(
     stages: tuple[Stage, ...]
     if members is None:
         candidates, attributes = _unknown(here), None
-        stages = (Stage(rows.plan, (*rows.steps, *_not_judged()), "行"),)
+        stages = (Stage(rows.plan, (*rows.steps, *_not_judged(branch)), "行"),)
     else:
-        stretches = frames.enter(members, MEMBERS, _MEMBER_COLUMNS, optional=_MEMBER_EXTRA)
+        needed = (*_MEMBER_COLUMNS, "branch") if branch else _MEMBER_COLUMNS
+        stretches = frames.enter(members, MEMBERS, needed, optional=_MEMBER_EXTRA)
         frames.same_key("person_id", checkups=here, members=stretches)
         attributes = stretches.select("person_id", "valid_from", *ATTRIBUTES)
         enrolled = _enrol(here, stretches, used, fiscal_year, population, age, branch)
         candidates = survivors(enrolled.plan).drop(EXIT, "valid_to", "fy_age_base", *_FLAGS)
         stages = (rows, enrolled)
-    picked = _pick(candidates, pick or used.text("checkup.pick"))
+    has_id = "record_id" in frames.columns_of(checkups)
+    picked = _pick(candidates, pick or used.text("checkup.pick"), ["record_id"] if has_id else values)
     return Eligible(
         picked=picked,
         attributes=attributes,
@@ -156,7 +161,7 @@ def _rows(checkups: Any, used: Definitions, fiscal_year: int, population: str, v
     """Judge each row by itself: is it a person's, of this year, of this kind of checkup?"""
     optional = ("record_id", "received_month", "kind", *values)
     lazy = frames.enter(checkups, CHECKUPS, ("person_id", "checkup_date"), optional=optional)
-    has_kind = "kind" in _names(checkups)
+    has_kind = "kind" in frames.columns_of(checkups)
     kind = used.text(f"population.{population}.kind")
     date = nw.col("checkup_date")
     exit_step = first_exit(
@@ -201,7 +206,7 @@ def _enrol(
         "fy_age_base",
         (~sure(nw.col("relationship") == relationship)).alias("other_relationship"),
         (~sure(nw.col("branch") == branch) if branch else nw.lit(False)).alias("other_branch"),
-    )
+    ).unique()
     day = nw.col("checkup_date")
     joined = rows.join(narrow, on="person_id", how="inner").filter(
         (nw.col("valid_from") <= day) & (nw.col("valid_to").is_null() | (day < nw.col("valid_to")))
@@ -217,7 +222,16 @@ def _enrol(
         Step("age", f"年度末年齢が{lower}～{upper}歳の外"),
         *((Step("other_branch", "健診日に他支部の加入者"),) if branch else ()),
     )
-    return Stage(joined, steps, "行", begins=Step("not_enrolled", "健診日に加入していない"))
+    begins = Step("not_enrolled", "健診日に加入していない")
+    return Stage(joined, steps, "行", begins=begins, overlaps=_overlaps(joined))
+
+
+def _overlaps(joined: nw.LazyFrame) -> nw.LazyFrame:
+    """How many people were enrolled twice on one checkup day? Whose attributes would they have?"""
+    per_day = joined.group_by("person_id", "checkup_date").agg(
+        nw.col("valid_from").min().alias("first"), nw.col("valid_from").max().alias("last")
+    )
+    return per_day.filter(nw.col("first") != nw.col("last")).select(nw.len().cast(nw.Int64).alias("n"))
 
 
 def _unknown(rows: nw.LazyFrame) -> nw.LazyFrame:
@@ -233,11 +247,10 @@ def _age_band(age: nw.Expr) -> nw.Expr:
     return nw.concat_str(texts, separator="-").alias("age_band")
 
 
-def _pick(candidates: nw.LazyFrame, pick: str) -> nw.LazyFrame:
-    """Keep one row per person. The order is total (date, receipt, record, stretch), so row order never matters."""
-    order = ["checkup_date", "received_month", "record_id"]
-    if "valid_from" in candidates.collect_schema().names():
-        order.append("valid_from")
+def _pick(candidates: nw.LazyFrame, pick: str, ties: Sequence[str]) -> nw.LazyFrame:
+    """Keep one row per person. The order is total (date, receipt, record or values), so row order never matters."""
+    here = candidates.collect_schema().names()
+    order = [name for name in ("checkup_date", "received_month", *ties, "valid_from") if name in here]
     if pick == "last":
         kept = nw.col("person_id").is_last_distinct().over(order_by=order)
     elif pick == "first":
@@ -247,13 +260,20 @@ def _pick(candidates: nw.LazyFrame, pick: str) -> nw.LazyFrame:
     return candidates.filter(kept)
 
 
-def _not_judged() -> tuple[Step, ...]:
+def _refuse_unknown(population: str, pick: str | None, age: object, branch: object) -> None:
+    if population not in ("insured", "dependent", "employer"):
+        raise DefinitionError(f"対象集団は insured、dependent、employer のどれかです: 「{population}」")
+    if branch is not None and not (isinstance(branch, str) and re.fullmatch(r"\d\d", branch)):
+        raise DefinitionError(f"支部はJISの2桁の文字列です: 「{branch}」", hint='三重支部は branch="24" です。')
+    pair = isinstance(age, tuple | list) and len(age) == 2 and all(isinstance(bound, int) for bound in age)
+    if age is not None and not (pair and age[0] <= age[1]):  # type: ignore[index]
+        raise DefinitionError(f"年齢は(下限, 上限)の2つの整数です: 「{age}」", hint="例: age=(40, 74)")
+
+
+def _not_judged(branch: str | None) -> tuple[Step, ...]:
     return (
         Step("not_enrolled", "健診日に加入していない", judged=False),
         Step("other_relationship", "被保険者・被扶養者の別", judged=False),
         Step("age", "年度末年齢", judged=False),
+        *((Step("other_branch", "支部", judged=False),) if branch else ()),
     )
-
-
-def _names(frame: Any) -> list[str]:
-    return frame.collect_schema().names() if frames.kind_of(frame) == "polars-lazy" else list(frame.columns)

@@ -7,7 +7,7 @@ steps add up by construction. A step that could not be judged reads 未評価; a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import narwhals as nw
 import polars as pl
 
 from kenpo_analytics import frames
+from kenpo_analytics.errors import TableError
 
 Kind = Literal["start", "exclude", "of_which", "end", "reference"]
 EXIT = "exit_step"
@@ -42,6 +43,8 @@ class Stage:
     steps: tuple[Step, ...]
     unit: Literal["行", "人"]
     begins: Step | None = None
+    overlaps: nw.LazyFrame | None = None
+    """How many people (column n) hold several stretches on one day: more than none is refused."""
     extra: tuple[tuple[str, str, Kind], ...] = ()
     """(column of 0/1 among those who stay — or all for `reference` —, label, kind)."""
 
@@ -86,9 +89,9 @@ class Cohort:
         names = self._classified.collect_schema().names()
         needed = {*self._keep, *_STRETCH, EXIT, *(name for name, _, _ in last.extra)}
         narrow = self._classified.select(*(name for name in names if name in needed))
-        held, *counts = frames.collect_all([narrow, *(stage.counts() for stage in self._stages[:-1])])
+        held, *counts = self._run([narrow], self._stages[:-1])
         self._classified = nw.from_native(held.lazy())
-        final = Stage(self._classified, last.steps, last.unit, last.begins, last.extra)
+        final = replace(last, plan=self._classified)
         self._counts: list[pl.DataFrame] = [*counts, frames.collect(final.counts())]
 
     @cached_property
@@ -100,8 +103,20 @@ class Cohort:
     def flow(self) -> Any:
         """The attrition table."""
         if not hasattr(self, "_counts"):
-            self._counts = frames.collect_all([stage.counts() for stage in self._stages])
+            self._counts = self._run([], self._stages)
         return frames.small(_assemble(self._stages, self._counts, self._end_label), self._source)
+
+    def _run(self, plans: list[nw.LazyFrame], stages: Sequence[Stage]) -> list[pl.DataFrame]:
+        """Run plans and counts together, and refuse members whose stretches overlap."""
+        guards = [stage.overlaps for stage in stages if stage.overlaps is not None]
+        wanted = [*plans, *(stage.counts() for stage in stages)]
+        results = frames.collect_all([*wanted, *guards])
+        if overlapping := sum(int(guard["n"].sum()) for guard in results[len(wanted) :]):
+            raise TableError(
+                f"加入期間が同じ人の中で重なっています({overlapping}人)",
+                hint="kenpo check で行番号を見て、重なりを直してください。",
+            )
+        return results[: len(wanted)]
 
     def collect(self) -> Cohort:
         """Run a lazy cohort once; afterwards `people` is an eager polars frame and the flow costs nothing."""

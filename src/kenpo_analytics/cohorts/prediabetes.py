@@ -8,7 +8,7 @@ import narwhals as nw
 
 from kenpo_analytics.cohorts.eligible import PEOPLE, Pick, Population, find_eligible
 from kenpo_analytics.cohorts.flow import Cohort, Stage, Step, first_exit
-from kenpo_analytics.cohorts.rules import meets
+from kenpo_analytics.cohorts.rules import meets, usable_fpg
 from kenpo_analytics.definitions import Definitions
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.frames import sure
@@ -110,12 +110,8 @@ _STEPS = (
 
 def _judge(picked: nw.LazyFrame, used: Definitions, fiscal_year: int) -> nw.LazyFrame:
     """What does each marker say? Booleans without nulls."""
-    unconfirmed = used.text("fasting.unconfirmed")
-    if unconfirmed not in ("use", "drop"):
-        raise DefinitionError(f"定義「fasting.unconfirmed」は use か drop です: 「{unconfirmed}」")
-    fasting, no_time = sure(nw.col("fasting") == "fasting"), nw.col("fasting").is_null()
-    usable = fasting | no_time if unconfirmed == "use" else fasting
-    picked = picked.with_columns(nw.when(usable).then(nw.col("fpg")).alias("fpg"))
+    no_time = nw.col("fasting").is_null()
+    picked = picked.with_columns(nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg")).alias("fpg"))
     first, last = month_index(fiscal_year * 100 + 4), month_index(fiscal_year * 100 + 103)
     clock = index_of_date(nw.col("checkup_date"))
 

@@ -64,3 +64,15 @@ def _start(row: Definition) -> int:
 
 def _end(row: Definition) -> int:
     return month_index(row.valid_to) if row.valid_to else 10**6
+
+
+def usable_fpg(used: Definitions, fasting: nw.Expr) -> nw.Expr:
+    """May this row's FPG count as fasting? At least 10 hours, or (switch, 仮定) the sampling time is missing.
+
+    Source: 標準的な健診・保健指導プログラム(令和6年度版): 絶食10時間以上.
+    """
+    unconfirmed = used.text("fasting.unconfirmed")
+    if unconfirmed not in ("use", "drop"):
+        raise DefinitionError(f"定義「fasting.unconfirmed」は use か drop です: 「{unconfirmed}」")
+    confirmed = sure(fasting == "fasting")
+    return confirmed | fasting.is_null() if unconfirmed == "use" else confirmed

@@ -9,12 +9,12 @@ import narwhals as nw
 from kenpo_analytics import frames
 from kenpo_analytics.cohorts.eligible import PEOPLE, Pick, Population, find_eligible
 from kenpo_analytics.cohorts.flow import Cohort, Kind, Stage, Step, first_exit
-from kenpo_analytics.cohorts.rules import meets
+from kenpo_analytics.cohorts.rules import meets, usable_fpg
 from kenpo_analytics.cohorts.visits import visits
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.frames import sure
-from kenpo_analytics.months import index_of_date, month_index, parse_fiscal_year
+from kenpo_analytics.months import index_of_date, month_index, parse_fiscal_year, parse_month
 
 Level = Literal["first", "second"]
 Purpose = Literal["kpi", "letter"]
@@ -38,6 +38,7 @@ def untreated(
     pick: Pick | None = None,
     age: tuple[int, int] | None = None,
     branch: str | None = None,
+    data_through: int | str | None = None,
     definitions: Definitions | None = None,
 ) -> Cohort:
     """Who stood above the recommendation values at a fiscal year's checkup and had not been to a doctor?
@@ -52,8 +53,12 @@ def untreated(
     purpose
         Two cohorts, never one for both (decision D3). "kpi": no visit in the month before the checkup; values as in
         force in the KPI year (checkups of fiscal year t count in KPI year t + 1). "letter": no visit from the month
-        before to three months after; values as in force in the month of the letter (checkup month + 6). Its
-        follow-up starts at the letter month, since months 1-3 are free of visits by construction.
+        before to three months after; values as in force in the month of the letter (checkup month + 6).
+        Its months 1-3 are free of visits by construction: a follow-up has to start at the letter month.
+    data_through
+        Last treatment month whose claims have arrived completely (see `mature_month`). People without a visit in a
+        window that is not complete by then cannot be judged. Without it the flow says 未評価: "not yet arrived" is
+        then taken for "no visit".
 
     Returns
     -------
@@ -97,14 +102,17 @@ def untreated(
             ~nw.col("above"),
             ~_any([nw.col(name) for name in _BY]),
             nw.col("visited"),
+            _incomplete(used, purpose, data_through),
         )
     )
-    stage = Stage(classified, _steps(used, level, purpose), "人", begins=found.begins, extra=_EXTRA)
+    steps = (*_steps(used, level, purpose), Step("visit_unknown", _UNKNOWN, judged=data_through is not None))
+    stage = Stage(classified, steps, "人", begins=found.begins, extra=_EXTRA)
     names = {"first": "一次勧奨", "second": "二次勧奨"}
     label = f"未治療者({names[level]}、{'KPI' if purpose == 'kpi' else '勧奨通知'})"
     return found.cohort(classified, stage, keep=[*PEOPLE, *_ITEMS, *_BY], end_label=label)
 
 
+_UNKNOWN = "判定不能: 受診の有無を確かめる月のレセプトが届ききっていない"
 _EXTRA: tuple[tuple[str, str, Kind], ...] = (
     ("by_bp", "うち血圧による", "of_which"),
     ("by_glucose", "うち血糖による", "of_which"),
@@ -129,9 +137,7 @@ def _steps(used: Definitions, level: str, purpose: str) -> tuple[Step, ...]:
 def _domains(picked: nw.LazyFrame, used: Definitions, fiscal_year: int, level: str, purpose: str) -> nw.LazyFrame:
     """Which domains stand above the values in force on this purpose's clock? Booleans without nulls."""
     no_time = nw.col("fasting").is_null()
-    usable = sure(nw.col("fasting") == "fasting")
-    usable = usable | no_time if used.text("fasting.unconfirmed") == "use" else usable
-    picked = picked.with_columns(nw.when(usable).then(nw.col("fpg")).alias("fpg"))
+    picked = picked.with_columns(nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg")).alias("fpg"))
     picked = picked.with_columns(*_values(used, fiscal_year, purpose), *_unmedicated(used))
     everyone = picked.with_columns(*_reached(used, fiscal_year, level, purpose, "raw", own=False))
     judged = everyone.with_columns(*_reached(used, fiscal_year, level, purpose, "by", own=True))
@@ -194,6 +200,14 @@ def _clock(used: Definitions, fiscal_year: int, purpose: str) -> tuple[nw.Expr, 
     lag = int(used.number("untreated.letter_lag"))
     first = month_index(fiscal_year * 100 + 4) + lag
     return index_of_date(nw.col("checkup_date")) + lag, first, first + 11
+
+
+def _incomplete(used: Definitions, purpose: str, data_through: int | str | None) -> nw.Expr:
+    """Does the window that rules out a visit reach beyond the complete months?"""
+    if data_through is None:
+        return nw.lit(False)
+    after = int(used.number("untreated.wait.letter")) if purpose == "letter" else -1
+    return index_of_date(nw.col("checkup_date")) + after > month_index(parse_month(data_through))
 
 
 def _visited(judged: nw.LazyFrame, claims: Any, used: Definitions, purpose: str) -> nw.LazyFrame:
