@@ -85,6 +85,8 @@ SBP = [{"sbp": value} for value in (float("inf"), float("nan"), 120.0)]
 CASES = [
     ("claims", "treatment_month", "month", "error", [months(202400), months(202313), {}], 2, 3),
     ("claims", "received_month", "received_order", "error", [months(202405, 202404), months(202405, 202405)], 1, 2),
+    ("claims", "received_month", "received_future", "error", [months(202405, 209912), months(202405, 202405)], 1, 2),
+    ("checkups", "received_month", "received_future", "error", [{"received_month": 209001}, {}, {}], 1, 3),
     ("claims", "status", "value", "error", [{"status": "NORMAL"}, {}], 1, 2),
     ("claims", "person_id", "null", "error", [{"person_id": None}, {}, {}], 1, 3),
     ("checkups", "fpg", "range", "warning", FPG, 2, 4),

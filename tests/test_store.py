@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -83,6 +84,52 @@ def test_a_month_without_data_is_refused(folder, monkeypatch):
         load(folder, month="2024-13")
     monkeypatch.setenv("KENPO_MONTH", "2025-02")
     with pytest.raises(TableError, match="2025-02の受領データがありません"):
+        load(folder)
+
+
+def test_a_month_before_the_first_receipt_is_refused(folder):
+    assert load(folder, month="2024-09").month == 202409
+    with pytest.raises(TableError, match=r"2024-08の受領データがありません\(データは2024-09受領分から\)"):
+        load(folder, month="2024-08")
+    with pytest.raises(DateError, match="「0」"):
+        load(folder, month=0)
+
+
+def claims(folder: Path, *received: Any) -> None:
+    frame = pl.DataFrame({"claim_id": range(1, len(received) + 1), "received_month": received})
+    for name in ("claims", "claim_fees"):
+        frame.write_parquet(folder / f"{name}.parquet")
+
+
+def test_rows_without_a_receipt_are_known_only_where_nothing_is_cut(folder):
+    claims(folder, 202409, None, 202412)
+    for month, seen in (("2024-10", [1]), ("2024-11", [1]), ("2024-12", [1, 2, 3]), (None, [1, 2, 3])):
+        tables = load(folder, month=month)
+        assert tables.polars("claims")["claim_id"].to_list() == seen
+        assert tables.polars("claim_fees")["claim_id"].to_list() == seen
+
+
+@pytest.mark.parametrize("wrong", [202599, 202400, 202013])
+def test_a_receipt_in_no_month_is_refused(folder, wrong):
+    claims(folder, 202409, wrong)
+    for month in (None, "2024-10"):
+        with pytest.raises(TableError, match="claimsの受領月に、1～12月でない値が1行") as error:
+            load(folder, month=month)
+        assert "kenpo check" in error.value.hint
+
+
+def test_a_receipt_after_today_does_not_set_the_month(folder, monkeypatch):
+    claims(folder, 202409, 202412, 209912)
+    with pytest.raises(TableError, match=r"受領月が今月\(\d{4}-\d{2}\)より後の行が1行") as error:
+        load(folder)
+    assert "kenpo check" in error.value.hint
+    assert "KENPO_MONTH" in error.value.hint
+    tables = load(folder, month="2024-12")  # received later than the cut, as any other row
+    assert tables.polars("claims")["claim_id"].to_list() == [1, 2]
+    with pytest.raises(TableError, match="データは2024-12受領分まで"):
+        load(folder, month="2025-01")
+    monkeypatch.setattr("kenpo_analytics.store.this_month", lambda: 202411)
+    with pytest.raises(TableError, match=r"受領月が今月\(2024-11\)より後の行が2行"):
         load(folder)
 
 

@@ -14,13 +14,14 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import DefinitionError, TableError
-from kenpo_analytics.months import format_month, last_day, parse_month
+from kenpo_analytics.months import format_month, last_day, parse_month, this_month
 from kenpo_analytics.tables import TABLES, Table
 
 CONFIG = "kenpo.toml"
 SAMPLE = Path("data") / "sample"
 SYNTHETIC = ("truth.json", "SYNTHETIC")
-_HIDES = ("received_month", "valid_from", "planned_date", "sent_date", "first_interview")
+RECEIVED = "received_month"
+_HIDES = (RECEIVED, "valid_from", "planned_date", "sent_date", "first_interview")
 _NOT_YET = ("valid_to", "completed", "declared_from")
 
 
@@ -71,29 +72,38 @@ def load(data: Path | str | None = None, *, month: int | str | None = None) -> T
     guidance begun later, and stretches of members that start later; a later end of a stretch, of guidance or a later
     declaration of a workplace is not yet known (null). `national` holds published periods and is not cut.
 
+    Nobody knows when a row without `received_month` came, so it is there only where nothing is cut (`month` is the last
+    received one) and in no earlier month; `kenpo check` reports such rows as errors. Rows received after today are
+    typing errors: they never set the month, and are hidden as any later row when a month is given.
+
     Parameters
     ----------
     data
         The data folder; default `find_data()`.
     month
-        202410 or "2024-10" (any form of `parse_month`); default KENPO_MONTH, else the latest received month.
+        202410 or "2024-10" (any form of `parse_month`); default KENPO_MONTH, else the latest received month of
+        checkups and claims.
 
     Raises
     ------
     TableError
-        A required table is missing or unreadable, or the data end before `month`.
+        A required table is missing or unreadable, the data end before `month` or begin after it, a received month does
+        not exist (202413), or no month was given and rows are received after today.
     DateError, DefinitionError
         Not a month; an unknown definition in kenpo.toml.
     """
     folder = _folder(data) if data is not None else find_data()
+    asked = month if month is not None else os.environ.get("KENPO_MONTH") or None
     lazies = {name: scan(folder, table)[0] for name, table in TABLES.items()}
     if missing := [name for name, lazy in lazies.items() if lazy is None and not TABLES[name].optional]:
         raise TableError(
             f"データのフォルダに必要な表がありません: {', '.join(missing)}({folder})",
             hint="<表の名前>.parquet を置いてください。kenpo check で確かめられます。",
         )
-    cut = _month(month or os.environ.get("KENPO_MONTH") or None, _latest(lazies))
-    known = {name: _cut(TABLES[name], lazy, cut) for name, lazy in lazies.items() if lazy is not None}
+    held = {name: lazy for name, lazy in lazies.items() if lazy is not None}
+    first, last = _receipts(held, given=asked is not None)
+    cut = _month(asked, first, last)
+    known = {name: _cut(TABLES[name], lazy, cut, last) for name, lazy in held.items()}
     used = define(overrides=_overrides() or None)
     return Tables(folder=folder, month=cut, definitions=used, synthetic=is_synthetic(folder), **known)
 
@@ -143,36 +153,65 @@ def is_synthetic(folder: Path) -> bool:
 # --- the knowledge cut ----------------------------------------------------------------------------------
 
 
-def _latest(lazies: Mapping[str, pl.LazyFrame | None]) -> int:
-    latest: list[int] = []
-    for name in ("checkups", "claims"):
-        lazy = lazies[name]
-        try:
-            value = None if lazy is None else lazy.select(pl.col("received_month").max()).collect().item()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise TableError(f"{name}の受領月を読めません", hint="kenpo check で表を確かめてください。") from error
-        latest += [] if value is None else [int(value)]
-    if not latest:
-        raise TableError("受領月のある行が1行もありません", hint="checkups と claims の中身を確かめてください。")
-    return max(latest)
+def _receipts(held: Mapping[str, pl.LazyFrame], *, given: bool) -> tuple[int, int]:
+    """The first and last month in which checkups or claims were received, up to this month.
 
-
-def _month(asked: int | str | None, latest: int) -> int:
-    month = latest if asked is None else parse_month(asked)
-    if month > latest:
+    Months that do not exist are refused; later ones too, unless the month of the run is `given`.
+    """
+    now = this_month()
+    found = {name: _received(name, held[name], now) for name in ("checkups", "claims", "claim_fees")}
+    del found["claim_fees"]  # a part of claims: its months are theirs
+    known = [month for first, last, _ in found.values() for month in (first, last) if month is not None]
+    later = sum(after for *_, after in found.values())
+    if later and not (given and known):
         raise TableError(
-            f"{format_month(month)}の受領データがありません(データは{format_month(latest)}受領分まで)",
-            hint="データを取り込んでから実行するか、月を見直してください。",
+            f"受領月が今月({format_month(now)})より後の行が{later:,}行あり、どの月までのデータか決められません",
+            hint="kenpo check で行を確かめて直すか、月を指定してください(KENPO_MONTH=2024-10 など)。",
         )
-    return month
+    if not known:
+        raise TableError("受領月のある行が1行もありません", hint="checkups と claims の中身を確かめてください。")
+    return min(known), max(known)
 
 
-def _cut(table: Table, lazy: pl.LazyFrame, month: int) -> pl.LazyFrame:
+def _received(name: str, lazy: pl.LazyFrame, now: int) -> tuple[int | None, int | None, int]:
+    """First and last month of receipt up to now, and the number of rows after it."""
+    month = pl.col(RECEIVED)
+    past, number = month.filter(month <= now), month % 100
+    aggregates = {
+        "first": past.min(),
+        "last": past.max(),
+        "after": (month > now).sum(),
+        "wrong": ((number < 1) | (number > 12)).sum(),
+    }
+    try:
+        first, last, after, wrong = lazy.select(**aggregates).collect().row(0)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise TableError(f"{name}の受領月を読めません", hint="kenpo check で表を確かめてください。") from error
+    if wrong:
+        raise TableError(
+            f"{name}の受領月に、1～12月でない値が{wrong:,}行あります", hint="kenpo check で行を確かめて直してください。"
+        )
+    return first, last, after
+
+
+def _month(asked: int | str | None, first: int, last: int) -> int:
+    month = last if asked is None else parse_month(asked)
+    if first <= month <= last:
+        return month
+    held = f"{format_month(last)}受領分まで" if month > last else f"{format_month(first)}受領分から"
+    raise TableError(
+        f"{format_month(month)}の受領データがありません(データは{held})",
+        hint="データを取り込んでから実行するか、月を見直してください。",
+    )
+
+
+def _cut(table: Table, lazy: pl.LazyFrame, month: int, last_received: int) -> pl.LazyFrame:
     """Hide what was not yet known: rows dated later by a column of `_HIDES`, and dates that end what had begun."""
     names, last = _clocks(table, lazy), last_day(month)
     for name in (name for name in names if name in _HIDES):
-        limit: Any = month if name == "received_month" else last
-        lazy = lazy.filter((pl.col(name) <= limit).fill_null(True))  # no date is no later date
+        limit: Any = month if name == RECEIVED else last
+        undated = name != RECEIVED or month >= last_received  # without a receipt, but not later than all that came
+        lazy = lazy.filter((pl.col(name) <= limit).fill_null(undated))
     later = [name for name in names if name not in _HIDES]
     return lazy.with_columns(pl.when(pl.col(name) <= last).then(pl.col(name)).alias(name) for name in later)
 

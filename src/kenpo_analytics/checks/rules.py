@@ -9,7 +9,7 @@ from typing import Literal
 import narwhals as nw
 
 from kenpo_analytics.frames import sure
-from kenpo_analytics.months import month_of
+from kenpo_analytics.months import month_of, this_month
 from kenpo_analytics.tables import Column, Table
 
 Level = Literal["error", "warning"]
@@ -24,6 +24,7 @@ RULES: dict[str, tuple[Level, str]] = {
     "range": ("warning", "想定する範囲の外"),
     "value": ("error", "決められた値でない"),
     "period": ("error", "期間の終わりが始まり以前"),
+    "received_future": ("error", "受領月が今月より後"),
     "received_order": ("error", "受領月が診療月・健診月より前"),
     "day_exists": ("error", "その月にない日"),
     "key_null": ("error", "キーが空"),
@@ -65,6 +66,8 @@ def column_rules(column: Column) -> list[Rule]:
         rules.append(Rule(column.name, "whole", need, this % 1 != 0))
     if column.kind == "month":
         rules.append(Rule(column.name, "month", need, (this % 100 < 1) | (this % 100 > 12)))
+    if column.name == "received_month":
+        rules.append(Rule(column.name, "received_future", need, this > this_month()))
     bounds = [this < column.low] if column.low is not None else []
     bounds += [this > column.high] if column.high is not None else []
     if bounds:
