@@ -67,6 +67,10 @@ def test_an_override_replaces_marks_and_changes_the_version():
     assert fingerprint(used)["assumptions"] == len(USED.assumptions()) - 2
 
 
+def test_a_text_stays_a_text_even_when_it_reads_as_a_number():
+    assert [row.value for row in define(overrides={"prediabetes.rule": "nan"}).versions("prediabetes.rule")] == ["nan"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -74,6 +78,9 @@ def test_an_override_replaces_marks_and_changes_the_version():
         ({"prediabetes.fpg.lower": "high"}, "型が違います: 「high」"),
         ({"prediabetes.rule": 1}, "型が違います: 「1」"),
         ({"visit.inpatient": True}, "型が違います: 「True」"),
+        ({"prediabetes.fpg.lower": float("nan")}, "有限の数ではありません: 「nan」"),
+        ({"prediabetes.fpg.lower": float("inf")}, "有限の数ではありません: 「inf」"),
+        ({"prediabetes.fpg.upper": float("-inf")}, "有限の数ではありません: 「-inf」"),
     ],
 )
 def test_wrong_overrides_are_refused(overrides, message):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -149,7 +150,7 @@ def define(*, overrides: Mapping[str, float | str] | None = None) -> Definitions
     Raises
     ------
     DefinitionError
-        An unknown id, or a value of another type.
+        An unknown id, a value of another type, or a number that is not finite.
     """
     base = _packaged()
     if not overrides:
@@ -161,10 +162,13 @@ def define(*, overrides: Mapping[str, float | str] | None = None) -> Definitions
                 f"kenpo.toml の定義にない名前です: 「{id}」", hint="docs/definitions.md の一覧を見てください。"
             )
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        default = f"(既定: 「{known[id].value}」)"
         if isinstance(known[id].value, str) == numeric or isinstance(value, bool):
-            raise DefinitionError(f"定義「{id}」の値の型が違います: 「{value}」(既定: 「{known[id].value}」)")
+            raise DefinitionError(f"定義「{id}」の値の型が違います: 「{value}」{default}")
+        if not isinstance(value, str) and not math.isfinite(value):
+            raise DefinitionError(f"定義「{id}」の値が有限の数ではありません: 「{value}」{default}")
     rows = tuple(
-        replace(row, value=_value(str(overrides[row.id])), status=OVERRIDDEN, source=f"支部による(既定 {row.value})")
+        replace(row, value=_given(overrides[row.id]), status=OVERRIDDEN, source=f"支部による(既定 {row.value})")
         if row.id in overrides
         else row
         for row in base.rows
@@ -219,6 +223,11 @@ def _fee_code(row: dict[str, str]) -> FeeCode:
         valid_from=_month(row["valid_from"]),
         valid_to=_month(row["valid_to"]),
     )
+
+
+def _given(value: float | str) -> float | str:
+    """A number as a float; a text stays one, even one that could be read as a number."""
+    return value if isinstance(value, str) else float(value)
 
 
 def _value(text: str) -> float | str:
