@@ -8,7 +8,6 @@ import pytest
 
 import kenpo_analytics as ka
 from kenpo_analytics.errors import DateError, DefinitionError, EstimateError, TableError
-from kenpo_analytics.outcomes.first_visit import window_closed
 
 D = dt.date
 FOREVER, BORN = None, 197401
@@ -243,7 +242,7 @@ def test_the_kpi_counts_mature_people_and_shows_leavers_apart(engine):
     assert kpi["0-10"]["estimate"] == kpi["0-10"]["events"] / len(PEOPLE)
     assert kpi["0-10"]["lower"] < kpi["0-10"]["estimate"] < kpi["0-10"]["upper"]
     early = ka.visit_incidence(ka.first_visit(people, claims, members, data_through=202503))
-    row = engine.frame(early.kpi).row(0, named=True)
+    row = engine.frame(early.kpi).filter(pl.col("window") == "0-10").row(0, named=True)
     assert (row["persons"], row["estimate"], row["not_mature"]) == (0, None, len(PEOPLE))
 
 
@@ -285,9 +284,32 @@ def test_a_person_with_two_domains_counts_in_both(engine):
     assert dict(kpi.select("domain", "persons").iter_rows()) == {"bp": len(PEOPLE), "lipid": len(PEOPLE) // 2}
 
 
-def test_windows_close_when_their_last_month_is_complete():
-    assert window_closed(202404, 10, 202502)
-    assert not window_closed(202404, 10, 202501)
+@pytest.mark.parametrize(("through", "mature"), [("2025-04", True), ("2025-03", False)])
+def test_a_window_closes_when_its_last_month_is_complete(engine, through, mature):
+    people, claims, members = map(engine, frames_of())
+    result = ka.first_visit(people, claims, members, data_through=through)
+    assert set(engine.frame(result)["mature"]) == {mature}
+    kpi = {row["window"]: row for row in engine.frame(ka.visit_incidence(result).kpi).to_dicts()}
+    assert kpi["0-9"]["persons"] == len(PEOPLE)  # one month shorter: complete either way
+    assert kpi["0-10"]["persons"] == (len(PEOPLE) if mature else 0)
+
+
+def test_each_window_counts_the_people_for_whom_it_is_complete(engine):
+    people, claims, members = map(engine, frames_of())
+    result = ka.first_visit(people, claims, members, data_through=202410, months=(0, 3))
+    frame = engine.frame(result)
+    assert {name for name in frame.columns if name.startswith("visited_")} == {"visited_0_3"}
+    kpi = engine.frame(ka.visit_incidence(result).kpi).to_dicts()
+    assert [(row["window"], row["persons"]) for row in kpi] == [("0-3", len(PEOPLE))]
+    assert kpi[0]["left"] == sum(p[3] == "left" and p[4] < 3 for p in PEOPLE)
+
+
+def test_nobody_complete_gives_an_empty_curve_and_no_share(engine):
+    people, claims, members = map(engine, frames_of())
+    result = ka.visit_incidence(ka.first_visit(people, claims, members, data_through=202401), by=["by_bp"])
+    assert engine.frame(result.kpi)["estimate"].null_count() == 3
+    assert len(engine.frame(result.curve)) == 0
+    assert "by_bp" in engine.frame(result.curve).columns
 
 
 def test_what_is_wrong_is_said():
@@ -298,5 +320,15 @@ def test_what_is_wrong_is_said():
         ka.first_visit(people, claims, members, data_through=202504, months=(5, 3))
     with pytest.raises(TableError, match="by_bp"):
         ka.first_visit(people.drop("by_bp"), claims, members, data_through=202504, visit="disease")
+    once = ka.first_visit(people, claims, members, data_through=202504)
+    with pytest.raises(TableError, match="すでに結果の列"):
+        ka.first_visit(once, claims, members, data_through=202504, visit="disease")
+    for by, message in (("sex", "列の名前の並び"), (["sex"], "列がありません: sex"), (["state"], "結果の列では")):
+        with pytest.raises(TableError, match=message):
+            ka.visit_incidence(once, by=by)
+    with pytest.raises(TableError, match="first_visitの結果に列がありません"):
+        ka.visit_incidence(people)
+    with pytest.raises(DefinitionError, match="範囲"):
+        ka.first_visit(people, claims, members, data_through=202504, months=10)  # type: ignore[arg-type]
     with pytest.raises(EstimateError, match="一人も"):
         ka.visit_incidence(ka.first_visit(people.clear(), claims, members, data_through=202504))

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import kenpo_analytics as ka
-from kenpo_analytics.errors import DefinitionError
+from kenpo_analytics.errors import DefinitionError, TableError
 
 D = dt.date
 INDEX = D(2023, 6, 15)
@@ -115,6 +115,34 @@ def test_the_dead_band_is_a_parameter(engine):
     assert frame["fpg_outcome"][names.index("band is inclusive")] == "improved"
     with pytest.raises(DefinitionError, match="ldl"):
         ka.next_checkup(*frames_of(), data_through="2025-03", dead_band={"ldl": 3})
+
+
+def test_whoever_was_on_the_drug_already_did_not_start_it(engine):
+    people, checkups = frames_of()
+    who = [p[0] for p in PEOPLE].index("drug started")
+    index = (pl.col("person_id") == who) & (pl.col("checkup_date") == INDEX)
+    on_drug = checkups.with_columns(
+        pl.when(index).then(True).otherwise("medication_glucose").alias("medication_glucose")
+    )
+    frame = engine.frame(ka.next_checkup(engine(people), engine(on_drug), data_through="2025-03")).sort("person_id")
+    assert frame["outcome"][who] == "improved"
+
+
+def test_a_casual_sample_at_the_index_is_no_fasting_value(engine):
+    people, checkups = frames_of()
+    casual = people.with_columns(pl.lit("casual").alias("fasting"))
+    frame = engine.frame(ka.next_checkup(engine(casual), engine(checkups), data_through="2025-03")).sort("person_id")
+    assert frame["fpg_change"].null_count() == len(PEOPLE)
+    assert frame["outcome"][[p[0] for p in PEOPLE].index("one marker at the index")] == "not_judged"
+    assert frame["fpg"].to_list() == people["fpg"].to_list()  # what came in goes back
+
+
+def test_what_is_wrong_is_said():
+    people, checkups = frames_of()
+    with pytest.raises(DefinitionError, match="不感帯は0以上"):
+        ka.next_checkup(people, checkups, data_through="2025-03", dead_band={"fpg": -5})
+    with pytest.raises(TableError, match="すでに結果の列"):
+        ka.next_checkup(ka.next_checkup(people, checkups, data_through="2025-03"), checkups, data_through="2025-03")
 
 
 def test_duplicates_and_row_order_do_not_matter():

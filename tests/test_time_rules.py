@@ -10,9 +10,9 @@ import datetime as dt
 import polars as pl
 import pytest
 
+import kenpo_analytics as ka
 from kenpo_analytics.definitions import define
 from kenpo_analytics.months import add_months, fiscal_year_of, months_between, parse_month
-from kenpo_analytics.outcomes.first_visit import window_closed
 from kenpo_analytics.outcomes.lag import last_complete_month, mature_month
 from kenpo_analytics.store import load
 
@@ -27,6 +27,37 @@ def month(text: str) -> int:
 def kpi_month(checkup: int) -> int:
     """The April of the KPI year: the fiscal year after the checkup's."""
     return (fiscal_year_of(checkup) + 1) * 100 + 4
+
+
+MEMBER = pl.DataFrame(
+    {"person_id": [1], "valid_from": [dt.date(2015, 4, 1)], "valid_to": [None], "birth_month": [197001]}
+    | {"fy_age_base": [1970], "relationship": ["insured"], "sex": ["M"]},
+    schema_overrides={"valid_to": pl.Date, "birth_month": pl.Int32},
+)
+NO_CLAIMS = pl.DataFrame(
+    schema={"person_id": pl.Int64, "treatment_month": pl.Int32, "status": pl.String, "kind": pl.String}
+)
+
+
+def examined(checkup: int, **values: float) -> pl.DataFrame:
+    """One person with these values at a checkup in the middle of a month."""
+    date = dt.date(checkup // 100, checkup % 100, 15)
+    row = {"record_id": 1, "person_id": 1, "checkup_date": date, "kind": "生活習慣病予防健診", "fasting": "fasting"}
+    return pl.DataFrame([row | values])
+
+
+def invited(checkup: int, purpose: str, **values: float) -> bool:
+    """Does `untreated` take this person at the first level?"""
+    year = fiscal_year_of(checkup)
+    people = ka.untreated(examined(checkup, **values), NO_CLAIMS, MEMBER, fiscal_year=year, purpose=purpose).people
+    return len(people) == 1
+
+
+def counts(checkup: int, last: int, complete: int) -> bool:
+    """Does `first_visit` call the window of this person mature?"""
+    people = examined(checkup).select("person_id", "checkup_date")
+    followed = ka.first_visit(people, NO_CLAIMS, MEMBER, data_through=complete, months=(0, last))
+    return followed["mature"].item()
 
 
 CLOCK_OF = {
@@ -83,6 +114,9 @@ def test_the_same_checkup_is_judged_differently_by_letter_and_kpi():
         "2022-09": {"letter": True, "kpi": True},
         "2022-10": {"letter": True, "kpi": True},
     }
+    # and so does the cohort itself
+    for checkup, expected in applies.items():
+        assert {clock: invited(month(checkup), clock, ldl=190.0) for clock in expected} == expected, checkup
     # on the clock of the checkup itself, April to September 2022 would be lost
     assert USED.at(ldl["letter"], month("2022-04")) is None
 
@@ -163,7 +197,7 @@ def test_a_window_counts_when_it_is_closed_and_its_claims_have_arrived(
 ):
     assert add_months(month(checkup), last) == month(closes)
     assert last_complete_month(through, lag) == month(complete)
-    assert window_closed(month(checkup), last, last_complete_month(through, lag)) is mature
+    assert counts(month(checkup), last, last_complete_month(through, lag)) is mature
     assert (months_between(month(closes), month(through)) >= lag) is mature
 
 
@@ -187,6 +221,6 @@ def test_the_three_clocks_of_one_checkup():
     checkup, run = 202404, 202510
     assert USED.at("untreated.first.letter.ldl", add_months(checkup, LETTER_LAG)).valid_from == 202210  # event
     assert kpi_month(checkup) == 202504  # event, on the KPI's clock
-    assert window_closed(checkup, int(USED.number("followup.months")), last_complete_month(run, 6))  # maturity
-    last_mature = max(m for m in range(202404, 202413) if window_closed(m, 10, last_complete_month(run, 6)))
+    assert counts(checkup, int(USED.number("followup.months")), last_complete_month(run, 6))  # maturity
+    last_mature = max(m for m in range(202404, 202413) if counts(m, 10, last_complete_month(run, 6)))
     assert last_mature == 202406  # so a page of this run shows April to June of fiscal year 2024

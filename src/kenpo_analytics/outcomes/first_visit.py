@@ -7,17 +7,18 @@ from typing import Any, Literal
 import narwhals as nw
 
 from kenpo_analytics import frames
+from kenpo_analytics.cohorts.untreated import DOMAINS
 from kenpo_analytics.cohorts.visits import visits
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import DefinitionError, TableError
 from kenpo_analytics.months import index_of_date, month_index, parse_month
 from kenpo_analytics.outcomes.enrolment import enrolled_until
-from kenpo_analytics.tables import CHECKUPS
+from kenpo_analytics.outcomes.people import enter_people
 
 Visit = Literal["any", "disease"]
-DOMAINS = ("bp", "glucose", "lipid")
 WINDOWS = ((0, 9), (0, 10), (1, 10))
 """(first, last) month after the checkup month. Which one the KPI means is not published: all are shown (D3)."""
+RESULT = ("state", "months_to", "complete_months", "mature", "month_0")
 
 
 def first_visit(
@@ -39,7 +40,7 @@ def first_visit(
     claims, members
         Canonical tables.
     data_through
-        Last treatment month whose claims have arrived completely (YYYYMM or "2025-03"; see `load.mature_month`).
+        Last treatment month whose claims have arrived completely (YYYYMM or "2025-03"; see `mature_month`).
         Nothing after it is used, or a window would look closed while its claims are still on the way.
     months
         First and last month that count, from the checkup month (0); default from the definitions
@@ -54,9 +55,11 @@ def first_visit(
     - `state`: visited; left (資格喪失, a competing event); turned_75 (administrative end); open (window not complete);
       not_visited (followed to the end).
     - `months_to`: month of the visit, of leaving, or to which nothing was seen (-1: nothing complete yet).
-    - `mature`: the window is closed and complete. Only these people count in the KPI.
+    - `complete_months`: how many months after the checkup month are known completely (negative: none).
+    - `mature`: the window asked for is closed and complete. Only such people count in a KPI.
     - `month_0`: a visit in the checkup month, which may precede the checkup.
-    - `visited_0_9`, `visited_0_10`, `visited_1_10`: null where not visited and the window is not complete.
+    - `visited_0_9`, `visited_0_10`, `visited_1_10` (as far as `months` reaches, and `months` itself): null where not
+      visited and the window is not complete.
 
     Raises
     ------
@@ -69,9 +72,7 @@ def first_visit(
     """
     frames.same_engine(people=people, claims=claims, members=members)
     used, source = definitions or define(), frames.source_of(people)
-    first, last = months or (int(used.number("followup.first_month")), int(used.number("followup.months")))
-    if not 0 <= first <= last:
-        raise DefinitionError(f"追跡する月の範囲が違います: {first}～{last}")
+    first, last = _window_of(months, used)
     if visit not in ("any", "disease"):
         raise DefinitionError(f"受診の種類は any か disease です: 「{visit}」")
     through = month_index(parse_month(data_through))
@@ -79,25 +80,29 @@ def first_visit(
     keys = base.select("person_id", "checkup_date", *(f"by_{domain}" for domain in DOMAINS if visit == "disease"))
     keys = keys.unique(["person_id", "checkup_date"]).with_columns(index_of_date(nw.col("checkup_date")).alias("index"))
     followed = enrolled_until(keys, members)
-    offsets = _offsets(followed, claims, used, visit, through, max(last, 10), first, last)
+    offsets = _offsets(followed, claims, used, visit, through, first, last)
     result = _states(followed.join(offsets, on=["person_id", "checkup_date"], how="left"), first, last, through)
     return frames.leave(base.join(result, on=["person_id", "checkup_date"], how="left"), source)
 
 
-def window_closed(index_month: int, last: int, complete_through: int) -> bool:
-    """Is a window that ends `last` months after the index month complete, given the last complete treatment month?"""
-    return month_index(index_month) + last <= month_index(complete_through)
+def _window_of(months: object, used: Definitions) -> tuple[int, int]:
+    """Which months count? Two whole months, the first not after the last."""
+    if months is None:
+        return int(used.number("followup.first_month")), int(used.number("followup.months"))
+    pair = isinstance(months, tuple | list) and len(months) == 2 and all(isinstance(month, int) for month in months)
+    if not pair or not 0 <= months[0] <= months[1]:  # type: ignore[index]
+        raise DefinitionError(f"追跡する月の範囲が違います: 「{months}」", hint="例: months=(0, 10)")
+    return months[0], months[1]  # type: ignore[index]
 
 
 def _enter(people: Any, visit: Visit) -> nw.LazyFrame:
-    needed = ["person_id", "checkup_date"]
-    names = people.collect_schema().names() if frames.kind_of(people) == "polars-lazy" else list(people.columns)
+    names = frames.columns_of(people)
     if visit == "disease" and (missing := [f"by_{d}" for d in DOMAINS if f"by_{d}" not in names]):
         raise TableError(
             f"peopleに必要な列がありません: {', '.join(missing)}",
             hint="疾患受診は untreated() の people について調べられます。",
         )
-    return frames.enter(people, CHECKUPS, needed, optional=[name for name in names if name not in needed])
+    return enter_people(people, ("person_id", "checkup_date"), RESULT)
 
 
 def _offsets(
@@ -106,7 +111,6 @@ def _offsets(
     used: Definitions,
     visit: Visit,
     through: int,
-    reach: int,
     first: int,
     last: int,
 ) -> nw.LazyFrame:
@@ -119,7 +123,7 @@ def _offsets(
     )
     hit = hit.filter(
         (nw.col("offset") >= 0)
-        & (nw.col("offset") <= reach)
+        & (nw.col("offset") <= last)
         & (nw.col("until").is_null() | (nw.col("visit") <= nw.col("until")))
     )
     if visit == "disease":
@@ -128,18 +132,21 @@ def _offsets(
             for d in DOMAINS
         ]
         hit = hit.filter(nw.any_horizontal(*fits, ignore_nulls=False))
-    inside = nw.when((nw.col("offset") >= first) & (nw.col("offset") <= last)).then(nw.col("offset"))
-    after_0 = nw.when(nw.col("offset") >= 1).then(nw.col("offset"))
-    hit = hit.with_columns(inside.alias("inside"), after_0.alias("after_0"))
-    return hit.group_by("person_id", "checkup_date").agg(
-        nw.col("inside").min(), nw.col("offset").min().alias("from_0"), nw.col("after_0").min().alias("from_1")
-    )
+    starts = sorted({0, first, *(low for low, _ in windows_of(first, last))})
+    since = [nw.when(nw.col("offset") >= low).then(nw.col("offset")).alias(f"from_{low}") for low in starts]
+    earliest = [nw.col(f"from_{low}").min() for low in starts]
+    return hit.with_columns(*since).group_by("person_id", "checkup_date").agg(*earliest)
+
+
+def windows_of(first: int, last: int) -> list[tuple[int, int]]:
+    """Which windows can be told from a follow-up of these months? The usual ones that fit, and itself."""
+    return sorted({(first, last), *(window for window in WINDOWS if window[1] <= last)})
 
 
 def _states(people: nw.LazyFrame, first: int, last: int, through: int) -> nw.LazyFrame:
     complete = through - nw.col("index")  # months after the checkup month known completely
     gone = nw.col("until") - nw.col("index")
-    visited = ~nw.col("inside").is_null()
+    visited = ~nw.col(f"from_{first}").is_null()
     ended = frames.sure((gone < last) & (gone <= complete)) & ~visited
     open_ = ~visited & ~ended & (complete < last)
     state: Any = nw.lit("not_visited")
@@ -152,19 +159,20 @@ def _states(people: nw.LazyFrame, first: int, last: int, through: int) -> nw.Laz
         state = nw.when(condition).then(nw.lit(name)).otherwise(state)
     months_to = (
         nw.when(visited)
-        .then(nw.col("inside"))
+        .then(nw.col(f"from_{first}"))
         .otherwise(nw.when(ended).then(gone).otherwise(nw.when(open_).then(complete).otherwise(nw.lit(last))))
     )
     at_least = nw.when(months_to < -1).then(nw.lit(-1)).otherwise(months_to)
     windows = [
-        _window(nw.col("from_0" if low == 0 else "from_1"), high, complete).alias(f"visited_{low}_{high}")
-        for low, high in WINDOWS
+        _window(nw.col(f"from_{low}"), high, complete).alias(f"visited_{low}_{high}")
+        for low, high in windows_of(first, last)
     ]
     return people.select(
         "person_id",
         "checkup_date",
         state.alias("state"),
         at_least.cast(nw.Int32).alias("months_to"),
+        complete.cast(nw.Int32).alias("complete_months"),
         (complete >= last).alias("mature"),
         frames.sure(nw.col("from_0") == 0).alias("month_0"),
         *windows,

@@ -8,15 +8,21 @@ from typing import Any
 import narwhals as nw
 
 from kenpo_analytics import frames
-from kenpo_analytics.cohorts.rules import meets
+from kenpo_analytics.cohorts.rules import meets, usable_fpg
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.frames import sure
 from kenpo_analytics.months import index_of, index_of_date, month_index, parse_month
+from kenpo_analytics.outcomes.people import enter_people
 from kenpo_analytics.tables import CHECKUPS, CLAIMS
 
 MARKERS = ("fpg", "hba1c")
 _KEY = ("person_id", "checkup_date")
+RESULT = (
+    *("outcome", "next_date", "interval_months", "category", "next_category"),
+    *(f"next_{marker}" for marker in MARKERS),
+    *(f"{marker}_{what}" for marker in MARKERS for what in ("change", "outcome")),
+)
 CATEGORIES = ("normal", "prediabetes", "diabetes")
 """Below the prediabetes values; within them; in the diabetes range (by the worse of the markers that are known)."""
 
@@ -53,8 +59,9 @@ def next_checkup(
     -------
     Frame of the kind of `people`: its columns and
 
-    - `outcome`: improved, unchanged, worsened (category against category); treated (glucose drug started: a state of
-      its own); not_judged (seen, no marker); too_early, too_late (seen only outside the months); open; none (not seen).
+    - `outcome`: improved, unchanged, worsened (category against category); treated (glucose drug started since: a
+      state of its own); not_judged (seen, no marker); too_early, too_late (seen only outside the
+      months); open; none (not seen again).
     - `next_date`, `interval_months`, `next_fpg` (fasting only), `next_hba1c`, `fpg_change`, `hba1c_change`: of the next
       checkup, or where it came too early or too late, of the nearest one outside the months.
     - `category`, `next_category` (`CATEGORIES`), `fpg_outcome`, `hba1c_outcome` (improved, unchanged, worsened by
@@ -70,20 +77,23 @@ def next_checkup(
     bands = {marker: used.number(f"next_checkup.dead_band.{marker}") for marker in MARKERS} | dict(dead_band or {})
     if unknown := sorted(set(bands) - set(MARKERS)):
         raise DefinitionError(f"不感帯を定められる検査値は fpg と hba1c です: {', '.join(unknown)}")
+    if wrong := [f"{name}={value}" for name, value in bands.items() if not value >= 0]:
+        raise DefinitionError(f"不感帯は0以上の数です: {', '.join(wrong)}")
     through = month_index(parse_month(data_through))
-    base = _people(people)
-    index = base.select(*_KEY, *MARKERS).unique(list(_KEY))
+    base = enter_people(people, [*_KEY, *MARKERS], RESULT)
+    index = _usable(base, used).select(*_KEY, *MARKERS).unique(list(_KEY))
     found = _next(index.select(*_KEY), checkups, used, lower, upper)
     joined = index.join(found, on=list(_KEY), how="left")
-    joined = _treated(joined, claims)
+    joined = _treated(joined, checkups, claims)
     result = _judge(joined, used, bands, upper, through)
     return frames.leave(base.join(result, on=list(_KEY), how="left"), source)
 
 
-def _people(people: Any) -> nw.LazyFrame:
-    names = people.collect_schema().names() if frames.kind_of(people) == "polars-lazy" else list(people.columns)
-    needed = [*_KEY, *MARKERS]
-    return frames.enter(people, CHECKUPS, needed, optional=[name for name in names if name not in needed])
+def _usable(index: nw.LazyFrame, used: Definitions) -> nw.LazyFrame:
+    """FPG only where it was taken fasting; a cohort of glucose markers has seen to that already."""
+    if "fasting" not in index.collect_schema().names():
+        return index
+    return index.with_columns(nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg")).alias("fpg"))
 
 
 def _next(index: nw.LazyFrame, checkups: Any, used: Definitions, lower: int, upper: int) -> nw.LazyFrame:
@@ -91,13 +101,10 @@ def _next(index: nw.LazyFrame, checkups: Any, used: Definitions, lower: int, upp
     optional = ("received_month", "record_id", "fasting", *MARKERS, "medication_glucose")
     later = frames.enter(checkups, CHECKUPS, _KEY, optional=optional)
     frames.same_key("person_id", people=index, checkups=later)
-    usable = sure(nw.col("fasting") == "fasting")
-    if used.text("fasting.unconfirmed") == "use":
-        usable = usable | nw.col("fasting").is_null()
     later = later.select(
         "person_id",
         nw.col("checkup_date").alias("next_date"),
-        nw.when(usable).then(nw.col("fpg")).alias("next_fpg"),
+        nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg")).alias("next_fpg"),
         nw.col("hba1c").alias("next_hba1c"),
         nw.col("medication_glucose").alias("next_medication"),
         "received_month",
@@ -130,11 +137,22 @@ def _next(index: nw.LazyFrame, checkups: Any, used: Definitions, lower: int, upp
     return pairs.drop("rank", "received_month", "record_id", "n")
 
 
-def _treated(joined: nw.LazyFrame, claims: Any) -> nw.LazyFrame:
-    """Did glucose treatment start between the two checkups, by the questionnaire or (when given) by drugs in claims?"""
-    answered = sure(nw.col("next_medication"))
-    if claims is None:
-        return joined.with_columns(answered.alias("treated"))
+def _treated(joined: nw.LazyFrame, checkups: Any, claims: Any) -> nw.LazyFrame:
+    """Did glucose treatment start between the two checkups? By the questionnaire or (when given) by drugs in claims.
+
+    Whoever reports a drug at the index checkup did not start one.
+    """
+    index = frames.enter(checkups, CHECKUPS, _KEY, optional=("medication_glucose",))
+    before = index.filter(sure(nw.col("medication_glucose"))).select(*_KEY).unique(list(_KEY))
+    joined = joined.join(before.with_columns(nw.lit(True).alias("before")), on=list(_KEY), how="left")
+    started = sure(nw.col("next_medication"))
+    if claims is not None:
+        joined = joined.join(_drugs_between(joined, claims), on=list(_KEY), how="left")
+        started = started | sure(nw.col("by_claims"))
+    return joined.with_columns((started & nw.col("before").is_null()).alias("treated"))
+
+
+def _drugs_between(joined: nw.LazyFrame, claims: Any) -> nw.LazyFrame:
     drugs = frames.enter(claims, CLAIMS, ("person_id", "treatment_month", "status", "rx_glucose"))
     drugs = drugs.filter(sure(nw.col("rx_glucose")) & nw.col("status").is_in(["normal", "reclaimed"]))
     drugs = drugs.select("person_id", index_of(nw.col("treatment_month")).alias("drug")).unique(["person_id", "drug"])
@@ -143,9 +161,7 @@ def _treated(joined: nw.LazyFrame, claims: Any) -> nw.LazyFrame:
         (nw.col("drug") > index_of_date(nw.col("checkup_date")))
         & (nw.col("drug") <= index_of_date(nw.col("next_date")))
     )
-    hit = hit.select(*_KEY).unique(list(_KEY)).with_columns(nw.lit(True).alias("by_claims"))
-    joined = joined.join(hit, on=list(_KEY), how="left")
-    return joined.with_columns((answered | sure(nw.col("by_claims"))).alias("treated")).drop("by_claims")
+    return hit.select(*_KEY).unique(list(_KEY)).with_columns(nw.lit(True).alias("by_claims"))
 
 
 def _judge(
