@@ -264,9 +264,48 @@ def test_strata_that_do_not_match_are_named_with_their_side() -> None:
     _refused(cells, pl.concat([standard, standard.head(1)]), "基準集団の表に同じ層の行が重複")
     holes = cells.with_columns(pl.when(gone).then(None).otherwise("events").alias("events"))
     _refused(holes, standard, "地域の表に空欄があります: events")
+    unknown = cells.with_columns(pl.when(gone).then(float("nan")).otherwise("events").alias("events"))
+    _refused(unknown, standard, "地域の表に空欄があります: events")
     _refused(cells, standard, "地域の表に行がありません", visit_type="return")
     two = pl.concat([cells.with_columns(measure=pl.lit(name)) for name in ("first", "return")])
     _refused(two, standard, "地域の表に複数の指標があります: first、return")
+
+
+def test_visit_types_that_overlap_are_not_added_up() -> None:
+    cells = world(10)
+    both = pl.concat([cells, total_of(cells, by=("area", "sex", "age_band")).select(
+        "area", pl.lit("all").alias("visit_type"), "sex", "age_band", "events", "events_sq", "persons",
+        pl.col("denominator") / 2,
+    )])  # fmt: skip
+    everything = both.filter(pl.col("visit_type") != "return")
+    _refused(everything, total_of(everything), "地域の表の受診種別が重なっています: all、first")
+    _refused(both, total_of(both), "all、first、return")
+    for name in ("rate", "share"):
+        with pytest.raises(StrataError, match="受診種別が重なっています"):
+            standardised_rate(everything, total_of(everything), kind=name)  # type: ignore[arg-type]
+    one = regional_index(both, total_of(both), visit_type="all").rows
+    parts = regional_index(cells, total_of(cells)).rows
+    assert one["estimate"].to_list() == pytest.approx(parts["estimate"].to_list(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"strata": ()}, "層が1つも指定されていません"),
+        ({"strata": ("age_band", "age_band")}, "同じ列が2度指定されています: age_band"),
+        ({"strata": ("sex", "area")}, "同じ列が2度指定されています: area"),
+        ({"area": "estimate"}, "結果の列と同じ名前です: estimate"),
+        ({"area": "visit_type"}, "結果の列と同じ名前です: visit_type"),
+        ({"area": "sex", "strata": ("area", "expected")}, "結果の列と同じ名前です: area、expected"),
+    ],
+)
+def test_names_that_cannot_be_kept_apart_are_refused(options: dict[str, Any], words: str) -> None:
+    cells = world(10).with_columns(pl.col("area").alias("estimate"), pl.col("sex").alias("expected"))
+    for run in (regional_index, standardised_rate):
+        with pytest.raises(StrataError, match=words):
+            run(cells, total_of(cells), **options)
+        with pytest.raises(EstimateError, match="信頼水準が1つもありません"):
+            run(cells, total_of(cells), level=())
 
 
 def test_denominators_must_repeat_over_visit_types() -> None:
@@ -384,3 +423,7 @@ def test_compare_puts_settings_side_by_side_by_key(engine: Any) -> None:
     fewer = cells.filter(pl.col("area") != "21")
     with pytest.raises(StrataError, match="一致しません"):
         compare({"all": regional_index(cells, total_of(cells)), "fewer": regional_index(fewer, total_of(cells))})
+    with pytest.raises(StrataError, match="比べる指数がありません"):
+        compare({})
+    with pytest.raises(StrataError, match="列がありません: municipality"):
+        compare({"age": by_age}, area="municipality")

@@ -8,14 +8,22 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from polars import selectors
 
-from kenpo_analytics.errors import StrataError
+from kenpo_analytics.errors import EstimateError, StrataError
 from kenpo_analytics.frames import kind_of, small, source_of
 from kenpo_analytics.stats.estimate import FloatArray
 
 VISIT = "visit_type"
+DISJOINT_VISITS = ("first", "return")
+"""Visit types of which no event is in two, so that they may be added up."""
 ALL_VISITS = "all"
 _NUMBERS = ("events", "events_sq", "persons", "denominator")
+_RESULT = {
+    *(VISIT, *_NUMBERS, "expected", "rate", "standardised_rate", "standard_rate", "estimate", "gap", "lower", "upper"),
+    *("lower_repeat", "upper_repeat", "level", "method", "standard", "rank", "ranked", "rank_direction", "unstable"),
+    *("contribution", "weight"),
+}
 _SHOWN = 5
 
 
@@ -58,8 +66,9 @@ def eager(frame: Any) -> pl.DataFrame:
     """Hold a small aggregate (any kind of frame) in polars, NaN as null."""
     kind = kind_of(frame)
     if kind == "pandas":
-        return pl.from_pandas(frame.reset_index(drop=True), nan_to_null=True)
-    return frame.collect() if kind == "polars-lazy" else frame.pl() if kind == "duckdb" else frame
+        frame = pl.from_pandas(frame.reset_index(drop=True), nan_to_null=True)
+    held: pl.DataFrame = frame.collect() if kind == "polars-lazy" else frame.pl() if kind == "duckdb" else frame
+    return held.with_columns(selectors.float().fill_nan(None))
 
 
 def total_of(cells: Any, *, by: Sequence[str] = (VISIT, "sex", "age_band")) -> Any:
@@ -82,8 +91,10 @@ def align(cells: Any, standard: Any, *, area: str, strata: Sequence[str], visit_
     Raises
     ------
     StrataError
-        A stratum on one side only, a row given twice, a missing value, denominators that differ between visit types.
+        A stratum on one side only, a row given twice, a missing value, denominators that differ between visit types,
+        visit types that overlap ("all" beside "first"), no stratum, or a column named as one of the results.
     """
+    _refuse_names(area, strata)
     left = _summed(_tidy(cells, "地域の表", [area, *strata], visit_type), [area, *strata])
     right = _summed(_tidy(standard, "基準集団の表", list(strata), visit_type), list(strata))
     visits = tuple(sorted(set(left[VISIT]) | set(right[VISIT])))
@@ -97,11 +108,33 @@ def align(cells: Any, standard: Any, *, area: str, strata: Sequence[str], visit_
     return Aligned(keys, visits, areas, _area("", right, grid, list(strata), len(visits)))
 
 
+def levels_of(level: float | Sequence[float]) -> tuple[float, ...]:
+    """One confidence level or several, as a tuple."""
+    levels = (level,) if isinstance(level, int | float) else tuple(level)
+    if not levels:
+        raise EstimateError("信頼水準が1つもありません。", hint="95%は0.95と書きます。")
+    return levels
+
+
 def named(items: Iterable[Any]) -> str:
     """Write the first few items of a list, and how many there are."""
     found = [str(item) for item in items]
     more = f" ほか{len(found) - _SHOWN}件" if len(found) > _SHOWN else ""
     return "、".join(found[:_SHOWN]) + more
+
+
+def _refuse_names(area: str, strata: Sequence[str]) -> None:
+    """Refuse columns that could not be told apart in the results."""
+    if not strata:
+        raise StrataError("層が1つも指定されていません。", hint='strata=("age_band",) のように列名を渡してください。')
+    names = [area, *strata]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise StrataError(f"地域と層に同じ列が2度指定されています: {named(twice)}")
+    taken = [name for name in names if name in _RESULT or (name == "area" and name in strata)]
+    if taken:
+        raise StrataError(
+            f"地域または層の列名が結果の列と同じ名前です: {named(taken)}", hint="列の名前を変えてから渡してください。"
+        )
 
 
 def _tidy(frame: Any, side: str, keys: list[str], visit_type: str | None) -> pl.DataFrame:
@@ -114,6 +147,12 @@ def _tidy(frame: Any, side: str, keys: list[str], visit_type: str | None) -> pl.
         table = table.filter(pl.col(VISIT).cast(pl.String) == visit_type)
     if table.is_empty():
         raise StrataError(f"{side}に行がありません(受診種別: {visit_type or 'すべて'})。")
+    visits = table[VISIT].cast(pl.String).drop_nulls().unique().sort()
+    if len(visits) > 1 and not set(visits) <= set(DISJOINT_VISITS):  # the same events would be counted twice
+        raise StrataError(
+            f"{side}の受診種別が重なっています: {named(visits)}",
+            hint="visit_type で1つに絞るか、first と return だけの表を渡してください。",
+        )
     if "measure" in table.columns and table["measure"].n_unique() > 1:  # the same members would be counted twice
         raise StrataError(
             f"{side}に複数の指標があります: {named(table['measure'].unique().sort())}",

@@ -10,7 +10,7 @@ import polars as pl
 
 from kenpo_analytics.errors import EstimateError, StrataError
 from kenpo_analytics.frames import small, source_of
-from kenpo_analytics.regional.cells import ALL_VISITS, VISIT, Aligned, Area, align, eager, named
+from kenpo_analytics.regional.cells import ALL_VISITS, VISIT, Aligned, Area, align, eager, levels_of, named
 from kenpo_analytics.stats import poisson, standardise
 from kenpo_analytics.stats.ranks import DIRECTION, First, rank
 
@@ -55,11 +55,20 @@ def compare(indices: Mapping[str, Index], *, area: str = "area") -> Any:
     Raises
     ------
     StrataError
-        Settings with different areas or visit types, or with several levels.
+        Settings with different areas or visit types, or with several levels; no setting at all, or another area column.
     """
+    if not indices:
+        raise StrataError(
+            "比べる指数がありません。", hint='{"年齢": index, "性・年齢": index} のように渡してください。'
+        )
     on = [area, VISIT]
     names = ["persons", "events", "rate", "estimate", "lower", "upper", "rank"]
-    parts = {key: eager(index.rows).select(*on, pl.col(names).name.suffix(f"_{key}")) for key, index in indices.items()}
+    tables = {key: eager(index.rows) for key, index in indices.items()}
+    if any(area not in table.columns for table in tables.values()):
+        raise StrataError(
+            f"指数に列がありません: {area}", hint="指数を計算したときの地域の列を area= で渡してください。"
+        )
+    parts = {key: table.select(*on, pl.col(names).name.suffix(f"_{key}")) for key, table in tables.items()}
     first = next(iter(parts.values()))
     found = first.select(on)
     for part in parts.values():
@@ -99,7 +108,8 @@ def regional_index(
         "direct": the standard's age mix with the area's rates (厚生労働省「医療費の地域差分析」).
         "indirect": observed over expected, for small areas.
     visit_type
-        Keep one visit type only ("first", "return"); None takes all together. Together, a person may have both, so
+        Keep one visit type only ("first", "return"); None takes all together, which must then be "first" and "return"
+        only (events of "all" are in those already). Together, a person may have both, so
         `persons` is then a lower bound and the repeat interval an upper bound of the variance (Cauchy-Schwarz).
     interval
         Interval of independent events, "exact" or "byar".
@@ -120,11 +130,14 @@ def regional_index(
     Raises
     ------
     StrataError
-        Strata that do not match, rows of the same cell twice, or (direct) a stratum without members of an area.
+        Strata that do not match, rows of the same cell twice, visit types that overlap, columns named as a result, or
+        (direct) a stratum without members of an area.
+    EstimateError
+        An unknown method, no level, or a standard without events.
     """
     if method not in ("direct", "indirect"):
         raise EstimateError(f"標準化の方法が不明です: {method}", hint="direct または indirect を指定してください。")
-    levels = (level,) if isinstance(level, int | float) else tuple(level)
+    levels = levels_of(level)
     aligned = align(cells, standard, area=area, strata=strata, visit_type=visit_type)
     if method == "direct":
         refuse_empty(aligned)

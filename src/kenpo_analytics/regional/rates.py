@@ -9,7 +9,7 @@ import polars as pl
 
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.frames import small, source_of
-from kenpo_analytics.regional.cells import Aligned, Area, align
+from kenpo_analytics.regional.cells import Aligned, Area, align, levels_of
 from kenpo_analytics.regional.index import NOT_RANKED, refuse_empty, with_rank
 from kenpo_analytics.stats import standardise
 from kenpo_analytics.stats.ranks import First
@@ -55,7 +55,7 @@ def standardised_rate(
         raise EstimateError(
             f"率の種類と単位の組が不明です: {kind}, {per}", hint="kind は rate か share(share の per は1)です。"
         )
-    levels = (level,) if isinstance(level, int | float) else tuple(level)
+    levels = levels_of(level)
     aligned = align(cells, standard, area=area, strata=strata, visit_type=None)
     refuse_empty(aligned)
     id_ = standard_id or f"基準集団(分母{aligned.standard.denominator.sum():,.0f}、層 {'×'.join(strata)})"
