@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -44,6 +48,38 @@ def test_relative_change_against_the_formula_of_katz() -> None:
     assert (found["lower"], found["upper"]) == pytest.approx(limits)
     assert relative(3, 10, 0, 10, 0.95) == {"estimate": None, "lower": None, "upper": None}
     assert relative(0, 10, 5, 10, 0.95) == {"estimate": -1.0, "lower": None, "upper": None}
+
+
+NOTEBOOK_02 = """
+import sys
+import kenpo_analytics as ka
+from kenpo_analytics import evaluation
+from kenpo_analytics.sample import build
+
+build(sys.argv[1], persons=4000)
+tables, years = ka.load(sys.argv[1]), {"before": 2017, "programme": 2022}
+cohorts = {
+    name: ka.prediabetes(tables.checkups, tables.members, fiscal_year=year, branch="24").collect()
+    for name, year in years.items()
+}
+followed = {name: ka.next_checkup(c.people, tables.checkups, data_through=tables.month) for name, c in cohorts.items()}
+both = evaluation.stack(followed)
+naive = ka.before_after(followed["programme"], followed["before"])
+shares = ka.outcome_shares(both, by=["group"])
+change = evaluation.value_change(both, by=["group"])
+one = ka.table_one(evaluation.baseline(both, tables.checkups), by="group")
+options = dict(fiscal_year=2022, reference_year=2017, data_through=tables.month, branch="24", bands=[5])
+lines = evaluation.before_after_sensitivity(tables.checkups, tables.members, **options)
+assert all(table["lower"].drop_nulls().len() for table in (naive, shares, change, lines)) and len(one)
+print([name for name in ("statsmodels", "scipy.stats") if name in sys.modules])
+"""
+
+
+def test_the_numbers_of_notebook_02_do_without_statsmodels_and_scipy_stats(tmp_path: Path) -> None:
+    """They cost every kernel 1.8 CPU-s and 213 MB; the tests hold our own limits against theirs."""
+    code = [sys.executable, "-c", NOTEBOOK_02, str(tmp_path)]
+    done = subprocess.run(code, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
 def test_points_and_relative_change_stand_in_rows_of_their_own(engine) -> None:

@@ -92,18 +92,8 @@ def test_compound_with_a_rare_very_frequent_visitor(people: int) -> None:
     assert 0.62 < ((exact.lower <= truth) & (truth <= exact.upper)).mean() < 0.75
 
 
-def test_rate_scales_with_the_unit_of_time() -> None:
-    month = poisson.rate(24, 1200.0, per=12)
-    year = poisson.rate(24, 100.0)
-    assert (month.value, month.lower, month.upper) == pytest.approx((year.value, year.lower, year.upper))
-    assert month.value == pytest.approx(0.24)
-    assert month.method == "poisson-exact"
-
-
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(EstimateError, match="二乗和が件数より小さい要素が1個"):
         poisson.compound([5, 5], [5, 4])
     with pytest.raises(EstimateError, match="方法が不明"):
         poisson.limits(5, method="wald")  # type: ignore[arg-type]
-    with pytest.raises(EstimateError, match="延べ人月"):
-        poisson.rate(5, 0)

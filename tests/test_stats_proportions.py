@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.stats.proportions import proportion, wilson
+from kenpo_analytics.stats.proportions import katz, newcombe, share, wilson
 
 AUTHORITY = json.loads((Path(__file__).parent / "authority" / "proportions.json").read_text(encoding="utf-8"))
 
@@ -26,13 +26,50 @@ def test_none_and_all_have_exact_ends() -> None:
     assert limits.upper[0] == pytest.approx(1 - limits.lower[1])
 
 
-def test_proportion_carries_its_origin() -> None:
-    found = proportion(81, 263, definition_version="v1", as_of=202410)
-    assert found.as_dict() == {
-        "value": 81 / 263, "lower": pytest.approx(0.2553, abs=5e-5), "upper": pytest.approx(0.3662, abs=5e-5),
-        "level": 0.95, "method": "wilson", "numerator": 81.0, "denominator": 263.0, "definition_version": "v1",
-        "as_of": 202410,
+def test_a_share_and_its_limits_as_cells_of_a_row() -> None:
+    found = share(81, 263)
+    assert found == {
+        "estimate": 81 / 263, "lower": pytest.approx(0.2553, abs=5e-5), "upper": pytest.approx(0.3662, abs=5e-5),
     }  # fmt: skip
+    assert share(0, 0) == {"estimate": None, "lower": None, "upper": None}
+    with pytest.raises(EstimateError, match="信頼水準は0と1の間"):
+        share(0, 0, level=95)
+
+
+def test_newcombe_and_katz_equal_statsmodels_on_a_grid() -> None:
+    from statsmodels.stats.proportion import confint_proportions_2indep as theirs
+
+    for level in (0.9, 0.95, 0.998):
+        for n1, n0 in ((1, 1), (7, 30), (56, 29), (1200, 45_000)):
+            counts = [(k1, k0) for k1 in sorted({0, 1, n1 // 2, n1}) for k0 in sorted({0, 1, n0 // 3, n0})]
+            for k1, k0 in counts:
+                gap = newcombe(k1, n1, k0, n0, level=level)
+                known = theirs(k1, n1, k0, n0, compare="diff", method="newcomb", alpha=1 - level)
+                np.testing.assert_allclose([gap.lower[0], gap.upper[0]], known, atol=1e-12)
+                if k1 and k0:
+                    ratio = katz(k1, n1, k0, n0, level=level)
+                    known = theirs(k1, n1, k0, n0, compare="ratio", method="log", alpha=1 - level)
+                    np.testing.assert_allclose([ratio.lower[0], ratio.upper[0]], known, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("k1", "k0"), [(0, 5), (5, 0)])
+def test_a_ratio_needs_events_on_both_sides(k1: int, k0: int) -> None:
+    with pytest.raises(EstimateError, match="分子が0の要素が1個あり、比の区間がありません"):
+        katz(k1, 10, k0, 20)
+    with pytest.raises(EstimateError, match="分子が分母を超える"):
+        katz(11, 10, 5, 20)
+
+
+def test_students_quantile_is_that_of_scipy_stats() -> None:
+    from scipy.stats import t
+
+    from kenpo_analytics.stats._checks import student_quantile
+
+    freedom = np.array([1, 2, 9, 120, 10**6])
+    for level in (0.5, 0.9, 0.95, 0.998):
+        np.testing.assert_allclose(student_quantile(level, freedom), t.ppf((1 + level) / 2, freedom), rtol=1e-9)
+    with pytest.raises(EstimateError, match="信頼水準は0と1の間"):
+        student_quantile(95, freedom)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +97,8 @@ def test_wilson_and_exact_poisson_equal_statsmodels_and_scipy():
 
     n = np.array([1, 7, 50, 731, 10**6])
     for level in (0.9, 0.95, 0.998):
-        for share in (0, 0.1, 0.5, 1):
-            k = np.round(n * share)
+        for part in (0, 0.1, 0.5, 1):
+            k = np.round(n * part)
             theirs = proportion_confint(k, n, alpha=1 - level, method="wilson")
             ours = wilson(k, n, level=level)
             np.testing.assert_allclose([ours.lower, ours.upper], np.clip(theirs, 0, 1), atol=1e-12)

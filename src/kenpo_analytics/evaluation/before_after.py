@@ -10,11 +10,10 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.shares import AMONG, Tally, tallies
-from kenpo_analytics.stats import _checks
+from kenpo_analytics.stats.proportions import NOTHING, katz, newcombe
 
 METHOD = "単純前後比較"
 Among = Literal["judged", "seen", "closed"]
-_NOTHING: dict[str, float | None] = {"estimate": None, "lower": None, "upper": None}
 
 
 def before_after(
@@ -61,6 +60,11 @@ def before_after(
     People in both cohorts (years apart) are taken as independent. Sources: Newcombe RG (1998) Stat Med 17:873-890;
     Katz D et al. (1978) Biometrics 34:469-474. Points and relative change are kept apart (decision D2).
     """
+    return frames.small(compared(programme, reference, among, level), frames.source_of(programme))
+
+
+def compared(programme: Any, reference: Any, among: Sequence[Among], level: float) -> pl.DataFrame:
+    """The rows of `before_after`, in polars whatever the kind of the cohorts."""
     if unknown := [name for name in among if name not in AMONG]:
         raise EstimateError(f"分母の名前が違います: {', '.join(unknown)}", hint="judged、seen、closed のいずれかです。")
     pairs = list(zip(tallies(programme), tallies(reference), strict=False))
@@ -79,8 +83,7 @@ def before_after(
         for row in _compare(mine, theirs, name, outcome, level)
     ]
     floats = dict.fromkeys(("estimate", "lower", "upper", "share", "share_reference"), pl.Float64)
-    table = pl.DataFrame(rows, infer_schema_length=None, schema_overrides=floats)
-    return frames.small(table, frames.source_of(programme))
+    return pl.DataFrame(rows, infer_schema_length=None, schema_overrides=floats)
 
 
 def _compare(mine: Tally, theirs: Tally, among: str, outcome: str, level: float) -> list[dict[str, Any]]:
@@ -107,24 +110,17 @@ def _compare(mine: Tally, theirs: Tally, among: str, outcome: str, level: float)
 def difference(k1: int, n1: int, k0: int, n0: int, level: float) -> dict[str, float | None]:
     """Difference of two shares, with Newcombe's hybrid score limits (method 10); null where a group is empty."""
     if not n1 or not n0:
-        return _NOTHING.copy()
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
-    alpha = 2 * _checks.tail(level)
-    lower, upper = confint_proportions_2indep(k1, n1, k0, n0, compare="diff", method="newcomb", alpha=alpha)
-    estimate = k1 / n1 - k0 / n0
-    return {"estimate": estimate, "lower": float(lower), "upper": float(upper)}
+        return NOTHING.copy()
+    limits = newcombe(k1, n1, k0, n0, level=level)
+    return {"estimate": k1 / n1 - k0 / n0, "lower": float(limits.lower[0]), "upper": float(limits.upper[0])}
 
 
 def relative(k1: int, n1: int, k0: int, n0: int, level: float) -> dict[str, float | None]:
     """Relative change of a share, with Katz's log limits; null where it does not exist."""
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
     if not n1 or not k0:
-        return _NOTHING.copy()
+        return NOTHING.copy()
     estimate = k1 / n1 / (k0 / n0) - 1
     if not k1:
         return {"estimate": estimate, "lower": None, "upper": None}
-    alpha = 2 * _checks.tail(level)
-    lower, upper = confint_proportions_2indep(k1, n1, k0, n0, compare="ratio", method="log", alpha=alpha)
-    return {"estimate": estimate, "lower": float(lower) - 1, "upper": float(upper) - 1}
+    limits = katz(k1, n1, k0, n0, level=level)
+    return {"estimate": estimate, "lower": float(limits.lower[0]) - 1, "upper": float(limits.upper[0]) - 1}

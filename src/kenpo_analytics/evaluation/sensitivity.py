@@ -11,7 +11,7 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.cohorts import prediabetes
 from kenpo_analytics.definitions import Definitions
-from kenpo_analytics.evaluation.before_after import Among, before_after
+from kenpo_analytics.evaluation.before_after import Among, compared
 from kenpo_analytics.outcomes import next_checkup
 
 BANDS = (3.0, 5.0, 10.0)
@@ -69,7 +69,7 @@ def before_after_sensitivity(
                 )
                 for group in people
             ]
-            table = _polars(before_after(seen[0], seen[1], among=(among,), level=level))
+            table = compared(seen[0], seen[1], (among,), level)
             kept = table.filter(pl.col("measure").is_in(measures), pl.col("scale") == "pp")
             parts.append(_labelled(kept, rule, band))
     return frames.small(pl.concat(parts), frames.source_of(checkups))
@@ -97,7 +97,3 @@ def _labelled(table: pl.DataFrame, rule: str, band: float | None) -> pl.DataFram
 def _light(people: Any) -> Any:
     """Only what the next checkup needs."""
     return nw.to_native(nw.from_native(people).select("person_id", "checkup_date", "fpg", "hba1c"))
-
-
-def _polars(table: Any) -> pl.DataFrame:
-    return table if isinstance(table, pl.DataFrame) else pl.from_pandas(table)

@@ -12,7 +12,8 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.months import index_of_date
-from kenpo_analytics.stats.proportions import wilson
+from kenpo_analytics.stats._checks import student_quantile
+from kenpo_analytics.stats.proportions import share
 from kenpo_analytics.tables import CHECKUPS
 
 JUDGED = ("improved", "unchanged", "worsened", "treated")
@@ -149,7 +150,6 @@ def _shares(
         if not set(parts) <= set(inside) or (tally.measure != "category" and parts == ("treated",)):
             continue
         events = tally.events(parts)
-        limits = wilson(events, total, level=level) if total else None
         rows.append(
             dict(zip(by, tally.group, strict=True))
             | {
@@ -158,12 +158,9 @@ def _shares(
                 "state": name,
                 "n": events,
                 "denominator": total,
-                "estimate": events / total if total else None,
-                "lower": float(limits.lower[0]) if limits else None,
-                "upper": float(limits.upper[0]) if limits else None,
-                "level": level,
-                "method": "wilson",
             }
+            | share(events, total, level=level)
+            | {"level": level, "method": "wilson"}
         )
     return rows
 
@@ -238,13 +235,8 @@ def _first_open(lazy: nw.LazyFrame) -> int | None:
 
 
 def _with_limits(table: pl.DataFrame, level: float) -> pl.DataFrame:
-    from scipy.stats import t
-
-    if not 0 < level < 1:
-        raise EstimateError(f"信頼水準は0と1の間です: {level}")
-    persons = table["persons"].to_list()
-    factors = [float(t.ppf((1 + level) / 2, n - 1)) / n**0.5 if n > 1 else None for n in persons]
-    half = pl.Series("half", factors, dtype=pl.Float64) * table["sd"]
+    several = table["persons"].clip(lower_bound=2)  # of one person sd is null, and so are the limits
+    half = pl.Series(student_quantile(level, (several - 1).to_numpy()) / several.sqrt().to_numpy()) * table["sd"]
     return table.with_columns(
         lower=pl.col("estimate") - half,
         upper=pl.col("estimate") + half,

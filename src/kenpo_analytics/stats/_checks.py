@@ -63,3 +63,10 @@ def normal_quantile(level: float) -> float:
     from scipy.special import ndtri  # scipy.stats takes 1.3 CPU-s to import, statsmodels 1.7 and 135 MB
 
     return float(-ndtri(tail(level)))
+
+
+def student_quantile(level: float, freedom: Any) -> FloatArray:
+    """Return the two-sided quantiles of Student's t of `level`, one for each number of degrees of freedom."""
+    from scipy.special import stdtrit  # not scipy.stats: see above
+
+    return np.asarray(stdtrit(np.asarray(freedom, dtype=np.float64), 1 - tail(level)), dtype=np.float64)

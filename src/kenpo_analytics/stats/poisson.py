@@ -12,7 +12,7 @@ import numpy as np
 
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.stats import _checks
-from kenpo_analytics.stats.estimate import Estimate, FloatArray, Limits
+from kenpo_analytics.stats.estimate import FloatArray, Limits
 
 CountMethod = Literal["exact", "byar"]
 
@@ -95,24 +95,6 @@ def compound(count: Any, count_sq: Any, *, level: float = 0.95, jump: float = 1.
     effective = x / weight
     lower = np.where(x > 0, gammaincinv(np.where(x > 0, effective, 1.0), alpha), 0.0)
     return Limits(weight * lower, weight * gammainccinv(effective + 1, alpha))
-
-
-def rate(
-    count: float,
-    exposure: float,
-    *,
-    level: float = 0.95,
-    method: CountMethod = "exact",
-    per: float = 1.0,
-    definition_version: str = "",
-    as_of: int | None = None,
-) -> Estimate:
-    """How many events per `per` units of exposure (person-time)? One record."""
-    time = float(_checks.positive(exposure, "延べ人月(分母)")[0])
-    found = limits(count, level=level, method=method).scaled(per / time)
-    value = float(count) / time * per
-    low, high = float(found.lower[0]), float(found.upper[0])
-    return Estimate(value, low, high, level, f"poisson-{method}", float(count), time, definition_version, as_of)
 
 
 def _squares(count: Any, count_sq: Any) -> tuple[FloatArray, FloatArray]:
