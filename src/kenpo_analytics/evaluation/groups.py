@@ -9,6 +9,7 @@ import narwhals as nw
 
 from kenpo_analytics import frames
 from kenpo_analytics.errors import TableError
+from kenpo_analytics.frames import columns_of as names_of
 from kenpo_analytics.tables import CHECKUPS
 
 BASELINE = ("bmi", "waist", "sbp", "dbp", "ldl", "hdl", "tg", "smoking")
@@ -90,9 +91,3 @@ def _empty(dtype: Any) -> bool:
 
 def _alike(one: Any, other: Any) -> bool:
     return one == other or (one.is_numeric() and other.is_numeric())
-
-
-def names_of(frame: Any) -> list[str]:
-    """The column names of any frame, without running a plan."""
-    lazy = frames.kind_of(frame) == "polars-lazy"
-    return list(frame.collect_schema().names() if lazy else frame.columns)

@@ -103,9 +103,11 @@ def cumulative_incidence(time: Any, cause: Any, weight: Any = None, *, horizon: 
 
 
 def net_incidence(time: Any, cause: Any, weight: Any = None, *, horizon: int, level: float = 0.95) -> Incidence:
-    """By month m, what share would have had the event if nobody left? 1 - Kaplan-Meier.
+    """By month m, what share would have had the event if nobody left? The net risk: 1 - Kaplan-Meier.
 
-    Leavers are treated as censored, which assumes that they would have behaved like those who stayed.
+    The companion of `cumulative_incidence` in an evaluation: what was seen (leavers never have the event) beside what
+    it would be without leaving. Leavers are treated as censored, which assumes that they would have behaved like those
+    who stayed; report it with that assumption, never in place of the KPI.
     """
     causes = np.where(np.asarray(cause) == COMPETING, CENSORED, np.asarray(cause))
     found = cumulative_incidence(time, causes, weight, horizon=horizon, level=level)

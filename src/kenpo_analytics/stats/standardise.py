@@ -65,7 +65,6 @@ def direct(
     0). A stratum without person-time is refused: its rate does not exist.
     """
     x, n, w = _strata(events, denominator, weight)
-    q = None if events_sq is None else _checks.counts(events_sq, "個人別件数の二乗和")
     value = float((w * x).sum())
     low, high = _direct_limits(x, x, w, level, method, count_method, 1.0)
     low_r = high_r = None
