@@ -109,6 +109,15 @@ def test_rows_without_a_receipt_are_known_only_where_nothing_is_cut(folder):
         assert tables.polars("claim_fees")["claim_id"].to_list() == seen
 
 
+def test_guidance_without_an_interview_is_not_known_before_its_fiscal_year(folder):
+    dates = {"first_interview": [None, None, D(2024, 10, 1)], "completed": [None] * 3}
+    frame = pl.DataFrame({"person_id": [1, 2, 3], "fiscal_year": [2024, 2023, None]} | dates)
+    frame.write_parquet(folder / "guidance.parquet")
+    claims(folder, 202403, 202412)
+    assert load(folder, month="2024-03").polars("guidance")["person_id"].to_list() == [2]
+    assert load(folder, month="2024-10").polars("guidance")["person_id"].to_list() == [1, 2, 3]
+
+
 @pytest.mark.parametrize("wrong", [202599, 202400, 202013])
 def test_a_receipt_in_no_month_is_refused(folder, wrong):
     claims(folder, 202409, wrong)

@@ -12,10 +12,10 @@ import polars as pl
 from kenpo_analytics.checks import check_table
 from kenpo_analytics.checks.rules import RULES
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.months import add_months, fiscal_months, fiscal_year_of, month_of
+from kenpo_analytics.months import add_months, fiscal_months, fiscal_year_of, fiscal_year_of_date
 from kenpo_analytics.outcomes.checkup_lag import mature_checkup_month
 from kenpo_analytics.outcomes.lag import Maturity, mature_month
-from kenpo_analytics.store import Tables
+from kenpo_analytics.store import RECEIVED, Tables
 from kenpo_analytics.tables import TABLES, Table
 
 EVENTS = {
@@ -26,7 +26,6 @@ EVENTS = {
     "mailings": "planned_date",
 }
 """Which column says when the event of a row happened? Tables without one are counted as a whole only."""
-RECEIVED = "received_month"
 
 
 @dataclass(frozen=True)
@@ -204,11 +203,13 @@ def _years(tables: Tables, matured: dict[str, Maturity]) -> pl.DataFrame:
         "next_checkup": ("checkups", int(used.number("next_checkup.max_months"))),
         "followup": ("claims", int(used.number("followup.months"))),
     }
-    lazy = nw.from_native(tables.checkups).with_columns(month_of(nw.col("checkup_date")).alias("month")).to_native()
-    held = lazy.select("person_id", "month").filter(pl.col("month").is_not_null()).collect()
-    year = pl.col("month") // 100 - (pl.col("month") % 100 < 4).cast(pl.Int32)
-    counted = held.group_by(year.cast(pl.Int32).alias("fiscal_year")).agg(
-        pl.len().cast(pl.Int64).alias("rows"), pl.col("person_id").n_unique().cast(pl.Int64).alias("persons")
+    year = fiscal_year_of_date(nw.col("checkup_date")).alias("fiscal_year")
+    held: pl.LazyFrame = nw.from_native(tables.checkups).select("person_id", year).to_native()
+    counted = (
+        held.drop_nulls("fiscal_year")
+        .collect()
+        .group_by("fiscal_year")
+        .agg(pl.len().cast(pl.Int64).alias("rows"), pl.col("person_id").n_unique().cast(pl.Int64).alias("persons"))
     )
     counted = counted.sort("fiscal_year")
     first_claim = tables.claims.select(pl.col("treatment_month").min()).collect().item()

@@ -14,7 +14,7 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import DefinitionError, TableError
-from kenpo_analytics.months import format_month, last_day, parse_month, this_month
+from kenpo_analytics.months import fiscal_year_of, format_month, last_day, parse_month, this_month
 from kenpo_analytics.tables import TABLES, Table
 
 CONFIG = "kenpo.toml"
@@ -69,8 +69,9 @@ def load(data: Path | str | None = None, *, month: int | str | None = None) -> T
     """Which tables are there, as known at the end of a month?
 
     Rows received later than `month` are hidden (checkups, claims, claim_fees), so are letters planned or sent later,
-    guidance begun later, and stretches of members that start later; a later end of a stretch, of guidance or a later
-    declaration of a workplace is not yet known (null). `national` holds published periods and is not cut.
+    guidance begun later or of a later fiscal year, and stretches of members that start later; a later end of a stretch,
+    of guidance or a later declaration of a workplace is not yet known (null). `national` holds published periods and is
+    not cut.
 
     Nobody knows when a row without `received_month` came, so it is there only where nothing is cut (`month` is the last
     received one) and in no earlier month; `kenpo check` reports such rows as errors. Rows received after today are
@@ -212,6 +213,9 @@ def _cut(table: Table, lazy: pl.LazyFrame, month: int, last_received: int) -> pl
         limit: Any = month if name == RECEIVED else last
         undated = name != RECEIVED or month >= last_received  # without a receipt, but not later than all that came
         lazy = lazy.filter((pl.col(name) <= limit).fill_null(undated))
+    year = lazy.collect_schema().get("fiscal_year") if table.name == "guidance" else None
+    if year is not None and year.is_integer():  # no interview yet, of a year to come
+        lazy = lazy.filter((pl.col("fiscal_year") <= fiscal_year_of(month)).fill_null(True))
     later = [name for name in names if name not in _HIDES]
     return lazy.with_columns(pl.when(pl.col(name) <= last).then(pl.col(name)).alias(name) for name in later)
 
