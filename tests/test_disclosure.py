@@ -14,11 +14,14 @@ from kenpo_analytics.disclosure import (
     Checked,
     DisclosureRules,
     check,
+    check_curve,
     check_flow,
     check_public,
+    check_table_one,
     municipal_population,
 )
 from kenpo_analytics.errors import DisclosureError
+from kenpo_analytics.evaluation.table_one import table_one
 
 MASKED = {"masked", "masked_secondary"}
 
@@ -164,12 +167,266 @@ def test_nine_and_nine_under_a_total_shown_elsewhere_do_not_tell_which_mask_is_f
     assert "primary" not in checked.log
 
 
+# --- overlapping groups ----------------------------------------------------------------------------------------------
+
+
+def windows(first: int, middle: int, last: int, only_first: int, persons: int = 630) -> pl.DataFrame:
+    """The three windows of the 10-month KPI; `only_first`: seen in month 0 and in no month after."""
+    events = [first + middle, first + middle + last, first + middle + last - only_first]
+    rows = {"window": ["0-9", "0-10", "1-10"], "persons": [persons] * 3, "events": events, "month_0": [first] * 3}
+    return pl.DataFrame(rows).with_columns(estimate=pl.col("events") / pl.col("persons"))
+
+
+def check_windows(table: pl.DataFrame) -> Checked:
+    people = ["persons", "events", "month_0"]
+    return check(
+        table,
+        counts=people,
+        within={"events": "persons", "month_0": "persons"},
+        rates={"estimate": ("events", "persons")},
+        by=["window"],
+        nested={name: {"window": "0-10"} for name in people},
+    )
+
+
+def test_four_people_seen_in_the_first_month_only_do_not_come_out_of_nested_windows():
+    checked = check_windows(windows(58, 172, 13, 4))  # 230, 243, 239 of 630
+    assert column(checked, "events") == [230, 243, None]
+    assert [value is None for value in column(checked, "estimate")] == [False, False, True]
+    assert column(checked, "persons") == [630] * 3 and column(checked, "month_0") == [58] * 3
+    assert column(check_windows(windows(58, 172, 5, 30)), "events") == [None, 235, 205]
+
+
+def test_nested_rows_are_compared_within_the_same_other_keys_only():
+    one = windows(58, 172, 13, 4)
+    table = pl.concat(
+        [one.with_columns(sex=pl.lit("M")), one.with_columns(sex=pl.lit("F"), events=pl.col("events") + 2)]
+    )
+    arguments = {"counts": ["events"], "by": ["sex", "window"], "plain": ["persons", "month_0", "estimate"]}
+    checked = check(table, nested={"events": {"window": "0-10"}}, **arguments)
+    assert column(checked, "events") == [230, 243, None, 232, 245, None]
+    with pytest.raises(DisclosureError, match="windowに「0-12」の行がありません"):
+        check(table, nested={"events": {"window": "0-12"}}, **arguments)
+    with pytest.raises(DisclosureError, match="byに含めて"):
+        check(one, counts=["events"], plain=["persons", "month_0", "estimate"], nested={"events": {"window": "0-10"}})
+
+
+def differences(values: list[int | None]) -> set[int]:
+    known = [value for value in values if value is not None]
+    return {abs(a - b) for a, b in itertools.combinations(known, 2)}
+
+
+def test_a_masked_month_does_not_come_back_as_the_step_between_its_neighbours():
+    # months 0-10 of the sample: month 9 has 8 people, and the KPI says 0-9 = 230, 0-10 = 243 of 630
+    events = [58, 25, 22, 20, 19, 17, 21, 24, 16, 8, 13]
+    curve = pl.DataFrame({"month": range(11), "events": events}).with_columns(estimate=pl.col("events").cum_sum() / 630)
+    checked = check_curve(curve, estimates=["estimate"], plain=[], beside=[630, 230, 243, None, 58])
+    shown = [None if value is None else round(630 * value) for value in column(checked, "estimate")]
+    assert shown == [58, 83, 105, 125, 144, 161, 182, 206, None, 230, 243]
+    assert column(checked, "events") == [58, 25, 22, 20, 19, 17, 21, 24, None, None, 13]
+    assert check_curve(checked) is checked
+    for wrong in (curve.reverse(), pl.concat([curve, curve])):
+        with pytest.raises(DisclosureError, match="月の順"):
+            check_curve(wrong, estimates=["estimate"], plain=[])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 25), min_size=11, max_size=11), st.integers(0, 20), st.integers(0, 30))
+def test_windows_and_curve_together_leave_no_small_group(events, only_first, never):
+    first, middle, last = events[0], sum(events[1:10]), events[10]
+    everybody = sum(events) + never
+    if everybody < 10:
+        return
+    kpi = check_windows(windows(first, middle, last, min(only_first, first), everybody))
+    beside = [*column(kpi, "events"), *column(kpi, "month_0"), *column(kpi, "persons")]
+    curve = pl.DataFrame({"month": range(11), "events": events})
+    curve = curve.with_columns(estimate=pl.col("events").cum_sum() / everybody)
+    checked = check_curve(curve, estimates=["estimate"], plain=[], beside=beside)
+    curve_shown = [None if value is None else round(everybody * value) for value in column(checked, "estimate")]
+    of_windows = [*column(kpi, "events"), everybody]
+    assert not differences([0, *of_windows]) & set(range(1, 10))
+    month_0 = next((value for value in column(kpi, "month_0") if value is not None), None)
+    assert not differences([0, *curve_shown]) & set(range(1, 10))
+    for value in (*of_windows, month_0):
+        gaps = {abs(value - one) for one in curve_shown if None not in (value, one)}
+        assert not gaps & set(range(1, 10))
+    for at, value in enumerate(column(checked, "events")):
+        assert value is None or (value == events[at] and not 1 <= value < 10)
+    behind = zip(column(kpi, "events"), column(kpi, "persons"), strict=True)
+    assert [value is None for value in column(kpi, "estimate")] == [None in pair for pair in behind]
+
+
+# --- table 1 ---------------------------------------------------------------------------------------------------------
+
+
+def people(levels: dict[str | None, int], group: str = "a") -> pl.DataFrame:
+    values = [level for level, n in levels.items() for _ in range(n)]
+    return pl.DataFrame({"group": [group] * len(values), "smoking": values}, schema_overrides={"smoking": pl.String})
+
+
+def test_few_without_an_answer_do_not_come_back_from_a_share():
+    # 2017 of the sample: 220 people, 69 / 61 / 87 and 3 without an answer; 69 / 31.8 % = 217
+    table = table_one(people({"yes": 69, "past": 61, "no": 87, None: 3}))
+    rows = check_table_one(table.drop("group") if "group" in table.columns else table)
+    smoking = rows.where(variable="smoking").table
+    assert smoking.filter(level="missing").select("n", "share", "known").row(0) == (None, None, None)
+    assert smoking["known"].to_list() == [None] * 4 and smoking["share"].to_list() == [None] * 4
+    assert smoking["n"].to_list() == [69, None, 87, None]
+    assert rows.where(variable="persons").table["n"].to_list() == [220]
+
+
+def test_nobody_or_many_without_an_answer_hide_nothing():
+    for missing in (0, 10, 30):
+        table = check_table_one(table_one(people({"yes": 69, "past": 61, "no": 87, None: missing}))).table
+        smoking = table.filter(variable="smoking")
+        assert smoking["n"].null_count() == smoking["share"].null_count() == 0
+
+
+def test_the_mean_goes_with_the_people_it_is_of():
+    values = [110.0 + i % 7 for i in range(57)]
+    both = pl.DataFrame({"group": ["a"] * 60 + ["b"] * 60, "fpg": [*values, None, None, None, *values, 110, 110, 110]})
+    table = check_table_one(table_one(both, ["fpg"], by="group")).table.filter(variable="fpg")
+    assert table.filter(level="mean").select("n_a", "known_a", "mean_a", "sd_a", "smd").row(0) == (None,) * 5
+    assert table.filter(level="mean").select("n_b", "known_b").row(0) == (60, 60)
+    assert table.filter(level="mean")["mean_b"][0] == pytest.approx((sum(values) + 330) / 60)
+    assert table["n_b"].to_list() == [60, 0]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.integers(0, 18), min_size=2, max_size=3), st.integers(0, 13))
+def test_no_count_of_table_one_can_be_solved_for(levels, missing):
+    everybody = sum(levels) + missing
+    if everybody < 10 or not sum(levels):
+        return
+    named = {name: n for name, n in zip("xyz", levels, strict=False) if n}
+    checked = check_table_one(table_one(people(named | {None: missing}), ["smoking"])).table.filter(variable="smoking")
+    seen = dict(checked.select("level", "n").rows())
+    share = dict(checked.select("level", "share").rows())
+    truth = named | {"missing": missing}
+    known = checked["known"][0]
+    for level, n in truth.items():
+        assert seen[level] in (None, n) and not (seen[level] is not None and 1 <= n < 10)
+        if share[level] is not None and level != "missing":
+            known = n / share[level]  # what n and its share give back
+    found: dict[str, set[int]] = {level: set() for level, n in truth.items() if seen[level] is None}
+    ranges = [range(everybody + 1) if seen[level] is None else (seen[level],) for level in truth]
+    for values in itertools.product(*ranges):
+        if sum(values) == everybody and (known is None or abs(everybody - values[-1] - known) < 0.5):
+            for level, value in zip(truth, values, strict=True):
+                if seen[level] is None:
+                    found[level].add(value)
+    assert all(len(possible) >= 2 for possible in found.values()), (truth, found)
+    hidden = [truth[level] for level in found]
+    assert not hidden or sum(hidden) >= 10
+
+
+def test_what_is_no_table_one_is_refused():
+    table = table_one(people({"yes": 69, "no": 87}))
+    with pytest.raises(DisclosureError, match="表1の列ではありません"):
+        check_table_one(table.drop("known"))
+    with pytest.raises(DisclosureError, match="欠測の行がありません"):
+        check_table_one(table.filter(pl.col("level") != "missing"))
+    with pytest.raises(DisclosureError, match="表1の人数が合いません"):
+        check_table_one(table.with_columns(n=pl.col("n") + pl.int_range(pl.len())))
+
+
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
 def test_a_number_without_a_role_is_refused():
     with pytest.raises(DisclosureError, match=r"役割が示されていない.*: n"):
         check(pl.DataFrame({"year": [2024], "n": [3]}), plain=["year"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"counts": ["n", "m"], "rates": {"n": ("m",)}},
+        {"counts": ["n", "m"], "events": {"n": "m"}},
+        {"counts": ["n", "m"], "plain": ["n"]},
+        {"counts": ["n", "m"], "by": ["n"]},
+        {"counts": ["n", "m", "n"]},
+    ],
+)
+def test_a_second_role_would_take_the_mask_of_the_people_away(arguments):
+    with pytest.raises(DisclosureError, match=r"役割が2つ以上ある列です: n\n"):
+        check(pl.DataFrame({"n": [5], "m": [100]}), **arguments)
+
+
+def test_totals_by_another_name_are_refused_since_they_would_give_177_and_3_back():
+    table = pl.DataFrame({"sex": ["M", "F", "計"], "n": [177, 3, 180]})
+    with pytest.raises(DisclosureError, match="sexに「合計」の行がありません"):
+        check(table, counts=["n"], totals={"sex": "合計"})
+    for word in ("計", "合計", "全体", "総数"):
+        named = table.with_columns(pl.col("sex").replace({"計": word}))
+        for arguments in ({}, {"by": ["sex"]}, {"totals": {"sex": None}}):
+            with pytest.raises(DisclosureError, match=f"合計と示されていない合計の行があります: {word}"):
+                check(named, counts=["n"], **arguments)
+        assert column(check(named, counts=["n"], totals={"sex": word}), "n") == [None, None, 180]
+
+
+def test_a_name_beside_the_code_does_not_cut_the_total_off_its_parts():
+    table = pl.DataFrame({"code": ["1", "2", "計"], "name": ["甲", "乙", "-"], "n": [177, 3, 180]})
+    with pytest.raises(DisclosureError, match="対応する内訳の行がありません"):
+        check(table, counts=["n"], totals={"code": "計"}, by=["code", "name"])
+    assert column(check(table, counts=["n"], totals={"code": "計"}), "n") == [None, None, 180]
+
+
+def test_all_is_refused_where_it_does_not_tell_which_people_are_behind_a_rate():
+    # n - k = 5 from rate and n
+    table = pl.DataFrame({"k": [95], "n": [100], "m": [100], "rate": [0.95]})
+    with pytest.raises(DisclosureError, match=r"人数の列が3つある表では、rates=\"all\"を使えません"):
+        check(table, counts=["k", "n", "m"], rates="all")
+    named = check(table, counts=["k", "n", "m"], rates={"rate": ("k", "n")})
+    assert named.table.select("k", "n", "m", "rate").rows() == [(None, 100, 100, None)]
+
+
+def test_two_people_columns_of_a_rate_protect_n_minus_k_in_either_order_and_beside_events():
+    table = pl.DataFrame({"n": [100], "k": [95], "visits": [300], "rate": [0.95]})
+    for counts in (["n", "k"], ["k", "n"]):
+        checked = check(table, counts=counts, events={"visits": "n"}, rates="all")
+        assert checked.table.select("n", "k", "rate").rows() == [(100, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([[3, 4]], pl.List(pl.Int64)),
+        ([{"n": 3}], pl.Struct({"n": pl.Int64})),
+        ([[3, 4]], pl.Array(pl.Int64, 2)),
+        ([3], pl.Duration("us")),
+        ([b"3"], pl.Binary),
+        ([object()], pl.Object),
+    ],
+)
+def test_values_that_cannot_be_examined_are_refused(values, dtype):
+    table = pl.DataFrame({"age": ["40-44"], "x": pl.Series(values, dtype=dtype)})
+    with pytest.raises(DisclosureError, match=r"xは調べられない種類の列です"):
+        check(table, by=["age"])
+
+
+@pytest.mark.parametrize("text", ["3", "3人", "うち3人が該当", "５名", "1,234", "31.8%", "3 (1.4%)", "3/220", "-2"])
+def test_numbers_written_as_text_are_refused_unless_declared_as_headings(text):
+    table = pl.DataFrame({"age": ["40-44"], "x": [text]})
+    with pytest.raises(DisclosureError, match=r"数値が文字で書かれている列があります: x"):
+        check(table, by=["age"])
+    assert check(table, by=["age"], labels=["x"]).table["x"].to_list() == [text]
+
+
+def test_bands_months_units_and_area_codes_are_texts():
+    table = pl.DataFrame(
+        {"age": ["40-44"], "month": ["2024-10"], "rule": ["±3mg/dL"], "year": ["2024年度"], "branch": ["24"], "n": [50]}
+    )
+    assert check(table, counts=["n"]).table.equals(table)
+
+
+def test_a_grouped_pandas_frame_keeps_its_keys_or_is_refused():
+    people = pd.DataFrame({"sex": ["M"] * 177 + ["F"] * 3, "n": 1})
+    grouped = people.groupby("sex").sum()
+    with pytest.raises(DisclosureError, match=r"reset_index\(\)"):
+        check(grouped, counts=["n"])
+    checked = check(grouped.reset_index(), counts=["n"], totals={"sex": None})
+    assert checked.table.rows() == [("F", None), ("M", None)]
 
 
 @pytest.mark.parametrize(

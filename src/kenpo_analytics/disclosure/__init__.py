@@ -2,9 +2,11 @@
 
 from kenpo_analytics.disclosure.check import check, check_public
 from kenpo_analytics.disclosure.checked import MASKED, STATES, Checked, State
+from kenpo_analytics.disclosure.curve import check_curve
 from kenpo_analytics.disclosure.flow import check_flow
 from kenpo_analytics.disclosure.rules import DisclosureRules, municipal_population
 from kenpo_analytics.disclosure.stamp import digest, is_stamped, stamp
+from kenpo_analytics.disclosure.table_one import check_table_one
 
 __all__ = [
     "MASKED",
@@ -13,8 +15,10 @@ __all__ = [
     "DisclosureRules",
     "State",
     "check",
+    "check_curve",
     "check_flow",
     "check_public",
+    "check_table_one",
     "digest",
     "is_stamped",
     "municipal_population",

@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 import polars as pl
 
-from kenpo_analytics.disclosure.checked import STATES, Checked, seal
-from kenpo_analytics.disclosure.roles import Columns, Roles, eager, implied_parts, loose_numbers, names_in, validate
+from kenpo_analytics.disclosure.checked import Checked
+from kenpo_analytics.disclosure.finish import finish
+from kenpo_analytics.disclosure.nested import nested_sums
+from kenpo_analytics.disclosure.roles import Columns, Roles, all_rates, eager, implied_parts, names_in, validate
 from kenpo_analytics.disclosure.rules import DisclosureRules
-from kenpo_analytics.disclosure.suppress import PRIMARY, SECONDARY, SHOWN, Cells, Sum, suppress
+from kenpo_analytics.disclosure.suppress import PRIMARY, Cells, Sum, suppress
 from kenpo_analytics.errors import DisclosureError
 
 
@@ -28,6 +30,8 @@ def check(
     plain: Columns = (),
     reasons: Mapping[str, str] | None = None,
     municipality: str | None = None,
+    nested: Mapping[str, Mapping[str, Any]] | None = None,
+    labels: Columns = (),
     rules: DisclosureRules | None = None,
 ) -> Checked:
     """Which cells of this table may be shown? Every numeric column must be given a role.
@@ -45,7 +49,7 @@ def check(
         Rates, means, intervals, ranks, with the count columns they could give back: `{"estimate": ("persons",
         "denominator")}`. Hidden when one of these is. Two people columns also mean that the first is part of the
         second, so that a small `n - k` is protected. "all": every numeric column without another role, behind it all
-        counts and events of the table.
+        counts and events of the table; refused with more than two counts.
     splits
         Columns of a row that add up (or nearly): `{"n": ("improved", "unchanged", "worsened")}`; what is left over is
         protected too.
@@ -63,12 +67,18 @@ def check(
         one such state. Nulls are `missing` otherwise. Reason columns are not shown.
     municipality
         The column with five-digit municipality codes; turns on the population-dependent threshold.
+    nested
+        Count columns whose rows hold overlapping groups (windows 0-9 and 0-10 of the same people), with the labels of
+        the row that matters most: `{"events": {"window": "0-10"}}`. Among rows that differ only in these keys, one
+        whose count is within 1 to 9 of another shown count is masked; the main row stays.
+    labels
+        Text columns that look like numbers but are headings or codes. Other texts that say a number are refused.
 
     Raises
     ------
     DisclosureError
-        A column without a role, counts that are no counts, totals that do not add up, keys that are not unique, or a
-        table that cannot be protected.
+        A column without a role or with two, counts that are no counts, totals that do not add up or are not declared,
+        keys that are not unique, a pandas index that holds keys, or a table that cannot be protected.
     """
     if isinstance(table, Checked):
         return table
@@ -84,10 +94,12 @@ def check(
         tuple(plain),
         dict(reasons or {}),
         municipality,
+        tuple(labels),
+        {name: dict(keys) for name, keys in (nested or {}).items()},
     )
     frame = eager(table)
     if rates == "all":
-        roles.rates = dict.fromkeys(loose_numbers(frame, roles), (*roles.counts, *roles.events))
+        roles.rates = all_rates(frame, roles)
     validate(frame, roles)
     roles.splits += implied_parts(frame, roles)
     floors = _floors(frame, roles, rules)
@@ -95,7 +107,7 @@ def check(
     _mask_events(frame, roles, floors, mask)
     for rate, behind in roles.rates.items():
         mask[rate] = [max(states) for states in zip(*(mask[name] for name in behind), strict=True)]
-    return _finish(frame, roles, mask, rules, blurred=blurred)
+    return finish(frame, roles, mask, rules, blurred=blurred)
 
 
 def check_public(
@@ -111,7 +123,7 @@ def check_public(
         )
     frame = eager(table)
     roles = Roles((), {}, {}, [], {}, (), tuple(frame.columns), dict(reasons or {}), None)
-    return _finish(frame, roles, {}, rules or DisclosureRules(), blurred=False, public=True, source=source)
+    return finish(frame, roles, {}, rules or DisclosureRules(), blurred=False, public=True, source=source)
 
 
 def _floors(frame: pl.DataFrame, roles: Roles, rules: DisclosureRules) -> list[float]:
@@ -126,6 +138,8 @@ def _mask_people(frame: pl.DataFrame, roles: Roles, floors: list[float]) -> tupl
     sums = _row_sums(cells, frame, roles, floors)
     for name in roles.counts:
         sums += _column_sums(cells, frame, roles, name, min(floors, default=0))
+    for name, main in roles.nested.items():
+        sums += nested_sums(cells, frame, roles, name, main)
     blurred = suppress(cells, sums)
     mask = {name: [cells.mask[roles.grid[row, name]] for row in range(frame.height)] for name in roles.counts}
     if blurred:
@@ -177,8 +191,9 @@ def _row_sums(cells: Cells, frame: pl.DataFrame, roles: Roles, floors: list[floa
 
 def _column_sums(cells: Cells, frame: pl.DataFrame, roles: Roles, name: str, floor: float) -> list[Sum]:
     """Rows that add up to a total row, along each key column, within the same values of the others."""
-    sums = []
+    sums: list[Sum] = []
     for key, label in roles.totals.items():
+        before = len(sums)
         others = [other for other in roles.by if other != key]
         groups: dict[tuple[Any, ...], list[int]] = {}
         for row, values in enumerate(frame.select(others).rows() if others else [()] * frame.height):
@@ -194,6 +209,11 @@ def _column_sums(cells: Cells, frame: pl.DataFrame, roles: Roles, name: str, flo
                 _must_add_up(frame[name], parts, total[0], value, name)
             shown = roles.grid[total[0], name] if total else cells.add(value, floor, ("", name), fixed=True)
             sums.append(Sum(shown, members))
+        if len(sums) == before and any(frame[key][row] != label for row in range(frame.height)):
+            raise DisclosureError(
+                f"{key}の合計の行「{label}」に、対応する内訳の行がありません。",
+                hint="合計の行でも内訳の行でも値が同じ列だけを、ほかのbyに残してください(名称の列はbyに入れない)。",
+            )
     return sums
 
 
@@ -204,68 +224,3 @@ def _must_add_up(column: pl.Series, parts: tuple[int, ...], total: int, value: f
         raise DisclosureError(
             f"{name}の合計の行が内訳の和と一致しません。", hint="totalsの見出しと、行の抜け・重なりを確かめてください。"
         )
-
-
-def _finish(
-    frame: pl.DataFrame,
-    roles: Roles,
-    mask: dict[str, list[int]],
-    rules: DisclosureRules,
-    *,
-    blurred: bool,
-    public: bool = False,
-    source: str = "",
-) -> Checked:
-    word = {SHOWN: "shown", PRIMARY: "masked", SECONDARY: "masked_secondary"}
-    columns = [name for name in frame.columns if name not in roles.reasons.values()]
-    table, states = {}, {}
-    for name in columns:
-        hidden = mask.get(name, [SHOWN] * frame.height)
-        why = _reasons(frame, name, roles.reasons.get(name))
-        nulls = frame[name].is_null().to_list()
-        states[name] = [why[row] if nulls[row] else word[hidden[row]] for row in range(frame.height)]
-        shown = [value if state == "shown" else None for value, state in zip(frame[name], states[name], strict=True)]
-        table[name] = pl.Series(name, shown, dtype=frame[name].dtype)
-    schema = dict.fromkeys(columns, pl.String)
-    log = _log(states, roles, rules, frame.height, blurred=blurred, public=public)
-    sealed = pl.DataFrame(table) if columns else pl.DataFrame()
-    return seal(sealed, pl.DataFrame(states, schema=schema), log=log, rules=rules, public=public, source=source)
-
-
-def _reasons(frame: pl.DataFrame, name: str, reason: str | None) -> list[str]:
-    if reason is None or reason in STATES:
-        reasons: list[str | None] = [reason] * frame.height
-    else:
-        reasons = frame[reason].to_list()
-    words = [word or "missing" for word in reasons]
-    nulls = frame[name].is_null().to_list()
-    allowed = [state for state in STATES if state not in ("shown", "masked", "masked_secondary")]
-    if wrong := sorted({word for word, null in zip(words, nulls, strict=True) if null and word not in allowed}):
-        raise DisclosureError(
-            f"欠けている理由として使えない語です: {', '.join(wrong)}", hint=f"使える語: {', '.join(allowed)}"
-        )
-    return words
-
-
-def _log(
-    states: dict[str, list[str]], roles: Roles, rules: DisclosureRules, rows: int, *, blurred: bool, public: bool
-) -> dict[str, Any]:
-    def count(columns: Columns | Mapping[str, Any], *wanted: str) -> int:
-        return sum(state in wanted for name in columns for state in states.get(name, ()))
-
-    log: dict[str, Any] = {
-        "rule": "public" if public else "people",
-        "rows": rows,
-        "people_cells": rows * len(roles.counts),
-        "masked": count(roles.counts, "masked", "masked_secondary"),
-        "events_masked": count(roles.events, "masked", "masked_secondary"),
-        "rates_masked": count(roles.rates, "masked", "masked_secondary"),
-        "merged_steps": 0,
-        "min_cell": rules.min_cell,
-    }
-    if roles.municipality:
-        log["min_cell_municipality"] = rules.min_cell_municipality
-    if not blurred:
-        log["primary"] = count(roles.counts, "masked")
-        log["secondary"] = count(roles.counts, "masked_secondary")
-    return log
