@@ -91,3 +91,33 @@ def test_counts_by_month(page: Page, checkups: pl.DataFrame) -> None:
     for row in rows:
         year, month = row["月"].rstrip("月").split("年")
         assert row["行数"] == f"{counts[f'{year}-{int(month):02d}']:,}"
+
+
+def number(text: str) -> int | None:
+    return None if text in ("‐", "―") else int(text.replace(",", ""))
+
+
+def test_rows_less_judged_rows_give_no_few_missing_back(page: Page) -> None:
+    rows_of = {row["表"]: number(row["行数"]) for row in page.table("取り込まれた表")}
+    for label in ("健診", "加入者", "レセプト", "通知"):
+        for row in page.table(f"{label}の欠測と想定外の値"):
+            missing, judged = number(row["欠測"]), number(row["値のある行"])
+            if judged is not None:
+                assert not 1 <= rows_of[label] - judged < 10, (label, row)
+            assert missing is None or (not 1 <= missing < 10 and judged == rows_of[label] - missing)
+
+
+def test_three_missing_of_a_thousand_rows_are_not_solved_for(page: Page) -> None:
+    """The call of the page itself, on a column with three missing values and one with ten."""
+    import kenpo_analytics as ka
+
+    cell = next(cell.source for cell in page.code if "columns = ka.check(" in cell.source)
+    lines = {"missing": [3, 10, 0], "judged": [997, 990, 1000], "out_of_range": [0, 0, None], "rows": [1000] * 3}
+    found = pl.DataFrame({"table": ["checkups"] * 3, "column": ["a", "b", "c"], **lines})
+    found = found.with_columns(missing_share=pl.col("missing") / pl.col("rows"))
+    call = cell[cell.index("columns = ka.check(") : cell.index("coverage = ka.check(")]
+    space = {"ka": ka, "values": list(lines)[:3], "found": type("Found", (), {"columns": found})}
+    exec(call, space)
+    table = space["columns"].table
+    assert table.select("missing", "judged", "rows").rows() == [(None, None, 1000), (10, 990, 1000), (0, 1000, 1000)]
+    assert table["missing_share"].to_list() == [None, 0.01, 0.0]

@@ -197,3 +197,42 @@ def test_no_effect_is_claimed(page: Page) -> None:
     for design in ("差の差(DiD)", "不連続(RDD)", "重み付け"):
         place = text[text.index(design) :]
         assert place.split("\n\n")[1].startswith("今後の版で追加します")
+
+
+def shown(text: str) -> float | None:
+    text = text.replace(",", "").replace("−", "-")
+    return None if text in ("‐", "―") else float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+
+
+def test_no_share_gives_the_few_without_an_answer_back(page: Page) -> None:
+    """n and its share leave a few denominators; everybody less the denominator is who did not answer."""
+    rows = page.table("表1 対象者の特性(人数と割合)")
+    missing = {row["項目"]: row for row in page.table("対象となった健診の欠測")}
+    for year, word in ((BEFORE, "事業前"), (AFTER, "事業")):
+        everybody = next(shown(row[f"{year}年度 人数"]) for row in rows if row["項目"] == "対象者")
+        hidden = [row["項目"] for row in missing.values() if shown(row[f"{year}年度({word}) 人数"]) is None]
+        assert "喫煙" in hidden  # 3 of 220 and 5 of 240 on the sample
+        for name in hidden:
+            mine = [row for row in rows if row["項目"] == name]
+            ns = [shown(row[f"{year}年度 人数"]) for row in mine]
+            assert ns.count(None) >= 2
+            assert all(shown(row[f"{year}年度 割合"]) is None and shown(row["標準化差"]) is None for row in mine)
+            assert everybody - sum(n for n in ns if n is not None) >= 10
+    for row in rows:  # where a share is shown, its denominator leaves nobody or enough
+        for year in (BEFORE, AFTER):
+            n, share = shown(row[f"{year}年度 人数"]), shown(row[f"{year}年度 割合"])
+            if n and share and row["区分"] != "欠測":
+                everybody = next(shown(r[f"{year}年度 人数"]) for r in rows if r["項目"] == "対象者")
+                assert not any(abs(n / (everybody - few) - share) <= 0.0005 for few in range(1, 10)) or (
+                    abs(n / everybody - share) <= 0.0005
+                )
+
+
+def test_interval_and_sd_together_do_not_give_a_masked_number_of_people_back(page: Page) -> None:
+    rows = page.table("両方の健診に値のある人")
+    assert any(row["うち両方の値のある人"] == "‐" for row in rows)
+    for row in rows:
+        assert (row["うち両方の値のある人"] == "‐") == (row["変化の標準偏差"] == "‐")
+        if row["うち両方の値のある人"] != "‐":
+            assert not 1 <= shown(row["期間内に受診した人"]) - shown(row["うち両方の値のある人"]) < 10
+    assert not any("標準偏差" in name for name in page.table("次回健診までの値の変化(平均)")[0])

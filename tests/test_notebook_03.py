@@ -85,3 +85,49 @@ def test_the_headline_travels_with_the_conclusion(people):
     record = headlines[0]["未治療者の10か月以内受診割合"]
     assert record["persons"] == len(people)
     assert record["lower"] < record["estimate"] < record["upper"]
+
+
+def share_of(text: str) -> float | None:
+    return None if text in ("‐", "―") else float(text.rstrip("%")) / 100
+
+
+def count_of(text: str) -> int | None:
+    return None if text in ("‐", "―") else int(text.replace(",", ""))
+
+
+def test_windows_and_curve_together_give_no_small_group_back(people):
+    """Everything on the page that counts visitors of the same people: no two numbers lie 1 to 9 apart."""
+    tables = tables_of(NOTEBOOK)
+    windows = {row[0]: row for row in tables["10か月以内の受診割合(期間の数え方別)"]}
+    curve = {int(row[0]): share_of(row[1]) for row in tables["受診の累積発生割合（数値）"]}
+    everybody = len(people)
+    months = [month for state, month in people.values() if state == "visited"]
+    truth = [sum(month <= at for month in months) for at in range(11)]
+    assert any(1 <= b - a < 10 for a, b in zip([0, *truth[:-1]], truth, strict=True))  # the sample has such a month
+    seen = {0, everybody}
+    for at, share in curve.items():
+        if share is not None:
+            assert share == pytest.approx(truth[at] / everybody, abs=0.0006)
+            seen.add(round(share * everybody))
+    assert curve[10] is not None and windows["0-10"][2] == str(truth[10])
+    seen |= {n for row in windows.values() for n in (count_of(row[2]), count_of(row[5])) if n is not None}
+    assert not {abs(a - b) for a in seen for b in seen} & set(range(1, 10)), sorted(seen)
+
+
+def test_related_rows_of_a_window_table_are_no_small_step_apart():
+    tables = tables_of(NOTEBOOK)
+    names = ["10か月以内の受診割合(期間の数え方別)", "疾患に関係する受診の割合(傷病名または薬剤が該当領域と一致)"]
+    rows = [row for name in names for row in tables[name]]
+    assert len(rows) == 6
+    for column in (1, 2, 5, 6, 7):  # persons, events, month 0, left, turned 75
+        shown = {n for row in rows if (n := count_of(row[column])) is not None}
+        assert not {abs(a - b) for a in shown for b in shown} & set(range(1, 10)), (column, sorted(shown))
+    for row in rows:
+        assert (row[2] == "‐") == (row[3] == "‐") == (row[4] == "‐")
+
+
+def test_shares_are_hidden_only_where_their_own_people_are():
+    rows = tables_of(NOTEBOOK)["年齢階級別の10か月以内の受診割合(0～10か月)"]
+    assert any(row[5] == "‐" for row in rows)  # few left, or seen in month 0
+    for row in rows:
+        assert row[3] == f"{100 * count_of(row[2]) / count_of(row[1]):.1f}%"

@@ -167,8 +167,7 @@ def _validate_count(column: pl.Series) -> None:
 
 def implied_parts(frame: pl.DataFrame, roles: Roles) -> list[tuple[str, tuple[str, ...]]]:
     """k of n, as a rate of two people columns says it, unless each exceeds the other somewhere (then no part of it)."""
-    people = [tuple(name for name in behind if name in roles.counts) for behind in roles.rates.values()]
-    pairs = {names for names in people if len(names) == 2}
+    pairs = {tuple(behind) for behind in roles.rates.values() if len(behind) == 2 and set(behind) <= set(roles.counts)}
     known = {(parts, whole) for whole, parts in roles.splits}
     found: list[tuple[str, tuple[str, ...]]] = []
     for one, other in sorted(pairs):
