@@ -14,7 +14,7 @@ from kenpo_analytics import frames
 from kenpo_analytics.cohorts.untreated import DOMAINS
 from kenpo_analytics.errors import EstimateError, TableError
 from kenpo_analytics.stats.incidence import cumulative_incidence
-from kenpo_analytics.stats.proportions import wilson
+from kenpo_analytics.stats.proportions import share
 from kenpo_analytics.tables import CHECKUPS
 
 _CAUSE = {"visited": 1, "left": 2, "not_visited": 0, "turned_75": 0, "open": 0}
@@ -113,7 +113,6 @@ def _kpi(
     for low, high in windows:
         mature = counts.filter(pl.col("complete_months") >= high)
         persons, events = int(mature["persons"].sum()), int(mature[f"visited_{low}_{high}"].sum() or 0)
-        limits = wilson(events, persons, level=level) if persons else None
         gone = mature.filter(pl.col("months_to") < high)
         lines.append(
             {
@@ -121,9 +120,7 @@ def _kpi(
                 "window": f"{low}-{high}",
                 "persons": persons,
                 "events": events,
-                "estimate": events / persons if persons else None,
-                "lower": float(limits.lower[0]) if limits else None,
-                "upper": float(limits.upper[0]) if limits else None,
+                **share(events, persons, level=level),
                 "level": level,
                 "method": "Wilson",
                 "left": int(gone.filter(pl.col("state") == "left")["persons"].sum()),
