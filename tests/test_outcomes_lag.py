@@ -166,3 +166,21 @@ def test_a_fiscal_year_is_used_only_when_all_its_months_are_complete():
     with pytest.raises(DateError, match="2025年度のレセプトはまだ到着が完了していません") as refused:
         known.complete_year(2025)
     assert refused.value.hint == "完了している最新の年度は2024年度です。"
+
+
+@pytest.mark.parametrize(
+    ("complete", "after", "year"),
+    [
+        (202503, 0, 2024),
+        (202502, 0, 2023),
+        (202504, 10, 2023),
+        (202501, 10, 2023),
+        (202412, 10, 2022),
+        (202503, 18, 2022),
+    ],
+)
+def test_the_latest_year_that_can_be_used(complete, after, year):
+    known = Maturity(6, complete, 202510, 0.99, 0.99, 9, 900, 202402, 202410)
+    assert known.latest_year(after) == year
+    last = add_months((year + 1) * 100 + 3, after)
+    assert last <= complete < add_months(last, 12)

@@ -56,13 +56,16 @@ class Maturity:
         """
         months = fiscal_months(fiscal_year)
         if months[-1] > self.complete_through:
-            latest = fiscal_year_of(add_months(self.complete_through, 1)) - 1
             raise DateError(
                 f"{fiscal_year}年度のレセプトはまだ到着が完了していません"
                 f"({format_month(self.complete_through)}診療分まで完了)",
-                hint=f"完了している最新の年度は{latest}年度です。",
+                hint=f"完了している最新の年度は{self.latest_year()}年度です。",
             )
         return months[0], months[-1]
+
+    def latest_year(self, after: int = 0) -> int:
+        """Which is the latest fiscal year that is complete, with `after` months of follow-up beyond its March?"""
+        return fiscal_year_of(add_months(self.complete_through, 1 - after)) - 1
 
 
 def lag_triangle(claims: Any, *, through: int | str | None = None, kind: str | None = None) -> Any:
