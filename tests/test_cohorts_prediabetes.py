@@ -242,7 +242,6 @@ def test_a_branch_that_cannot_be_judged_is_said(engine):
         ({"age": (74, 35)}, "下限, 上限"),
         ({"population": "all"}, "対象集団"),
         ({"pick": "best"}, "last か first"),
-        ({"definitions": ka.define(overrides={"fasting.unconfirmed": "Use"})}, "use か drop"),
     ],
 )
 def test_unknown_options_are_refused(options, message):

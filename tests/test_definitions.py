@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from kenpo_analytics.definitions import define, fingerprint
+from kenpo_analytics.definitions.allowed import refuse_impossible
 from kenpo_analytics.definitions.pages import DOCS, FAMILIES, HOURS, NOTE, pages, write
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.tables import TABLES
@@ -67,10 +68,6 @@ def test_an_override_replaces_marks_and_changes_the_version():
     assert fingerprint(used)["assumptions"] == len(USED.assumptions()) - 2
 
 
-def test_a_text_stays_a_text_even_when_it_reads_as_a_number():
-    assert [row.value for row in define(overrides={"prediabetes.rule": "nan"}).versions("prediabetes.rule")] == ["nan"]
-
-
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -81,11 +78,45 @@ def test_a_text_stays_a_text_even_when_it_reads_as_a_number():
         ({"prediabetes.fpg.lower": float("nan")}, "有限の数ではありません: 「nan」"),
         ({"prediabetes.fpg.lower": float("inf")}, "有限の数ではありません: 「inf」"),
         ({"prediabetes.fpg.upper": float("-inf")}, "有限の数ではありません: 「-inf」"),
+        ({"visit.kind": "外来"}, r"「visit\.kind」の値「外来」は使えません\(使える値: 入院外 / 入院 / 歯科 / 調剤\)"),
+        ({"prediabetes.rule": "xor"}, r"「xor」は使えません\(使える値: or / and\)"),
+        ({"prediabetes.rule": "nan"}, "「nan」は使えません"),
+        ({"checkup.pick": "best"}, r"\(使える値: last / first\)"),
+        ({"fasting.unconfirmed": "Use"}, r"「Use」は使えません\(使える値: use / drop\)"),
+        ({"out_of_hours.age": "at_visit"}, r"\(使える値: fiscal_year_end\)"),
+        ({"visit.inpatient": 2}, r"「2」は使えません\(使える値: 0 / 1\)"),
+        ({"untreated.drop_self_reported": 0.5}, "「0.5」は使えません"),
+        ({"prediabetes.fpg.lower": -5}, r"「-5」は使えません\(使える値: 20～1000\)"),
+        ({"untreated.first.kpi.hba1c": 65}, r"「65」は使えません\(使える値: 3～20\)"),
+        ({"untreated.second.kpi.domains": 4}, r"\(使える値: 1～3の整数\)"),
+        ({"runout.share": 1.5}, r"「1\.5」は使えません\(使える値: 0より大きく1以下\)"),
+        ({"runout.share": 0}, "「0」は使えません"),
+        ({"untreated.letter_lag": -1}, r"「-1」は使えません\(使える値: 0～120の整数\)"),
+        ({"followup.months": 10.5}, r"「10\.5」は使えません\(使える値: 1～120の整数\)"),
+        ({"followup.months": 0}, "「0」は使えません"),
+        ({"next_checkup.dead_band.fpg": -1}, r"\(使える値: 0～100\)"),
+        (
+            {"prediabetes.fpg.lower": 130},
+            r"「prediabetes\.fpg\.lower」の値「130」は「prediabetes\.fpg\.upper」の値「126」より小さく",
+        ),
+        ({"prediabetes.hba1c.upper": 6}, r"hba1c\.lower」の値「6」は「prediabetes\.hba1c\.upper」の値「6」より小さく"),
+        ({"population.insured.age.lower": 75}, r"「population\.insured\.age\.upper」の値「74」より小さく"),
+        ({"next_checkup.min_months": 24}, r"「next_checkup\.max_months」の値「18」より小さく"),
     ],
 )
 def test_wrong_overrides_are_refused(overrides, message):
     with pytest.raises(DefinitionError, match=message):
         define(overrides=overrides)
+
+
+def test_every_packaged_value_is_one_that_a_branch_may_set_too():
+    refuse_impossible(USED.rows, {row.id: row.value for row in USED.rows})
+    kinds = {column.name: column.values for column in TABLES["checkups"].columns}
+    assert USED.versions("population.insured.kind")[0].values == "|".join(kinds["kind"])
+    claims = {column.name: set(column.values) for column in TABLES["claims"].columns}
+    assert set(USED.versions("visit.kind")[0].values.split("|")) == claims["kind"]
+    both = define(overrides={"prediabetes.fpg.lower": 127, "prediabetes.fpg.upper": 140})  # judged together
+    assert both.number("prediabetes.fpg.lower") == 127
 
 
 def test_what_cannot_be_told_is_refused():
@@ -136,9 +167,9 @@ def test_the_code_counts_of_the_page_add_up():
 
 def test_a_page_shows_validity_unit_and_the_branchs_own_value():
     line = next(line for line in pages()["definitions.md"].splitlines() if "`untreated.first.letter.ldl`" in line)
-    assert "≧180 mg/dL | 2022-10～ | 勧奨月 | 確認済" in line
+    assert "≧180 mg/dL | 10～600 | 2022-10～ | 勧奨月 | 確認済" in line
     own = pages(define(overrides={"prediabetes.hba1c.lower": 5.6}))["definitions.md"]
-    assert "| ≧5.6 % | 全期間 | 健診月・診療月 | 支部設定 | 支部による(既定 6.0) |" in own
+    assert "| ≧5.6 % | 3～20 | 全期間 | 健診月・診療月 | 支部設定 | 支部による(既定 6.0) |" in own
 
 
 def test_pages_are_written_where_they_are_wanted(tmp_path):

@@ -379,9 +379,8 @@ def test_what_is_wrong_is_said_in_the_readers_words():
         out_of_hours(lines, members, months=FY2024, data_through=202412)
     with pytest.raises(DateError, match="2024-13"):
         out_of_hours(lines, members, months=("2024-13", "2025-03"))
-    at_visit = ka.define(overrides={"out_of_hours.age": "at_visit"})
-    with pytest.raises(DefinitionError, match="年度末年齢"):
-        out_of_hours(lines, members, months=FY2024, definitions=at_visit)
+    with pytest.raises(DefinitionError, match=r"使える値: fiscal_year_end"):
+        ka.define(overrides={"out_of_hours.age": "at_visit"})
     with pytest.raises(DefinitionError, match="区分にない名前です: town"):
         out_of_hours(lines, members, months=FY2024, by=("town",))
     with pytest.raises(DefinitionError, match="branch か municipality"):

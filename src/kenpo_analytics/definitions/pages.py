@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from kenpo_analytics.definitions.allowed import told
 from kenpo_analytics.definitions.registry import FOLDER, Definition, Definitions, define
 from kenpo_analytics.months import format_month, parse_month
 from kenpo_analytics.tables import TABLES, Column, Table
@@ -73,7 +74,7 @@ def _definitions(used: Definitions) -> str:
     families: dict[str, list[Definition]] = {}
     for row in used.rows:
         families.setdefault(row.id.split(".")[0], []).append(row)
-    head = ("id", "内容", "値", "有効期間", "時計", "区分", "出典")
+    head = ("id", "内容", "値", "使える値", "有効期間", "時計", "区分", "出典")
     parts = [
         "# 定義一覧",
         NOTE,
@@ -91,7 +92,7 @@ def _definitions(used: Definitions) -> str:
 
 
 def _definition_row(row: Definition) -> tuple[str, ...]:
-    return (f"`{row.id}`", row.label, _value(row), row.validity, CLOCKS[row.clock], row.status, row.source)
+    return (f"`{row.id}`", row.label, _value(row), told(row), row.validity, CLOCKS[row.clock], row.status, row.source)
 
 
 def _value(row: Definition) -> str:
@@ -106,7 +107,8 @@ def _override_help() -> str:
             "",
             "作業フォルダ(またはその上のフォルダ)の `kenpo.toml` に id と値を書きます。",
             "値はすべての版に適用され、区分は「支部設定」となり、報告に印字されます。",
-            "一覧にない id や型の違う値は、計算の前に拒まれます。",
+            "一覧にない id、型の違う値、「使える値」にない値(負の月数、1を超える割合など)、",
+            "上限以上の下限は、計算の前に拒まれます。",
             "",
             "```toml",
             "[definitions]",

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from kenpo_analytics.definitions.allowed import refuse_impossible
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.months import format_month, parse_month
 
@@ -25,7 +26,11 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Definition:
-    """One value in force from `valid_from` up to, not including, `valid_to` (YYYYMM; None = open)."""
+    """One value in force from `valid_from` up to, not including, `valid_to` (YYYYMM; None = open).
+
+    `values` tells what a branch may set: a list (or|and), an interval ([0..120], (0..1]), or nothing where the range
+    of the checkup's column holds.
+    """
 
     id: str
     item: str
@@ -38,6 +43,7 @@ class Definition:
     label: str
     status: str
     source: str
+    values: str = ""
 
     def in_force(self, month: int) -> bool:
         """Does it apply in this month of its clock?"""
@@ -150,7 +156,8 @@ def define(*, overrides: Mapping[str, float | str] | None = None) -> Definitions
     Raises
     ------
     DefinitionError
-        An unknown id, a value of another type, or a number that is not finite.
+        An unknown id, a value of another type, a number that is not finite, or a value that cannot be (`allowed`):
+        not a listed one, out of range, or a lower bound not below its upper bound.
     """
     base = _packaged()
     if not overrides:
@@ -158,9 +165,7 @@ def define(*, overrides: Mapping[str, float | str] | None = None) -> Definitions
     known = {row.id: row for row in base.rows}
     for id, value in overrides.items():
         if id not in known:
-            raise DefinitionError(
-                f"kenpo.toml の定義にない名前です: 「{id}」", hint="docs/definitions.md の一覧を見てください。"
-            )
+            raise DefinitionError(f"定義にない名前です: 「{id}」", hint="docs/definitions.md の一覧を見てください。")
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
         default = f"(既定: 「{known[id].value}」)"
         if isinstance(known[id].value, str) == numeric or isinstance(value, bool):
@@ -173,6 +178,7 @@ def define(*, overrides: Mapping[str, float | str] | None = None) -> Definitions
         else row
         for row in base.rows
     )
+    refuse_impossible(rows, overrides)
     return replace(base, rows=rows)
 
 
@@ -210,6 +216,7 @@ def _definition(row: dict[str, str]) -> Definition:
         label=row["label"],
         status=row["status"],
         source=row["source"],
+        values=row["values"],
     )
 
 
