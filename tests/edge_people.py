@@ -49,6 +49,8 @@ PEOPLE: list[tuple] = [
     ("casual sample never is FPG",       CASUAL,  115.0, 5.5,   False, "one_marker_below",  "one_marker_below", {}),
     ("casual sample, HbA1c in",          CASUAL,  150.0, 6.1,   False, "in",                "marker_missing",   {}),
     ("after a meal, no HbA1c",           POST,    118.0, None,  False, "no_marker",         "no_marker",        {}),
+    ("glucose in mmol/L is no value",    F,       5.6,   5.5,   False, "one_marker_below",  "one_marker_below", {}),
+    ("HbA1c without its point",          F,       115.0, 62.0,  False, "in",                "marker_missing",   {}),
     ("sampling time missing",            UNKNOWN, 118.0, 5.5,   False, "in",                "below",            {}),
     ("turns 35 on the last day",         F,       118.0, 5.5,   False, "in",                "below",            {"birth": D(1990, 3, 31)}),
     ("born 1 April, attains 35",         F,       118.0, 5.5,   False, "in",                "below",            {"birth": D(1990, 4, 1)}),

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import math
 
+RANGES = {"sbp": (60, 300), "dbp": (30, 200), "fpg": (20, 1000), "hba1c": (3, 20), "ldl": (10, 600)}
+
 
 def _have(value) -> bool:
     return value is not None and not (isinstance(value, float) and math.isnan(value))
+
+
+def _value(row: dict, name: str):
+    """A value that can be one: not missing, not NaN, within the plausible range of its column."""
+    low, high = RANGES[name]
+    return row[name] if _have(row[name]) and low <= row[name] <= high else None
 
 
 def fiscal_year(day) -> int:
@@ -40,8 +48,8 @@ def prediabetes(checkups: list[dict], members: list[dict], year: int, rule: str)
 
 
 def _prediabetes(row: dict, rule: str) -> str:
-    fpg = row["fpg"] if _have(row["fpg"]) and row["fasting"] in ("fasting", None) else None
-    hba1c = row["hba1c"] if _have(row["hba1c"]) else None
+    fpg = _value(row, "fpg") if row["fasting"] in ("fasting", None) else None
+    hba1c = _value(row, "hba1c")
     if row["medication_glucose"] is True:
         return "medication"
     if (fpg is not None and fpg >= 126) or (hba1c is not None and hba1c >= 6.5):
@@ -81,7 +89,7 @@ def untreated(
 
 
 def _untreated(row: dict, visits: set, year: int, level: str, purpose: str) -> object:
-    values = {name: row[name] if _have(row[name]) else None for name in ("sbp", "dbp", "fpg", "hba1c", "ldl")}
+    values = {name: _value(row, name) for name in RANGES}
     if row["fasting"] not in ("fasting", None):
         values["fpg"] = None
     if all(value is None for value in values.values()):

@@ -28,6 +28,7 @@ PEOPLE = [
     ("no marker next time",       118, 6.2, [(D(2024, 6, 1), None, None, False, "fasting")], "not_judged", 12, None,       None),
     ("casual next time",          118, 6.2, [(D(2024, 6, 1), 100, None, False, "casual")],  "not_judged", 12, None,        None),
     ("casual, HbA1c tells",       118, 6.2, [(D(2024, 6, 1), 100, 5.5, False, "casual")],   "improved",   12, None,        "improved"),
+    ("in mmol/L next time",       118, 6.2, [(D(2024, 6, 1), 5.6, 6.2, False, "fasting")],  "unchanged",  12, None,        "unchanged"),
     ("not seen again",            118, 6.2, [],                                            "none",     None, None,        None),
     ("too early only",            118, 6.2, [(D(2023, 11, 1), 100, 5.5, False, "fasting")], "too_early",   5, None,        None),
     ("six months is in time",     118, 6.2, [(D(2023, 12, 1), 100, 5.5, False, "fasting")], "improved",    6, "improved",  "improved"),

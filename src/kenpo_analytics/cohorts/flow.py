@@ -134,7 +134,10 @@ class Cohort:
         return people.select(*self._keep)
 
     def __repr__(self) -> str:
-        return f"Cohort({self._end_label}, {self._source.kind})"
+        size = "未実行"
+        if hasattr(self, "_counts"):
+            size = f"{int(self._counts[-1].filter(pl.col(EXIT) == 0)['n'].sum()):,}人"
+        return f"Cohort({self._end_label} {size}, {self._source.kind})"
 
 
 def first_exit(*conditions: nw.Expr) -> nw.Expr:

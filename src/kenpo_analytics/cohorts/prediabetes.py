@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import narwhals as nw
 
+from kenpo_analytics import frames
 from kenpo_analytics.cohorts.eligible import PEOPLE, Pick, Population, find_eligible
 from kenpo_analytics.cohorts.flow import Cohort, Stage, Step, first_exit
-from kenpo_analytics.cohorts.rules import meets, usable_fpg
+from kenpo_analytics.cohorts.rules import implausible, meets, plausible, usable_fpg
 from kenpo_analytics.definitions import Definitions
-from kenpo_analytics.errors import DefinitionError
+from kenpo_analytics.errors import DefinitionError, TableError
 from kenpo_analytics.frames import sure
 from kenpo_analytics.months import index_of_date, month_index
 
@@ -37,7 +38,8 @@ def prediabetes(
     126 or HbA1c >= 6.5 in either marker. Half-open bounds give 125.6 and 6.45 one place. FPG counts only from a sample
     taken >= 10 h after a meal; a missing sampling time counts as fasting unless the definition `fasting.unconfirmed`
     says "drop" (仮定), and is counted as 空腹未確認. A missing marker is not a normal one; a missing medication answer
-    is not "no": people whose membership hangs on it are 判定不能.
+    is not "no": people whose membership hangs on it are 判定不能. Values outside the plausible range
+    (docs/tables.md) are not used and are counted.
 
     Parameters
     ----------
@@ -82,14 +84,19 @@ def prediabetes(
         (exits["or"] == 0).alias("in_or"),
         (exits["and"] == 0).alias("in_and"),
     )
+    absent = [name for name in ("fpg", "hba1c") if name not in frames.columns_of(checkups)]
+    if len(absent) == 2:
+        raise TableError("checkupsに空腹時血糖(fpg)もHbA1c(hba1c)もありません", hint="どちらかの列が必要です。")
+    missing = tuple(Step(f"no_column_{name}", f"{_MARKER[name]}の列がない", judged=False) for name in absent)
     stage = Stage(
         classified,
-        _STEPS,
+        (*_STEPS, *missing),
         "人",
         begins=found.begins,
         extra=(
             ("one_marker", "うち片方の検査値のみで判定", "of_which"),
             ("fasting_unconfirmed", "うち空腹未確認の空腹時血糖による(仮定)", "of_which"),
+            ("implausible", "参考: 想定範囲外の検査値を使わなかった人(単位の誤りなど)", "reference"),
             ("in_or", "参考: 「または」で判定した人数", "reference"),
             ("in_and", "参考: 「及び」で判定した人数", "reference"),
         ),
@@ -97,6 +104,7 @@ def prediabetes(
     return found.cohort(classified, stage, keep=[*PEOPLE, *_KEEP], end_label="糖尿病予備群")
 
 
+_MARKER = {"fpg": "空腹時血糖", "hba1c": "HbA1c"}
 _STEPS = (
     Step("medication", "血糖の服薬あり"),
     Step("diabetes_range", "糖尿病域(空腹時血糖126以上またはHbA1c 6.5以上)"),
@@ -111,7 +119,12 @@ _STEPS = (
 def _judge(picked: nw.LazyFrame, used: Definitions, fiscal_year: int) -> nw.LazyFrame:
     """What does each marker say? Booleans without nulls."""
     no_time = nw.col("fasting").is_null()
-    picked = picked.with_columns(nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg")).alias("fpg"))
+    fasting = nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg"))
+    picked = picked.with_columns(
+        implausible((fasting, "fpg"), (nw.col("hba1c"), "hba1c")).alias("implausible"),
+        plausible(fasting, "fpg").alias("fpg"),
+        plausible(nw.col("hba1c"), "hba1c").alias("hba1c"),
+    )
     first, last = month_index(fiscal_year * 100 + 4), month_index(fiscal_year * 100 + 103)
     clock = index_of_date(nw.col("checkup_date"))
 

@@ -12,6 +12,7 @@ from kenpo_analytics.definitions import Definition, Definitions
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.frames import sure
 from kenpo_analytics.months import month_index
+from kenpo_analytics.tables import CHECKUPS
 
 OPS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
@@ -76,3 +77,22 @@ def usable_fpg(used: Definitions, fasting: nw.Expr) -> nw.Expr:
         raise DefinitionError(f"定義「fasting.unconfirmed」は use か drop です: 「{unconfirmed}」")
     confirmed = sure(fasting == "fasting")
     return confirmed | fasting.is_null() if unconfirmed == "use" else confirmed
+
+
+def plausible(value: nw.Expr, column: str) -> nw.Expr:
+    """The value where it lies in the plausible range of its column, null elsewhere.
+
+    A glucose of 5.6 is mmol/L, an HbA1c of 56 lacks its point: used as they stand they would count as normal or as
+    diabetes. Such values are not corrected by a guess either; `implausible` counts them.
+    """
+    return nw.when(~_outside(value, column)).then(value)
+
+
+def implausible(*values: tuple[nw.Expr, str]) -> nw.Expr:
+    """Is any of these (value, column) outside its plausible range? Never null."""
+    return nw.any_horizontal(*(_outside(value, column) for value, column in values), ignore_nulls=False)
+
+
+def _outside(value: nw.Expr, column: str) -> nw.Expr:
+    declared = next(item for item in CHECKUPS.columns if item.name == column)
+    return sure((value < declared.low) | (value > declared.high))

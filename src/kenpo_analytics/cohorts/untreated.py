@@ -9,7 +9,7 @@ import narwhals as nw
 from kenpo_analytics import frames
 from kenpo_analytics.cohorts.eligible import PEOPLE, Pick, Population, find_eligible
 from kenpo_analytics.cohorts.flow import Cohort, Kind, Stage, Step, first_exit
-from kenpo_analytics.cohorts.rules import meets, usable_fpg
+from kenpo_analytics.cohorts.rules import implausible, meets, plausible, usable_fpg
 from kenpo_analytics.cohorts.visits import visits
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import DefinitionError
@@ -105,7 +105,12 @@ def untreated(
             _incomplete(used, purpose, data_through),
         )
     )
-    steps = (*_steps(used, level, purpose), Step("visit_unknown", _UNKNOWN, judged=data_through is not None))
+    absent = [item for item in _ITEMS if item not in frames.columns_of(checkups)]
+    steps = (
+        *_steps(used, level, purpose),
+        Step("visit_unknown", _UNKNOWN, judged=data_through is not None),
+        *(Step(f"no_column_{item}", f"検査値の列がない: {item}", judged=False) for item in absent),
+    )
     stage = Stage(classified, steps, "人", begins=found.begins, extra=_EXTRA)
     names = {"first": "一次勧奨", "second": "二次勧奨"}
     label = f"未治療者({names[level]}、{'KPI' if purpose == 'kpi' else '勧奨通知'})"
@@ -117,8 +122,9 @@ _EXTRA: tuple[tuple[str, str, Kind], ...] = (
     ("by_bp", "うち血圧による", "of_which"),
     ("by_glucose", "うち血糖による", "of_which"),
     ("by_lipid", "うち脂質による", "of_which"),
-    ("no_answer", "うち該当領域の服薬の回答なし(服薬なしとは数えない)", "of_which"),
+    ("no_answer", "うち該当領域の服薬の回答がない人(服薬ありとはみなさず対象に含む、仮定)", "of_which"),
     ("fasting_unconfirmed", "うち空腹未確認の空腹時血糖による(仮定)", "of_which"),
+    ("implausible", "参考: 想定範囲外の検査値を使わなかった人(単位の誤りなど)", "reference"),
 )
 
 
@@ -137,7 +143,12 @@ def _steps(used: Definitions, level: str, purpose: str) -> tuple[Step, ...]:
 def _domains(picked: nw.LazyFrame, used: Definitions, fiscal_year: int, level: str, purpose: str) -> nw.LazyFrame:
     """Which domains stand above the values in force on this purpose's clock? Booleans without nulls."""
     no_time = nw.col("fasting").is_null()
-    picked = picked.with_columns(nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg")).alias("fpg"))
+    values = {item: nw.col(item) for item in _ITEMS}
+    values["fpg"] = nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg"))
+    picked = picked.with_columns(
+        implausible(*((value, item) for item, value in values.items())).alias("implausible"),
+        *(plausible(value, item).alias(item) for item, value in values.items()),
+    )
     picked = picked.with_columns(*_values(used, fiscal_year, purpose), *_unmedicated(used))
     everyone = picked.with_columns(*_reached(used, fiscal_year, level, purpose, "raw", own=False))
     judged = everyone.with_columns(*_reached(used, fiscal_year, level, purpose, "by", own=True))

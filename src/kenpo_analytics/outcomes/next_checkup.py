@@ -8,7 +8,7 @@ from typing import Any
 import narwhals as nw
 
 from kenpo_analytics import frames
-from kenpo_analytics.cohorts.rules import meets, usable_fpg
+from kenpo_analytics.cohorts.rules import meets, plausible, usable_fpg
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.frames import sure
@@ -62,8 +62,8 @@ def next_checkup(
     - `outcome`: improved, unchanged, worsened (category against category); treated (glucose drug started since: a
       state of its own); not_judged (seen, no marker); too_early, too_late (seen only outside the
       months); open; none (not seen again).
-    - `next_date`, `interval_months`, `next_fpg` (fasting only), `next_hba1c`, `fpg_change`, `hba1c_change`: of the next
-      checkup, or where it came too early or too late, of the nearest one outside the months.
+    - `next_date`, `interval_months`, `next_fpg` (fasting, plausible), `next_hba1c`, `fpg_change`, `hba1c_change`: of
+      the next checkup, or where it came too early or too late, of the nearest one outside the months.
     - `category`, `next_category` (`CATEGORIES`), `fpg_outcome`, `hba1c_outcome` (improved, unchanged, worsened by
       value; null where either value is missing or the outcome is not among those seen in time).
 
@@ -90,10 +90,11 @@ def next_checkup(
 
 
 def _usable(index: nw.LazyFrame, used: Definitions) -> nw.LazyFrame:
-    """FPG only where it was taken fasting; a cohort of glucose markers has seen to that already."""
-    if "fasting" not in index.collect_schema().names():
-        return index
-    return index.with_columns(nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg")).alias("fpg"))
+    """Plausible values only, and FPG only where it was taken fasting (a cohort of glucose markers has seen to both)."""
+    fpg = nw.col("fpg")
+    if "fasting" in index.collect_schema().names():
+        fpg = nw.when(usable_fpg(used, nw.col("fasting"))).then(fpg)
+    return index.with_columns(plausible(fpg, "fpg").alias("fpg"), plausible(nw.col("hba1c"), "hba1c").alias("hba1c"))
 
 
 def _next(index: nw.LazyFrame, checkups: Any, used: Definitions, lower: int, upper: int) -> nw.LazyFrame:
@@ -104,8 +105,8 @@ def _next(index: nw.LazyFrame, checkups: Any, used: Definitions, lower: int, upp
     later = later.select(
         "person_id",
         nw.col("checkup_date").alias("next_date"),
-        nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg")).alias("next_fpg"),
-        nw.col("hba1c").alias("next_hba1c"),
+        plausible(nw.when(usable_fpg(used, nw.col("fasting"))).then(nw.col("fpg")), "fpg").alias("next_fpg"),
+        plausible(nw.col("hba1c"), "hba1c").alias("next_hba1c"),
         nw.col("medication_glucose").alias("next_medication"),
         "received_month",
         "record_id",
