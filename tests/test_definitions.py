@@ -63,6 +63,7 @@ def test_an_override_replaces_marks_and_changes_the_version():
         "next_checkup.dead_band.fpg": "支部設定",
     }
     assert used.version != USED.version
+    assert repr(used) == f"Definitions({used.version}: {len(used.rows)}行, 支部設定 2, 仮定 {len(used.assumptions())})"
     assert define().version == USED.version
     assert fingerprint(used)["overrides"] == {"prediabetes.rule": "and", "next_checkup.dead_band.fpg": 8}
     assert fingerprint(used)["assumptions"] == len(USED.assumptions()) - 2
@@ -71,7 +72,7 @@ def test_an_override_replaces_marks_and_changes_the_version():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"prediabetes.fpg": 100}, "定義にない名前です: 「prediabetes.fpg」"),
+        ({"prediabetes.fpg": 100}, "^定義にない名前です: 「prediabetes.fpg」"),
         ({"prediabetes.fpg.lower": "high"}, "型が違います: 「high」"),
         ({"prediabetes.rule": 1}, "型が違います: 「1」"),
         ({"visit.inpatient": True}, "型が違います: 「True」"),

@@ -25,6 +25,10 @@ def test_every_public_name_resolves_and_is_typed():
         assert callable(getattr(ka, name)), name
 
 
+def test_completion_offers_public_names_only():
+    assert dir(ka) == sorted(ka.__all__)
+
+
 def test_no_room_hides_a_public_name():
     rooms = {path.stem for path in Path(ka.__file__).parent.iterdir()}
     assert not rooms & set(ka.__all__)

@@ -10,7 +10,7 @@ import pytest
 
 from kenpo_analytics.errors import DateError, DefinitionError, TableError
 from kenpo_analytics.sample import build
-from kenpo_analytics.store import Tables, find_data, load, scan
+from kenpo_analytics.store import Tables, find_data, load, scan, settings
 from kenpo_analytics.tables import TABLES
 
 D = dt.date
@@ -146,6 +146,7 @@ def test_eager_frames_and_missing_tables(folder):
     (folder / "guidance.parquet").unlink()
     tables = load(folder)
     assert tables.guidance is None
+    assert "合成データ" not in repr(tables) and "guidance" not in repr(tables)
     assert isinstance(tables.claims, pl.LazyFrame)
     assert isinstance(tables.polars("claims"), pl.DataFrame)
     frame = tables.pandas("claims")
@@ -262,7 +263,10 @@ def test_definitions_of_the_branch(folder, tmp_path, text):
 def test_a_wrong_file_of_settings_is_refused(folder, tmp_path):
     config = tmp_path / "kenpo.toml"
     config.write_text('[definitions]\n"prediabetes.rul" = "and"\n', encoding="utf-8")
-    with pytest.raises(DefinitionError, match=r"「prediabetes\.rul」"):
+    with pytest.raises(DefinitionError, match=r"kenpo.toml の \[definitions\]: .*「prediabetes\.rul」"):
+        load(folder)
+    config.write_text("[definitions]\nfollowup.months = -10\n", encoding="utf-8")
+    with pytest.raises(DefinitionError, match=r"kenpo.toml の \[definitions\]: .*「-10」は使えません"):
         load(folder)
     config.write_text("[definitions\n", encoding="utf-8")
     with pytest.raises(DefinitionError, match=r"kenpo.toml を読めません"):
@@ -270,6 +274,35 @@ def test_a_wrong_file_of_settings_is_refused(folder, tmp_path):
     config.write_text("data = 3\n", encoding="utf-8")
     with pytest.raises(DefinitionError, match=r"kenpo.toml の \[data\]"):
         find_data()
+
+
+MISSPELT = [
+    ('[definition]\nprediabetes.rule = "and"', r"kenpo.toml の \[definition\] は使われない", "[definitions]"),
+    ('[data]\npth = "data"', r"\[data\] pth は使われない", "使える名前: path"),
+    ('[run]\nreprots = "out"', r"\[run\] reprots は使われない", "使える名前: notebooks, reports, branch"),
+    ('path = "data"', r"\[path\] は使われない", "[data]"),
+    ("[run]\nbranch = 24", r"\[run\] branch は文字ではありません: 「24」", 'branch = "'),
+    ("[data]\npath = 3", r"\[data\] path は文字ではありません: 「3」", 'path = "'),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), MISSPELT)
+def test_a_misspelt_setting_is_refused_with_the_names_that_are_read(folder, tmp_path, text, message, hint):
+    (tmp_path / "kenpo.toml").write_text(text + "\n", encoding="utf-8")
+    for read in (settings, find_data, lambda: load(folder)):
+        with pytest.raises(DefinitionError, match=message) as error:
+            read()
+        assert hint in error.value.hint
+
+
+def test_every_setting_that_is_read_may_be_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    nothing = {"data": {}, "run": {}, "definitions": {}}
+    assert settings(tmp_path / "kenpo.toml") == nothing  # no such file
+    text = '[data]\npath = "a"\n[run]\nnotebooks = "b"\nreports = "c"\nbranch = "24"\n[definitions]\nx = 1\n'
+    (tmp_path / "kenpo.toml").write_text(text, encoding="utf-8")
+    run = {"notebooks": "b", "reports": "c", "branch": "24"}
+    assert settings() == {"data": {"path": "a"}, "run": run, "definitions": {"x": 1}}
 
 
 # --- the sample world -----------------------------------------------------------------------------------
@@ -281,6 +314,10 @@ def test_the_sample_world_grows_with_what_is_known(tmp_path, monkeypatch):
     now, before = load(tmp_path), load(tmp_path, month=202410)
     assert isinstance(now, Tables)
     assert (now.month, now.synthetic) == (202510, True)
+    assert repr(now).startswith(
+        f"Tables({tmp_path.name}, 2025-10まで, 合成データ: members, workplaces, checkups, claims"
+    )
+    assert len(repr(now)) < 200
     for name in ("members", "checkups", "claims", "claim_fees", "mailings"):
         assert 0 < before.polars(name).height < now.polars(name).height
     assert before.polars("claims")["received_month"].max() == 202410

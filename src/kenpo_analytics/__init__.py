@@ -80,4 +80,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOM_OF})
+    """Only what a user may call: completion in JupyterLab shows no helper."""
+    return list(__all__)

@@ -18,6 +18,7 @@ from kenpo_analytics.months import fiscal_year_of, format_month, last_day, parse
 from kenpo_analytics.tables import TABLES, Table
 
 CONFIG = "kenpo.toml"
+SETTINGS = {"data": ("path",), "run": ("notebooks", "reports", "branch"), "definitions": ()}
 SAMPLE = Path("data") / "sample"
 SYNTHETIC = ("truth.json", "SYNTHETIC")
 RECEIVED = "received_month"
@@ -45,6 +46,11 @@ class Tables:
     guidance: pl.LazyFrame | None = None
     mailings: pl.LazyFrame | None = None
     national: pl.LazyFrame | None = None
+
+    def __repr__(self) -> str:
+        present = ", ".join(name for name in TABLES if getattr(self, name) is not None)
+        kind = ", 合成データ" if self.synthetic else ""
+        return f"Tables({self.folder.resolve().name}, {format_month(self.month)}まで{kind}: {present})"
 
     def polars(self, name: str) -> pl.DataFrame:
         """One table as an eager polars frame."""
@@ -91,7 +97,7 @@ def load(data: Path | str | None = None, *, month: int | str | None = None) -> T
         A required table is missing or unreadable, the data end before `month` or begin after it, a received month does
         not exist (202413), or no month was given and rows are received after today.
     DateError, DefinitionError
-        Not a month; an unknown definition in kenpo.toml.
+        Not a month; an unknown name or an impossible value in kenpo.toml.
     """
     folder = _folder(data) if data is not None else find_data()
     asked = month if month is not None else os.environ.get("KENPO_MONTH") or None
@@ -105,7 +111,7 @@ def load(data: Path | str | None = None, *, month: int | str | None = None) -> T
     first, last = _receipts(held, given=asked is not None)
     cut = _month(asked, first, last)
     known = {name: _cut(TABLES[name], lazy, cut, last) for name, lazy in held.items()}
-    used = define(overrides=_overrides() or None)
+    used = _branch_definitions()
     return Tables(folder=folder, month=cut, definitions=used, synthetic=is_synthetic(folder), **known)
 
 
@@ -119,12 +125,14 @@ def find_data() -> Path:
     ------
     TableError
         No such folder.
+    DefinitionError
+        A kenpo.toml that cannot be read, or with a name that nobody reads.
     """
     if given := os.environ.get("KENPO_DATA"):
         return _folder(given, "環境変数 KENPO_DATA")
     config = _upwards(CONFIG)
-    if config is not None and (path := _configured("data").get("path")):
-        return _folder(config.parent / str(path), f"{CONFIG} の [data] path")
+    if config is not None and (path := settings(config)["data"].get("path")):
+        return _folder(config.parent / path, f"{CONFIG} の [data] path")
     here = Path.cwd()
     for root in (here, *here.parents, Path(__file__).parents[2]):
         if any((root / SAMPLE).glob("**/*.parquet")):
@@ -248,19 +256,60 @@ def _upwards(name: str) -> Path | None:
     return next((folder / name for folder in (here, *here.parents) if (folder / name).is_file()), None)
 
 
-def _configured(section: str) -> dict[str, Any]:
-    path = _upwards(CONFIG)
-    if path is None:
-        return {}
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8-sig")).get(section, {})
-    except ValueError as error:  # not TOML, or not UTF-8
-        raise DefinitionError(f"{CONFIG} を読めません: {error}", hint="TOMLの書き方を確かめてください。") from error
-    if not isinstance(found, dict):
+def settings(path: Path | None = None) -> dict[str, dict[str, Any]]:
+    """What does kenpo.toml say? Its tables ([data], [run], [definitions]) by name; an absent one is empty.
+
+    Parameters
+    ----------
+    path
+        The file; default the nearest kenpo.toml from the working directory upwards. Without one everything is empty.
+
+    Raises
+    ------
+    DefinitionError
+        Not TOML, a table or key that nobody reads (misspelt), or a value of [data] or [run] that is not a text. The
+        ids of [definitions] are judged by `define`.
+    """
+    found: dict[str, Any] = {}
+    path = path or _upwards(CONFIG)
+    if path is not None and path.is_file():
+        try:
+            found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except ValueError as error:  # not TOML, or not UTF-8
+            raise DefinitionError(f"{CONFIG} を読めません: {error}", hint="TOMLの書き方を確かめてください。") from error
+    for name, held in found.items():
+        _refuse_misspelt(name, held)
+    return {name: found.get(name, {}) for name in SETTINGS}
+
+
+def _refuse_misspelt(name: str, held: Any) -> None:
+    if name not in SETTINGS:
         raise DefinitionError(
-            f"{CONFIG} の [{section}] は表ではありません", hint=f"[{section}] の下に 名前 = 値 と書きます。"
+            f"{CONFIG} の [{name}] は使われない名前です",
+            hint=f"使える表: {', '.join(f'[{each}]' for each in SETTINGS)}",
         )
-    return found
+    if not isinstance(held, dict):
+        raise DefinitionError(
+            f"{CONFIG} の [{name}] は表ではありません", hint=f"[{name}] の下に 名前 = 値 と書きます。"
+        )
+    if name == "definitions":
+        return
+    for key, value in held.items():
+        if key not in SETTINGS[name]:
+            raise DefinitionError(
+                f"{CONFIG} の [{name}] {key} は使われない名前です", hint=f"使える名前: {', '.join(SETTINGS[name])}"
+            )
+        if not isinstance(value, str):
+            raise DefinitionError(
+                f"{CONFIG} の [{name}] {key} は文字ではありません: 「{value}」", hint=f'{key} = "…" のように書きます。'
+            )
+
+
+def _branch_definitions() -> Definitions:
+    try:
+        return define(overrides=_overrides())
+    except DefinitionError as error:
+        raise DefinitionError(f"{CONFIG} の [definitions]: {error.message}", hint=error.hint) from error
 
 
 def _overrides() -> dict[str, Any]:
@@ -271,7 +320,7 @@ def _overrides() -> dict[str, Any]:
             return {prefix: value}
         return {key: held for name, inner in value.items() for key, held in flat(f"{prefix}.{name}", inner).items()}
 
-    return {key: held for name, value in _configured("definitions").items() for key, held in flat(name, value).items()}
+    return {key: held for name, value in settings()["definitions"].items() for key, held in flat(name, value).items()}
 
 
 def _folder(path: Path | str, source: str = "") -> Path:

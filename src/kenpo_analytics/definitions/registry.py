@@ -80,6 +80,10 @@ class Definitions:
     rows: tuple[Definition, ...]
     fee_codes: tuple[FeeCode, ...]
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.rows)}行, 支部設定 {len(self.overrides())}, 仮定 {len(self.assumptions())}"
+        return f"Definitions({self.version}: {counts})"
+
     def versions(self, id: str) -> tuple[Definition, ...]:
         """Every dated version of one definition, oldest first."""
         found = tuple(row for row in self.rows if row.id == id)
