@@ -1,11 +1,12 @@
 """Definitions: dated values, overrides, and the pages that are generated from them."""
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from kenpo_analytics.definitions import define, fingerprint
-from kenpo_analytics.definitions.allowed import refuse_impossible
+from kenpo_analytics.definitions import allowed, define, fingerprint
 from kenpo_analytics.definitions.pages import DOCS, FAMILIES, HOURS, NOTE, pages, write
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.tables import TABLES
@@ -111,7 +112,7 @@ def test_wrong_overrides_are_refused(overrides, message):
 
 
 def test_every_packaged_value_is_one_that_a_branch_may_set_too():
-    refuse_impossible(USED.rows, {row.id: row.value for row in USED.rows})
+    allowed.refuse_impossible(USED.rows, {row.id: row.value for row in USED.rows})
     kinds = {column.name: column.values for column in TABLES["checkups"].columns}
     assert USED.versions("population.insured.kind")[0].values == "|".join(kinds["kind"])
     claims = {column.name: set(column.values) for column in TABLES["claims"].columns}
@@ -158,6 +159,16 @@ def test_the_pages_tell_everything():
         assert f"## {table.name}\n" in made["tables.md"]
         assert made["tables.md"].count("\n| `") == sum(len(each.columns) for each in TABLES.values())
     assert {row.id.split(".")[0] for row in USED.rows} == set(FAMILIES)
+
+
+def test_every_decision_that_is_cited_is_explained():
+    text = pages()["assumptions.md"].split("## 決めたこと (D1–D8)")[1]
+    told = {line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| D")}
+    assert told == {f"D{number}" for number in range(1, 9)}
+    package = Path(allowed.__file__).parents[1]
+    files = [path for ending in ("py", "csv") for path in package.rglob(f"*.{ending}") if path.name != "decisions.csv"]
+    cited = {name for path in files for name in re.findall(r"\bD\d\b", path.read_text(encoding="utf-8"))}
+    assert {"D1", "D2", "D3", "D4"} <= cited <= told
 
 
 def test_the_code_counts_of_the_page_add_up():

@@ -5,14 +5,13 @@ Run `python -m kenpo_analytics.definitions.pages` after changing a definition or
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kenpo_analytics.definitions.allowed import told
-from kenpo_analytics.definitions.registry import FOLDER, Definition, Definitions, define
+from kenpo_analytics.definitions.registry import Definition, Definitions, define, read
 from kenpo_analytics.months import format_month, parse_month
 from kenpo_analytics.tables import TABLES, Column, Table
 
@@ -120,8 +119,7 @@ def _override_help() -> str:
 
 
 def _fees() -> list[str]:
-    with (FOLDER / "fee_codes.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(read("fee_codes"))
     classes = Counter(
         (r["visit_type"], r["out_of_hours"], r["inpatient"], r["valid_from"], r["valid_to"]) for r in rows
     )
@@ -159,6 +157,10 @@ def _assumptions(used: Definitions) -> str:
             "支部や本部の取扱いが分かれば、`kenpo.toml` の `[definitions]` で変えてください"
             "(書き方は [definitions.md](definitions.md))。",
             _grid(head, grid),
+            "## 決めたこと (D1–D8)",
+            "計画や公表資料の間で食い違うこと、書かれていないことを、この分析ではこう決めました。"
+            "出典や説明の中の「D1」などは、この表を指します。",
+            _grid(("番号", "問い", "決めたこと"), (tuple(row.values()) for row in read("decisions"))),
         ]
     )
 
