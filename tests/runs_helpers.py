@@ -58,7 +58,7 @@ class World:
 
 
 def tables() -> dict[str, pl.DataFrame]:
-    """The smallest sound data folder: one person, one checkup, two claims; the latest month received is 2025-10."""
+    """The smallest sound data folder: a person each of branches 24 and 23, a checkup, two claims; received to 2025-10."""
     day = date(2025, 8, 1)
     member = {"person_id": 1, "valid_from": date(2020, 4, 1), "sex": "F", "birth_month": 198001, "fy_age_base": 1980}
     member |= {"relationship": "insured", "branch": "24", "municipality": "24201"}
@@ -67,13 +67,18 @@ def tables() -> dict[str, pl.DataFrame]:
     fee = claim | {
         "claim_id": 1,
         "institution": "a",
-        "received_month": 202510,
+        "received_month": 202509,
         "code": "111000110",
         "day": 1,
         "count": 1,
     }
     claims = [claim | {"claim_id": i, "kind": "入院外", "received_month": 202508 + i} for i in (1, 2)]
-    rows = {"members": [member], "checkups": [checkup], "claims": claims, "claim_fees": [fee]}
+    rows = {
+        "members": [member, member | {"person_id": 2, "branch": "23"}],
+        "checkups": [checkup],
+        "claims": claims,
+        "claim_fees": [fee],
+    }
     return {name: pl.DataFrame(given) for name, given in rows.items()}
 
 

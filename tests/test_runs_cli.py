@@ -24,8 +24,9 @@ def kenpo(*words: str, **options) -> subprocess.CompletedProcess[str]:
     [
         (("run", "--set", "nope=1"), "パラメータ nope を宣言している"),
         (("run", "--set", "fiscal_year"), "名前=値"),
-        (("run", "--set", "a=1", "--set", "a=2"), "二度"),
-        (("run", "--month", "2025/10"), "YYYY-MM"),
+        (("run", "--set", "a=1", "--set", "a = 2"), "二度"),
+        (("run", "--set", "9 . fiscal_year = 1"), "9 . fiscal_year に当たる"),
+        (("run", "--month", "2025/13"), "YYYY-MM"),
         (("run", "--bogus"), "--bogus"),
         (("run", "--jobs", "0"), "--jobs"),
         (("fly",), "fly"),

@@ -307,7 +307,7 @@ def test_reports_that_cannot_be_written(tmp_path):
     [
         {"settings": {"fiscal_yaer": "2024"}},
         {"settings": {"fiscal_year": "x"}},
-        {"month": "202510"},
+        {"month": "2025-13"},
         {"branch": "48"},
         {"only": ["09"]},
     ],
@@ -324,6 +324,62 @@ def test_a_month_after_the_data_is_refused(tmp_path):
     world = make_world(tmp_path / "w")
     with pytest.raises(RunError, match="2025-10受領分まで") as caught:
         run(world.options(month="2025-11"), terminal=False)
+    assert caught.value.exit_code == 65
+    assert not world.reports.exists()
+
+
+def test_a_notebook_without_its_table_is_left_out_and_told(tmp_path, capsys):
+    world = make_world(tmp_path / "w", suite=False)
+    world.notebook("01_x", SHOW)
+    world.notebook("04_index", SHOW, parameters='needs: list[str] = ["national", "mailings"]')
+    result = run(world.options(), terminal=False)
+    assert "表がないため省いた報告: 04_index(必要な表: national、mailings)" in capsys.readouterr().err
+    found = manifest.read(result.folder)
+    assert [entry["name"] for entry in found["notebooks"]] == ["01_x"]
+    assert found["skipped"] == [{"name": "04_index", "title": "04_index", "missing": ["national", "mailings"]}]
+    page = (result.folder / "index.html").read_text(encoding="utf-8")
+    assert "表がないため省いた報告: 04_index (必要な表: national、mailings)" in page
+    with pytest.raises(
+        RunError, match=r"実行できる報告がありません: 04_index\(必要な表: national、mailings\)"
+    ) as caught:
+        run(world.options(only=["4"]), terminal=False)
+    assert caught.value.exit_code == 65
+
+
+def test_a_branch_without_members_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    world = make_world(tmp_path / "w", suite=False)
+    world.notebook("01_x", "raise SystemError('never reached')")
+    monkeypatch.chdir(world.root)
+    with pytest.raises(RunError, match="データに支部13の加入者がいません") as caught:
+        run(world.options(branch="13"), terminal=False)
+    assert caught.value.exit_code == 65
+    (world.root / "kenpo.toml").write_text('[run]\nbranch = "13"\n', encoding="utf-8")
+    with pytest.raises(RunError, match="支部13"):
+        run(world.options(), terminal=False)
+    assert not world.reports.exists()
+
+
+def test_the_branch_of_the_project_is_used_and_the_command_line_wins(tmp_path, monkeypatch):
+    world = make_world(tmp_path / "w", suite=False)
+    world.notebook("01_x", SHOW, parameters='branch: str = "24"')
+    (world.root / "kenpo.toml").write_text('[run]\nbranch = "23"\n', encoding="utf-8")
+    monkeypatch.chdir(world.root)
+    for given, used in ((None, "23"), ("24", "24")):
+        found = manifest.read(run(world.options(branch=given), terminal=False).folder)
+        assert (found["branch"], found["notebooks"][0]["parameters"]["branch"]) == (used, used)
+
+
+@pytest.mark.parametrize("month", ["2010-01", None])
+def test_data_without_a_row_for_the_month_are_refused(tmp_path, month):
+    world = make_world(tmp_path / "w")
+    if month is None:  # fees came in October only
+        fees = tables()["claim_fees"].with_columns(received_month=pl.lit(202510))
+        fees.write_parquet(world.data / "claim_fees.parquet")
+        month, said = "2025-09", "2025-09までに分かっているclaim_feesの行が1行もありません"
+    else:
+        said = "2010-01の受領データがありません"
+    with pytest.raises(RunError, match=said) as caught:
+        run(world.options(month=month), terminal=False)
     assert caught.value.exit_code == 65
     assert not world.reports.exists()
 

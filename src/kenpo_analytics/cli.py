@@ -87,7 +87,7 @@ app = Door(
 def _settings(pairs: list[str]) -> dict[str, object]:
     found: dict[str, object] = {}
     for pair in pairs:
-        name, equals, value = pair.partition("=")
+        name, equals, value = (part.strip() for part in pair.partition("="))
         if not equals or not name:
             raise ParameterError(f"--set {pair} は 名前=値 の形ではありません。", hint="例: --set fiscal_year=2024")
         if name in found:
@@ -98,14 +98,18 @@ def _settings(pairs: list[str]) -> dict[str, object]:
 
 @app.command()
 def run(
-    month: Annotated[str | None, typer.Option(help="対象月 YYYY-MM。省くとデータの最後の受領月")] = None,
-    branch: Annotated[str | None, typer.Option(help="支部(JIS 2桁)。例: 三重 24")] = None,
+    month: Annotated[str | None, typer.Option(help="対象月(2025-10、令和7年10月)。省くとデータの最後の受領月")] = None,
+    branch: Annotated[
+        str | None, typer.Option(help="支部(JIS 2桁)。例: 三重 24。省くと kenpo.toml の [run] branch")
+    ] = None,
     only: Annotated[list[str] | None, typer.Option(help="試し実行する報告(名前か番号)。公開しない")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="同時に実行するノートブックの数")] = 2,
     data: Annotated[Path | None, typer.Option(help="データのフォルダ")] = None,
     reports: Annotated[Path | None, typer.Option(help="報告を置くフォルダ")] = None,
     notebooks: Annotated[Path | None, typer.Option(help="ノートブックのフォルダ")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="パラメータ 名前=値(何度でも)")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="パラメータ 名前=値 か 03.名前=値(何度でも)")
+    ] = None,
     deadline: Annotated[float, typer.Option(min=1, help="ノートブック 1 件の制限時間(分)")] = 15,
 ) -> None:
     """月次の報告を実行し、検証して、まとめて公開します。"""

@@ -19,17 +19,21 @@ from kenpo_analytics.runs.places import (
     CANNOT_WRITE,
     DATA_INVALID,
     check_data,
+    check_known,
+    nothing_left,
     open_data,
     prepare_reports,
+    seen_from_here,
     settle,
     unwritable,
     writing,
 )
-from kenpo_analytics.runs.plan import choose, plan, suite
+from kenpo_analytics.runs.plan import choose, plan, split, suite
 from kenpo_analytics.runs.progress import Progress
 from kenpo_analytics.runs.signals import Guard, Interrupted, stoppable
 from kenpo_analytics.runs.stage import FAILED, Job, Options, page, stage
 from kenpo_analytics.runs.verify import Verified, verify
+from kenpo_analytics.tables import TABLES
 
 REFUSED = 69
 KEEP_LOGS = 12
@@ -62,18 +66,26 @@ def run(options: Options, *, terminal: bool | None = None) -> Published:
     paths = choose(suite(places.notebooks), options.only)
     tables = open_data(places.data, options.month)
     month = f"{tables.month // 100:04d}-{tables.month % 100:02d}"
-    tasks = plan(paths, month=month, branch=options.branch, settings=options.settings)
+    branch = options.branch or places.branch
+    tasks, skipped = split(
+        plan(paths, month=month, branch=branch, settings=options.settings),
+        [n for n in TABLES if getattr(tables, n) is not None],
+    )
     check_data(places.data)
+    check_known(tables, branch)
+    if not tasks:
+        raise nothing_left(skipped)
     prepare_reports(places.reports)
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     progress = Progress(terminal=terminal)
     this = Job(
         id=run_id,
         month=month,
-        branch=options.branch,
+        branch=branch,
         synthetic=tables.synthetic,
         definitions=fingerprint(tables.definitions),
         tasks=tasks,
+        skipped=skipped,
         places=places,
         options=options,
         progress=progress,
@@ -123,6 +135,8 @@ def _transact(this: Job, home: Path, guard: Guard) -> Published:
     data = this.places.data
     before, inputs = manifest.state(data), manifest.fingerprints(data)
     this.progress.say(f"{html.month_label(this.month)}の実行 {this.id}: ノートブック {len(this.tasks)} 件")
+    for left in this.skipped:
+        this.progress.say(f"表がないため省いた報告: {left['title']}(必要な表: {'、'.join(left['missing'])})")
     this.progress.begin(this.tasks)
     setting = Setting(
         output=this.work / "executed",
@@ -178,14 +192,13 @@ def _failure(this: Job, outcomes: Sequence[Outcome]) -> RunError:
         f"(ノートブック {len(outcomes)} 件のうち {len(bad)} 件が失敗)。{causes}"
         f"何も公開していません。{UNTOUCHED}"
     )
-    where = publish.FAILED + "/" + this.id
     try:
-        publish.keep_failed(this.places.reports, this.id, [outcome.path for outcome in bad], story)
-        story += f"失敗したノートブックは {this.places.reports.name}/{where} にあります(秘匿処理前の値を含みえます)。"
+        kept = publish.keep_failed(this.places.reports, this.id, [outcome.path for outcome in bad], story)
+        story += f"失敗したノートブックは {seen_from_here(kept)} にあります(秘匿処理前の値を含みえます)。"
     except OSError:
         story += "失敗したノートブックは保存できませんでした。"
     hint = next((o.error.hint for o in bad if isinstance(o.error, DisclosureError | RunError) and o.error.hint), None)
-    this.progress.say(story)
+    this.progress.log_only(story + "\n")  # the caller prints it: once is enough
     return RunError(
         story, exit_code=_code(bad), hint=hint or "原因を直してから、同じコマンドをもう一度実行してください。"
     )

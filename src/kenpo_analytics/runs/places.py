@@ -6,13 +6,15 @@ import errno
 import os
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kenpo_analytics.errors import KenpoError, ParameterError, RunError, TableError
+from kenpo_analytics.months import format_month
+from kenpo_analytics.tables import TABLES
 
 if TYPE_CHECKING:
     from kenpo_analytics.store import Tables
@@ -25,12 +27,13 @@ CONFIG = "kenpo.toml"
 
 @dataclass(frozen=True)
 class Places:
-    """The folders of a run. `root` is where kernels start: it holds kenpo.toml or the notebooks."""
+    """The folders of a run, and its branch by kenpo.toml. Kernels start in `root` (of kenpo.toml or notebooks)."""
 
     root: Path
     notebooks: Path
     data: Path
     reports: Path
+    branch: str | None = None
 
 
 def _upwards(name: str) -> Path | None:
@@ -64,7 +67,16 @@ def settle(notebooks: Path | None, data: Path | None, reports: Path | None) -> P
             exit_code=DATA_INVALID,
             hint="--data か環境変数 KENPO_DATA で場所を指定してください。",
         )
-    return Places(root.resolve(), notebooks.resolve(), data.resolve(), reports.absolute())
+    branch = str(config["branch"]) if "branch" in config else None
+    return Places(root.resolve(), notebooks.resolve(), data.resolve(), reports.absolute(), branch)
+
+
+def seen_from_here(folder: Path) -> str:
+    """A path that exists as it is printed: relative to the working directory if it lies below, else whole."""
+    try:
+        return str(folder.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(folder.absolute())
 
 
 def open_data(data: Path, month: str | None) -> Tables:
@@ -84,6 +96,49 @@ def open_data(data: Path, month: str | None) -> Tables:
         return load(data, month=month)
     except TableError as error:
         raise RunError(error.message, exit_code=DATA_INVALID, hint=error.hint) from error
+
+
+def check_known(tables: Tables, branch: str | None) -> None:
+    """Is there anything to count at the run's month, and anybody of the branch? Asked before anything starts.
+
+    Raises
+    ------
+    RunError
+        Exit code 65: no row of a required table known by that month, or nobody of the branch among the members.
+    """
+    for name, table in TABLES.items():
+        if not table.optional and not _rows(getattr(tables, name)):
+            raise RunError(
+                f"{format_month(tables.month)}までに分かっている{name}の行が1行もありません。",
+                exit_code=DATA_INVALID,
+                hint="データの中身か --month を見直してください。kenpo check で表を確かめられます。",
+            )
+    if branch is None or "branch" not in tables.members.collect_schema():
+        return
+    import polars as pl
+
+    if not _rows(tables.members.filter(pl.col("branch").cast(pl.String) == branch)):
+        raise RunError(
+            f"データに支部{branch}の加入者がいません。",
+            exit_code=DATA_INVALID,
+            hint="--branch(または kenpo.toml の [run] branch)と、データの場所を確かめてください。",
+        )
+
+
+def _rows(lazy: Any) -> int:
+    import polars as pl
+
+    return int(lazy.select(pl.len()).collect().item())
+
+
+def nothing_left(skipped: Sequence[Mapping[str, Any]]) -> RunError:
+    """Every notebook asked for lacks a table."""
+    told = "、".join(f"{left['title']}(必要な表: {'、'.join(left['missing'])})" for left in skipped)
+    return RunError(
+        f"表がないため、実行できる報告がありません: {told}。",
+        exit_code=DATA_INVALID,
+        hint="<表の名前>.parquet をデータのフォルダに置いてください。",
+    )
 
 
 def check_data(data: Path) -> None:

@@ -1,7 +1,8 @@
 """What will run, with which values? The suite's notebooks, their typed parameters, and the values given.
 
 A parameter is an annotated assignment in the cell tagged `parameters`: `month: str = "2025-10"`. Names and types are
-checked here, before anything starts: papermill itself takes an unknown name or a wrong type without failing.
+checked here, before anything starts: papermill itself takes an unknown name or a wrong type without failing. The name
+`needs` is not one: `needs: list[str] = ["national"]` says which tables the notebook cannot do without.
 """
 
 from __future__ import annotations
@@ -9,27 +10,18 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kenpo_analytics.errors import ParameterError
+from kenpo_analytics.errors import DateError, ParameterError
+from kenpo_analytics.months import format_month, parse_month
+from kenpo_analytics.runs.choice import NEEDS, distributed, matching
+from kenpo_analytics.runs.values import TYPES, Parameter, Value, setting, typed
+from kenpo_analytics.tables import TABLES
 
 SUITE = re.compile(r"\d+_.+\.ipynb")
-MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
-TYPES = ("str", "int", "float", "bool", "list[int]", "list[str]")
-
-Value = str | int | float | bool | list[int] | list[str]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One declared parameter of a notebook: its type as written, and its default."""
-
-    name: str
-    type: str
-    default: Value
 
 
 @dataclass(frozen=True)
@@ -40,6 +32,7 @@ class Task:
     title: str
     declared: Mapping[str, Parameter]
     given: Mapping[str, Value]
+    needs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -69,12 +62,10 @@ def suite(notebooks: Path) -> list[Path]:
 
 
 def choose(paths: Sequence[Path], only: Sequence[str]) -> list[Path]:
-    """Which of the suite were asked for? A name, its number (`02`) or its beginning (`02_pre`)."""
+    """Which of the suite were asked for? All of them if none was named."""
     chosen: list[Path] = []
     for wanted in only:
-        stem = wanted.removesuffix(".ipynb")
-        exact = [path for path in paths if path.stem == stem]
-        hits = exact or [path for path in paths if stem and path.stem.startswith(stem)]
+        hits = matching(paths, wanted)
         if not hits:
             names = "、".join(path.stem for path in paths)
             raise ParameterError(f"--only {wanted} に当たるノートブックがありません。", hint=f"あるもの: {names}")
@@ -161,49 +152,15 @@ def _parameter(node: ast.stmt, name: str) -> Parameter:
     return Parameter(node.target.id, kind, typed(default, kind, node.target.id))
 
 
-def _is(value: object, kind: str) -> bool:
-    if isinstance(value, bool):
-        return kind == "bool"
-    return {"str": isinstance(value, str), "int": isinstance(value, int)}.get(kind, False)
-
-
-def typed(value: object, kind: str, name: str) -> Value:
-    """The value, if it is of the declared type; an int also counts as a float. Never converted from text."""
-    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if kind.startswith("list[") and isinstance(value, list) and all(_is(v, kind[5:-1]) for v in value):
-        return value
-    if _is(value, kind):
-        return value  # type: ignore[return-value]
-    found = type(value).__name__
-    raise ParameterError(f"パラメータ {name} は {kind} 型ですが、{found} 型の値 {value!r} が渡されました。")
-
-
-def parse(text: str, kind: str, name: str) -> Value:
-    """A value typed on the command line (`--set name=value`), read as the declared type demands."""
-    value: object = text
-    if kind in {"int", "float"}:
-        value = _number(text, kind)
-    elif kind == "bool":
-        value = {"true": True, "false": False}.get(text.lower(), text)
-    elif kind.startswith("list["):
-        parts = [part.strip() for part in text.strip("[]").split(",") if part.strip()]
-        value = [_number(part, "int") for part in parts] if kind == "list[int]" else parts
-    return typed(value, kind, name)
-
-
-def _number(text: str, kind: str) -> object:
-    pattern = r"[+-]?[0-9]+" if kind == "int" else r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
-    if not re.fullmatch(pattern, text.strip()):
-        return text
-    return int(text) if kind == "int" else float(text)
-
-
 def check_month(month: str) -> str:
-    """A month as a person types it, `2025-10`."""
-    if not MONTH.fullmatch(month):
-        raise ParameterError(f"月 {month} は YYYY-MM の形ではありません。", hint="例: --month 2025-10")
-    return month
+    """A month as a person types it (any form of `parse_month`: 2025-10, 202510, 令和7年10月) as `2025-10`."""
+    try:
+        return format_month(parse_month(month))
+    except DateError as error:
+        raise ParameterError(
+            f"月「{month}」を読めません({error.message})。",
+            hint="YYYY-MM の形で書きます。例: 2025-10、令和7年10月",
+        ) from error
 
 
 def check_branch(branch: str) -> str:
@@ -218,32 +175,48 @@ def plan(
 ) -> list[Task]:
     """What will run with which values? Refused as a whole if one name is unknown or one value of the wrong type.
 
-    `month` and `branch` go to each notebook that declares them; a setting to those that declare it. A setting that is
-    text is read as the declared type demands; any other value must already have that type.
+    `month` and `branch` go to each notebook that declares them; a setting to those that declare it, or to one notebook
+    if its number or name comes first (`03.fiscal_year`), which wins over the plain name. A setting that is text is read
+    as the declared type demands; any other value must already have that type.
     """
     common: dict[str, object] = {"month": check_month(month)}
     if branch is not None:
         common["branch"] = check_branch(branch)
-    settings = settings or {}
     read = [(path, read_notebook(path)) for path in paths]
     declarations = {path: declared(notebook, path.name) for path, notebook in read}
-    known = {name for names in declarations.values() for name in names}
-    for name in settings:
-        if name in {"month", "branch"}:
-            raise ParameterError(f"{name} は --set ではなく --{name} で指定してください。")
-        if name not in known:
-            hint = "あるもの: " + ("、".join(sorted(known)) or "(なし)")
-            raise ParameterError(f"パラメータ {name} を宣言しているノートブックがありません。", hint=hint)
+    needs = {path: _needs(names, path.name) for path, names in declarations.items()}
+    settings_of = distributed(settings or {}, declarations)
     tasks = []
     for path, notebook in read:
         names = declarations[path]
         given = {n: typed(v, names[n].type, n) for n, v in common.items() if n in names}
-        given |= {n: _setting(v, names[n]) for n, v in settings.items() if n in names}
-        tasks.append(Task(path, title(notebook), names, given))
+        given |= {n: setting(v, names[n]) for n, v in settings_of[path].items()}
+        tasks.append(Task(path, title(notebook), names, given, needs[path]))
     return tasks
 
 
-def _setting(value: object, parameter: Parameter) -> Value:
-    if isinstance(value, str):
-        return parse(value, parameter.type, parameter.name)
-    return typed(value, parameter.type, parameter.name)
+def _needs(names: dict[str, Parameter], notebook: str) -> tuple[str, ...]:
+    """Take the needed tables out of the declarations: they are no parameter that anybody sets."""
+    found = names.pop(NEEDS, None)
+    if found is None:
+        return ()
+    form = 'needs: list[str] = ["national"] の形で書いてください。'
+    if found.type != "list[str]" or not isinstance(found.default, list):
+        raise ParameterError(f"{notebook}: needs の型は list[str] です。", hint=form)
+    wanted = tuple(str(name) for name in found.default)
+    if unknown := [name for name in wanted if name not in TABLES]:
+        raise ParameterError(
+            f"{notebook}: needs に知らない表があります: {'、'.join(unknown)}", hint=f"使える表: {', '.join(TABLES)}"
+        )
+    return wanted
+
+
+def split(tasks: Sequence[Task], present: Collection[str]) -> tuple[list[Task], list[dict[str, Any]]]:
+    """Which notebooks can run on the tables that are there, and which are left out for want of which?"""
+    lacking = {task.name: [name for name in task.needs if name not in present] for task in tasks}
+    skipped = [
+        {"name": task.name, "title": task.title or task.name, "missing": lacking[task.name]}
+        for task in tasks
+        if lacking[task.name]
+    ]
+    return [task for task in tasks if not lacking[task.name]], skipped

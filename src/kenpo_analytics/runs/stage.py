@@ -45,6 +45,7 @@ class Job:
     synthetic: bool
     definitions: Mapping[str, Any]
     tasks: Sequence[Task]
+    skipped: Sequence[Mapping[str, Any]]
     places: Places
     options: Options
     progress: Progress
@@ -103,6 +104,7 @@ def stage(this: Job, outcomes: Sequence[Outcome], verified: Mapping[str, Verifie
         **manifest.surroundings(this.places.root),
         "masking": masking,
         "notebooks": entries,
+        "skipped": list(this.skipped),
     }
     manifest.write_text(staged / "index.html", html.month_index(record))
     missing = [n for e in entries for n in (e["notebook"], e["html"]) if not (staged / n).stat().st_size]
