@@ -1,11 +1,17 @@
 """The public face: every name resolves, types are told, and importing the package stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import kenpo_analytics as ka
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample"
 
 HEAVY = ("matplotlib", "seaborn", "statsmodels", "scipy", "pandas", "great_tables", "papermill", "duckdb", "polars")
 
@@ -38,3 +44,40 @@ def test_importing_the_package_is_light():
     code = f"import kenpo_analytics, sys; print([m for m in {HEAVY!r} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"
+
+
+# --- the two READMEs ------------------------------------------------------------------------------------
+
+
+def example(readme: str) -> str:
+    """The Python of a README without its comments."""
+    blocks = re.findall(r"```python\n(.+?)```", (ROOT / readme).read_text(encoding="utf-8"), re.DOTALL)
+    return "\n".join(re.sub(r" *#.*", "", block) for block in blocks)
+
+
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="needs the sample of the checkout")
+def test_the_example_of_the_readme_runs_with_the_branchs_own_values(tmp_path, monkeypatch):
+    monkeypatch.delenv("KENPO_MONTH", raising=False)
+    monkeypatch.setenv("KENPO_DATA", str(SAMPLE))
+    monkeypatch.chdir(tmp_path)
+    code, found = example("README.md"), []
+    assert code == example("README.ja.md")
+    for rule in ("or", "and"):
+        (tmp_path / "kenpo.toml").write_text(f"[definitions]\nprediabetes.rule = '{rule}'\n", encoding="utf-8")
+        names: dict = {}
+        exec(compile(code, "README.md", "exec"), names)
+        wanted = ka.prediabetes(names["checkups"], names["members"], fiscal_year=2024, rule=rule).people
+        assert set(names["cohort"].people["record_id"]) == set(wanted["record_id"])
+        found.append(len(names["cohort"].people))
+        assert ka.visit_incidence(names["visits"]).kpi["window"].to_list() == ["0-9", "0-10", "1-10"]
+    assert found[0] > found[1] > 0
+
+
+def test_pages_that_are_not_japanese_say_so_in_the_japanese_readme():
+    links = re.findall(r"\[([^\]]+)\]\(([^)]+\.md)\)", (ROOT / "README.ja.md").read_text(encoding="utf-8"))
+    assert len(links) >= 10
+    for label, target in links:
+        text = (ROOT / target).read_text(encoding="utf-8")
+        japanese = len(re.findall(r"[ぁ-んァ-ヶ一-龠]", text)) / len(text)
+        marked = any(word in label for word in ("英語", "日英", "README.md"))
+        assert marked == (japanese < 0.1), (label, japanese)
