@@ -190,7 +190,7 @@ def test_letters_of_the_cohort(page: Page, world: World, counted: dict) -> None:
 def test_no_effect_is_claimed(page: Page) -> None:
     summary = page.text("要約")
     assert "この差は事業の効果ではありません" in summary
-    assert "この報告書だけでは効果を判断できない。後続の設計(差の差・不連続・重み付け)の結果を待つ。" in summary
+    assert "この報告書だけでは効果を判断できません。差の差・不連続・重み付けによる評価は、後の版で加えます。" in summary
     headline = next(o["metadata"]["kenpo"]["headline"] for o in page.outputs if "headline" in o["metadata"]["kenpo"])
     assert all("単純前後比較・効果ではない" in record["label"] for record in headline.values())
     text = "\n".join(cell.source for cell in page.notebook.cells if cell.cell_type == "markdown")
@@ -201,7 +201,7 @@ def test_no_effect_is_claimed(page: Page) -> None:
 
 def shown(text: str) -> float | None:
     text = text.replace(",", "").replace("−", "-")
-    return None if text in ("‐", "―") else float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+    return None if text in ("秘匿", "―") else float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
 
 
 def test_no_share_gives_the_few_without_an_answer_back(page: Page) -> None:
@@ -230,9 +230,9 @@ def test_no_share_gives_the_few_without_an_answer_back(page: Page) -> None:
 
 def test_interval_and_sd_together_do_not_give_a_masked_number_of_people_back(page: Page) -> None:
     rows = page.table("両方の健診に値のある人")
-    assert any(row["うち両方の値のある人"] == "‐" for row in rows)
+    assert any(row["うち両方の値のある人"] == "秘匿" for row in rows)
     for row in rows:
-        assert (row["うち両方の値のある人"] == "‐") == (row["変化の標準偏差"] == "‐")
-        if row["うち両方の値のある人"] != "‐":
+        assert (row["うち両方の値のある人"] == "秘匿") == (row["変化の標準偏差"] == "秘匿")
+        if row["うち両方の値のある人"] != "秘匿":
             assert not 1 <= shown(row["期間内に受診した人"]) - shown(row["うち両方の値のある人"]) < 10
     assert not any("標準偏差" in name for name in page.table("次回健診までの値の変化(平均)")[0])

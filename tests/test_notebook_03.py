@@ -88,11 +88,11 @@ def test_the_headline_travels_with_the_conclusion(people):
 
 
 def share_of(text: str) -> float | None:
-    return None if text in ("‐", "―") else float(text.rstrip("%")) / 100
+    return None if text in ("秘匿", "―") else float(text.rstrip("%")) / 100
 
 
 def count_of(text: str) -> int | None:
-    return None if text in ("‐", "―") else int(text.replace(",", ""))
+    return None if text in ("秘匿", "―") else int(text.replace(",", ""))
 
 
 def test_windows_and_curve_together_give_no_small_group_back(people):
@@ -123,11 +123,11 @@ def test_related_rows_of_a_window_table_are_no_small_step_apart():
         shown = {n for row in rows if (n := count_of(row[column])) is not None}
         assert not {abs(a - b) for a in shown for b in shown} & set(range(1, 10)), (column, sorted(shown))
     for row in rows:
-        assert (row[2] == "‐") == (row[3] == "‐") == (row[4] == "‐")
+        assert (row[2] == "秘匿") == (row[3] == "秘匿") == (row[4] == "秘匿")
 
 
 def test_shares_are_hidden_only_where_their_own_people_are():
     rows = tables_of(NOTEBOOK)["年齢階級別の10か月以内の受診割合(0～10か月)"]
-    assert any(row[5] == "‐" for row in rows)  # few left, or seen in month 0
+    assert any(row[5] == "秘匿" for row in rows)  # few left, or seen in month 0
     for row in rows:
         assert row[3] == f"{100 * count_of(row[2]) / count_of(row[1]):.1f}%"

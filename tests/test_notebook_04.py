@@ -22,7 +22,7 @@ SAMPLE = ROOT / "data" / "sample"
 FIRST, LAST, BRANCH = 202404, 202503, "24"
 KINDS = {"first": "初診", "return": "再診"}
 TRUTH = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["out_of_hours"]
-MASK = "‐"
+MASK = "秘匿"
 
 
 def numbers(text: str) -> list[float]:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "explore_cohorts.ipynb"
 SAMPLE = ROOT / "data" / "sample"
 YEAR = 2024
-MASK = "‐"
+MASK = "秘匿"
 
 
 @pytest.fixture(scope="module")

@@ -133,7 +133,7 @@ def test_numbers_are_read_back_from_the_page():
         ["支部", "実人数", "指数－1", "95%信頼区間"],
         ["北海道", "12,345", "+0.123", "(10.0% ～ 15.0%)"],
         ["三重", "400", "−0.046", "(−6.0% ～ −3.0%)"],
-        ["沖縄", "‐", "‐", "‐"],
+        ["沖縄", "秘匿", "秘匿", "秘匿"],
     ]
 
 
@@ -151,10 +151,10 @@ def test_every_state_reads_differently():
     table = pl.DataFrame({"行": list("abcdef"), "n": [0, 3, *[None] * 4], "why": ["missing", "missing", *states]})
     html = report.table_html(check(table, counts=["n"], reasons={"n": "why"}), title="状態")
     words = [row[1] for row in page(html)[1:]]
-    assert words == ["0", "‐", "欠測", "―", "未確定", "未評価"]
-    assert len(set(words)) == 6 and MARKS["masked"] == "‐"
+    assert words == ["0", "秘匿", "欠測", "―", "未確定", "未評価"]
+    assert len(set(words)) == 6 and MARKS["masked"] == "秘匿"
     foot = BeautifulSoup(html, "html.parser").tfoot.get_text()
-    assert "‐：秘匿(10人未満" in foot and "―：該当しない" in foot and "0は表示" in foot
+    assert "秘匿：10人未満" in foot and "0は表示" in foot and "―：該当しない" in foot and "0は表示" in foot
 
 
 def test_footnotes_name_only_marks_that_appear_and_the_rule_for_towns():
@@ -196,10 +196,10 @@ def test_numbers_are_rounded_in_one_place(value, kind, text):
 
 def test_sentences_take_checked_numbers():
     assert report.value(areas(), "rank", branch="24") == "1"
-    assert report.value(areas(), "estimate", "index", branch="47") == "‐"
+    assert report.value(areas(), "estimate", "index", branch="47") == "秘匿"
     expected = "−0.046(95%信頼区間 −0.060 ～ −0.030)"
     assert report.value_interval(areas(), "index", branch="24") == expected
-    assert report.value_interval(areas(), "index", branch="47") == "‐"
+    assert report.value_interval(areas(), "index", branch="47") == "秘匿"
     with pytest.raises(ParameterError, match="1行に決まりません"):
         report.value(areas(), "rank")
 
@@ -274,7 +274,7 @@ def test_no_figure_shows_itself_unchecked(shown):
 def test_watermark_credit_and_titles_are_printed_on_the_figure(shown, drawn):
     report.municipality_map(towns(), title="市町村別")
     assert GEO_CREDIT in drawn and "市町村別（三重支部加入者に限る）" in drawn and "合成データ" not in drawn
-    assert any("名張市\n" in text for text in drawn) and "津市\n‐（秘匿）" in drawn
+    assert any("名張市\n" in text for text in drawn) and "津市\n秘匿" in drawn
     drawn.clear()
     _emit.CONTEXT.synthetic = True
     report.before_after(groups(), title="平均")

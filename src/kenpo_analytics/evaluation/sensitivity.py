@@ -10,12 +10,12 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.cohorts import prediabetes
-from kenpo_analytics.definitions import Definitions
+from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.evaluation.before_after import Among, compared
 from kenpo_analytics.outcomes import next_checkup
 
 BANDS = (3.0, 5.0, 10.0)
-"""mg/dL of FPG within which a change is no change; 5 is the definition (仮定)."""
+"""mg/dL of FPG within which a change is no change; the band in force (a definition, 仮定) always stands with them."""
 RULES = ("and", "or")
 RULE_NAMES = {"and": "及び", "or": "または"}
 
@@ -28,7 +28,7 @@ def before_after_sensitivity(
     reference_year: int,
     data_through: int | str,
     rules: Sequence[str] = RULES,
-    bands: Sequence[float] = BANDS,
+    bands: Sequence[float] | None = None,
     among: Among = "seen",
     branch: str | None = None,
     level: float = 0.95,
@@ -36,8 +36,8 @@ def before_after_sensitivity(
 ) -> Any:
     """How does the naive difference (単純前後比較) change with the cohort rule, the outcome and the dead band?
 
-    For each rule (and, or), by category, by FPG under each dead band, and by HbA1c: improved and worsened, as a
-    difference of shares. As naive as `before_after`: that all lines agree shows robustness against these choices, not
+    For each rule (and, or), by category, by FPG under each dead band (`bands`; default `BANDS` and the one in force),
+    and by HbA1c: improved and worsened, as a difference of shares. As naive as `before_after`: that all lines agree shows robustness against these choices, not
     an effect.
 
     Returns
@@ -50,6 +50,8 @@ def before_after_sensitivity(
     As `prediabetes`, `next_checkup` and `before_after`.
     """
     used = definitions
+    in_force = (used or define()).number("next_checkup.dead_band.fpg")
+    bands = sorted({*BANDS, in_force}) if bands is None else bands
     parts = []
     for rule in rules:
         cohorts = [

@@ -15,7 +15,8 @@ from kenpo_analytics.report.areas import area_names
 
 Style = Literal["auto", "count", "percent", "points", "index", "number", "plain", "year", "month", "text"]
 
-MASK = "‐"
+MASK = "秘匿"
+"""A word: a dash or hyphen would read like ― (該当しない), a minus sign or nothing at all."""
 MARKS = {
     "masked": MASK,
     "masked_secondary": MASK,
@@ -124,7 +125,7 @@ def write(value: Any, state: str, col: Col) -> str:
 
 
 def number(value: float, style: Style, digits: int | None = None) -> str:
-    """A number in one of the styles, with a true minus sign (a hyphen is the mask)."""
+    """A number in one of the styles, with a true minus sign."""
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     places = digits if digits is not None else DIGITS.get(style, 0)
@@ -178,7 +179,8 @@ def footnotes(checked: Checked, columns: Mapping[str, Col]) -> list[str]:
     if present & set(MASKED):
         rules, small = checked.rules, "min_cell_municipality" in checked.log
         town = f"、人口{rules.small_municipality:,}人未満の市町村は{rules.min_cell_municipality}人未満" if small else ""
-        notes.append(f"{MASK}：秘匿({rules.min_cell}人未満{town}、および逆算を防ぐための秘匿。0は表示)")
+        few = f"{rules.min_cell}人未満{town}、および逆算を防ぐために伏せた値"
+        notes.append(f"{MASK}：{few}(公表資料の「‐」に当たる。0は表示)")
     notes += [note for state, note in _NOTES.items() if state in present]
     if checked.public:
         notes.append(f"公表値(秘匿処理の対象外)。出典：{checked.source}")

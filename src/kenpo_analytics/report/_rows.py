@@ -10,8 +10,6 @@ from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report._format import MARKS, Style, names_of, number
 
-MARK_WORDS = {**MARKS, "masked": "‐（秘匿）", "masked_secondary": "‐（秘匿）"}
-
 
 @dataclass(frozen=True)
 class Row:
@@ -42,7 +40,7 @@ def rows_of(checked: Checked, label: str, values: Sequence[str], names: Mapping[
     for row, state in zip(table.to_dicts(), states.to_dicts(), strict=True):
         key = "" if row[label] is None else str(row[label])
         numbers = {name: _float(row[name]) for name in values}
-        mark = "" if numbers[values[0]] is not None else MARK_WORDS.get(state[values[0]], MARKS["missing"])
+        mark = "" if numbers[values[0]] is not None else MARKS.get(state[values[0]], MARKS["missing"])
         found.append(Row(key, meaning.get(key, key), numbers, mark))
     if not found:
         raise ParameterError("図に描く行がありません。", hint="絞り込みの条件を確かめてください。")

@@ -47,7 +47,8 @@ def flow_figure(
             _draw(axes, -sum(heights[:i]), heights[i], step, first=i == 0)
         numbers = f"{steps[0]['stay']}から{next(s['stay'] for s in reversed(steps) if s['kind'] == 'step')}まで。"
         alt = f"対象者フロー。{numbers}" + "、".join(f"{s['name']} {s['left']}" for s in steps if s["left"])
-        columns = {label: "段階", excluded: "除外", remaining: "残り"} | ({unit: "単位"} if unit else {})
+        columns = {label: "段階"} | ({unit: "単位"} if unit else {}) | {excluded: "除外", remaining: "残り"}
+        columns |= {"status": "評価"} if "status" in table.columns else {}
         finish(figure, checked, title=title, alt=alt + "。", columns=columns)
 
 

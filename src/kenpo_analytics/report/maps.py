@@ -22,12 +22,14 @@ MEMBERS_ONLY = "（{branch}支部加入者に限る）"
 _OKINAWA_SHIFT = (6.5, 13.4)
 _REMOTE_SOUTH = 30.0
 _CLASSES = 11
-# crowded in the north: these names stand in the bay or beside the border, with a line to their place
+# crowded in the north and south of the bay: these names stand in the bay or beside the border, with a line to their place
 _BESIDE = {
     "24303": (136.90, 35.10),
     "24324": (136.80, 35.235),
     "24343": (136.90, 35.015),
     "24344": (136.86, 34.935),
+    "24442": (136.76, 34.70),
+    "24461": (136.96, 34.62),
 }
 
 

@@ -14,6 +14,10 @@ from kenpo_analytics.report._emit import emit_html, fixed_id, must_be_checked
 
 PACKAGES = ("kenpo-analytics", "polars", "pandas", "narwhals", "numpy", "scipy", "statsmodels", "matplotlib")
 EMPTY = "未記入"
+_FILL_IN = (
+    "倫理審査・資金・利益相反は、この表を出すセルの report.reproduction(…) に "
+    'ethics="…", funding="…", conflicts="…" を書き足すと表示される。'
+)
 _CLOCKS = {"checkup": "健診日", "letter": "通知日", "kpi": "KPIの年度"}
 _LOG = {
     "people_cells": "人数のセル",
@@ -55,15 +59,19 @@ STROBE_RECORD = {
 }
 
 
-def definitions_table(rows: Iterable[Any], *, title: str = "用いた定義") -> None:
+def definitions_table(
+    rows: Iterable[Any], *, title: str = "用いた定義", used: Mapping[str, str] | None = None, note: str = ""
+) -> None:
     """Which definitions were in force? Assumptions (仮定) and a branch's own values (支部設定) are marked.
 
     `rows` are `Definition` records (`ka.define().family("prediabetes")`, `.assumptions()`, `.overrides()`).
+    `used` tells by id where a page works with another value than today's definition (an evaluation follows the rule of
+    its time): it stands beside the value, and `note` under the table says why.
     """
     body = [
         (
             row.label or row.id,
-            f"{row.item} {row.op} {_plain(row.value)} {row.unit}".strip(),
+            f"{row.item} {row.op} {_plain(row.value)} {row.unit}".strip() + _beside((used or {}).get(row.id)),
             row.validity,
             _CLOCKS.get(row.clock, str(row.clock)),
             f"【{row.status}】" if row.status in ("仮定", "支部設定") else str(row.status),
@@ -73,7 +81,11 @@ def definitions_table(rows: Iterable[Any], *, title: str = "用いた定義") ->
     ]
     headings = ("定義", "値", "有効期間", "時計", "状態", "出典")
     notes = "【仮定】は出典で確認できていない値、【支部設定】は支部が変えた値(kenpo.toml など)。"
-    emit_html(_table(title, headings, body, notes), f"<表: {title}>")
+    emit_html(_table(title, headings, body, notes + note), f"<表: {title}>")
+
+
+def _beside(text: str | None) -> str:
+    return "" if text is None else f" → この報告では {text}"
 
 
 def reproduction(
@@ -101,7 +113,8 @@ def reproduction(
     rows += [("環境", name, _version(name)) for name in PACKAGES]
     rows += [("倫理", "倫理審査", ethics), ("倫理", "資金", funding), ("倫理", "利益相反", conflicts)]
     title = "再現情報"
-    emit_html(_table(title, ("区分", "項目", "値"), rows), f"<表: {title}>")
+    note = _FILL_IN if EMPTY in (ethics, funding, conflicts) else ""
+    emit_html(_table(title, ("区分", "項目", "値"), rows, note), f"<表: {title}>")
 
 
 def masking(checked: Iterable[Checked]) -> dict[str, str]:
@@ -119,6 +132,8 @@ def masking(checked: Iterable[Checked]) -> dict[str, str]:
 
 def strobe_record(done: Mapping[str, str], *, title: str = "STROBE／RECORD チェックリスト") -> None:
     """Where does this report answer each reporting item? `{"RECORD 6.1": "2 抽出条件"}`; the rest reads 未記載.
+
+    An item that does not apply is said so, with the reason: `{"RECORD 6.3": "該当しない(データの連結なし)"}`.
 
     Raises
     ------

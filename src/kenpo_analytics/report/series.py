@@ -10,7 +10,7 @@ import polars as pl
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.months import month_index
 from kenpo_analytics.report._emit import must_be_checked
-from kenpo_analytics.report._format import LABELS, Col, Style, names_of, number
+from kenpo_analytics.report._format import LABELS, MASK, Col, Style, names_of, number
 from kenpo_analytics.report._rows import rows_of
 from kenpo_analytics.report.style import COLOURS, HATCHES, QUIET, STROKES, canvas, finish
 
@@ -178,7 +178,7 @@ def _categories(axes: Axes, categories: Sequence[str], broken: Sequence[float]) 
     axes.axhline(0, color=".3", linewidth=0.8)
     for at, missing in enumerate(broken):
         if missing:
-            axes.text(at, 0, "‐", ha="center", va="bottom", color=QUIET)
+            axes.text(at, 0, MASK, ha="center", va="bottom", fontsize=7, color=QUIET)
 
 
 def _contribution_alt(

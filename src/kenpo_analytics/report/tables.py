@@ -32,7 +32,7 @@ def show(
     columns: Mapping[str, Col | str] | None = None,
     note: str | None = None,
 ) -> None:
-    """Show a checked table: caption, heading scopes, masks as "‐", and what the marks mean.
+    """Show a checked table: caption, heading scopes, masks as 秘匿, and what the marks mean.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def table_html(
     """The HTML of a checked table, without showing it."""
     from great_tables import GT
 
-    cols = columns_of(checked, columns)
+    cols = {name: col for name, col in columns_of(checked, columns).items() if not _says_nothing(checked, name)}
     notes = [*([note] if note else []), *footnotes(checked, cols)]
     if CONTEXT.synthetic and not checked.public:
         notes.append(f"{SYNTHETIC}(実在の加入者ではない)")
@@ -76,6 +76,11 @@ def table_html(
     for line in notes:
         table = table.tab_source_note(line)
     return _accessible(table.as_raw_html(), title, identity)
+
+
+def _says_nothing(checked: Checked, name: str) -> bool:
+    """Is this the 評価 column of a flow in which every step could be judged?"""
+    return name == "status" and set(checked.table[name]) == {"評価"}
 
 
 def css(identity: str) -> str:
