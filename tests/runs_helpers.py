@@ -58,7 +58,7 @@ class World:
 
 
 def tables() -> dict[str, pl.DataFrame]:
-    """The smallest sound data folder: a person each of branches 24 and 23, a checkup, two claims; received to 2025-10."""
+    """The smallest sound data folder: a person each of 24 and 23, a checkup, two claims; received to 2025-10."""
     day = date(2025, 8, 1)
     member = {"person_id": 1, "valid_from": date(2020, 4, 1), "sex": "F", "birth_month": 198001, "fy_age_base": 1980}
     member |= {"relationship": "insured", "branch": "24", "municipality": "24201"}

@@ -261,12 +261,12 @@ def test_a_sound_folder_has_nothing_to_say(folder):
 
 
 def test_ids_without_their_person_or_claim_are_warnings(folder):
-    build("claims", {}, {"person_id": 5}, {"person_id": 6}).write_parquet(folder / "claims.parquet")
-    build("claim_fees", {"claim_id": 99}, keep_keys=True).write_parquet(folder / "claim_fees.parquet")
+    build("claims", {}, {"person_id": 5}, {"person_id": 6}, {}).write_parquet(folder / "claims.parquet")
+    build("claim_fees", {"claim_id": 99}, {"day": 28}, keep_keys=True).write_parquet(folder / "claim_fees.parquet")
     report = check_folder(folder)
     assert report.select("table", "column", "rule", "level", "rows", "of", "first_rows").rows() == [
-        ("claims", "person_id", "orphan", "warning", 2, 3, [2, 3]),
-        ("claim_fees", "claim_id", "orphan", "warning", 1, 1, [1]),
+        ("claims", "person_id", "orphan", "warning", 2, 4, [2, 3]),
+        ("claim_fees", "claim_id", "orphan", "warning", 1, 2, [1]),
     ]
 
 
@@ -279,7 +279,7 @@ def test_errors_come_first_and_a_missing_table_is_one(folder):
     assert report.select("table", "rule", "level").rows() == [
         ("claim_fees", "table_missing", "error"),
         ("checkups", "id_type", "error"),
-        ("claims", "orphan", "warning"),
+        ("claims", "orphan", "error"),
     ]
 
 
@@ -297,8 +297,58 @@ def test_unreadable_files_and_folders(folder):
     with pytest.raises(TableError, match="フォルダがありません"):
         check_folder(folder / "nowhere")
     (folder / "claims.parquet").write_bytes(b"not parquet")
-    with pytest.raises(TableError, match="claimsのファイルを読めません"):
-        check_folder(folder)
+    build("checkups", {"kind": "他"}).write_parquet(folder / "checkups.parquet")
+    report = check_folder(folder)  # the other tables are judged all the same
+    assert report.select("table", "rule", "level").rows() == [
+        ("checkups", "value", "error"),
+        ("claims", "unreadable", "error"),
+    ]
+    assert [describe(row) for row in report.to_dicts()][1].startswith("誤り claims: ファイルを読めない(Parquet")
+
+
+def test_a_required_table_without_rows_is_an_error(folder):
+    build("claims", {}).clear().write_parquet(folder / "claims.parquet")
+    guidance = pl.DataFrame(schema={"person_id": pl.Int64, "fiscal_year": pl.Int64})
+    guidance.write_parquet(folder / "guidance.parquet")
+    report = check_folder(folder).filter(pl.col("rule") == "table_empty")
+    assert report.select("table", "level").rows() == [("claims", "error")]
+    assert describe(report.row(0, named=True)) == "誤り claims: 必要な表に行が1行もない"
+
+
+@pytest.mark.parametrize(("wrong", "level"), [(2, "warning"), (3, "error")])
+def test_a_column_mostly_out_of_range_is_an_error(engine, wrong, level):
+    """HbA1c without its point (58 for 5.8) in 2 of 4 rows is odd, in 3 of 4 a wrong file."""
+    rows = [{"hba1c": 58.0 if number < wrong else 5.8} for number in range(4)] + [{"hba1c": None}] * 3
+    frame = build("checkups", *[row | {"record_id": 1} for row in rows])
+    report = check_table(engine(frame), "checkups")
+    assert broken(report) == [("hba1c", "range", level, wrong, 4)]
+    assert ("単位や小数点の誤り" in describe(report.row(0, named=True))) is (level == "error")
+
+
+@pytest.mark.parametrize(("lost", "level"), [(2, "warning"), (3, "error")])
+def test_ids_that_mostly_refer_to_nobody_are_an_error(folder, lost, level):
+    people = [{"person_id": 5 if number < lost else 1} for number in range(4)]
+    build("checkups", *people).write_parquet(folder / "checkups.parquet")
+    report = check_folder(folder)
+    assert report.select("table", "rule", "level", "rows", "of").rows() == [("checkups", "orphan", level, lost, 4)]
+
+
+def test_a_wrong_type_says_what_was_found_and_what_is_needed(engine):
+    frame = build("checkups", {}).with_columns(fpg=pl.lit("98"), checkup_date=pl.lit(20240510))
+    lines = [describe(row) for row in check_table(engine(frame), "checkups").to_dicts()]
+    assert len(lines) == 2
+    assert lines[0].startswith("誤り checkups.checkup_date: 列の型が違う(見つかった型 整数(")
+    assert lines[0].endswith("、必要な型 日付)")
+    assert "98" not in lines[1]
+    assert lines[1].endswith("、必要な型 数値)")
+
+
+def test_a_csv_in_place_of_a_table_is_pointed_out(folder):
+    (folder / "claims.parquet").unlink()
+    (folder / "Claims_2024.CSV").write_text("a", encoding="utf-8")
+    (folder / "a.csv").write_text("a", encoding="utf-8")
+    line = describe(check_folder(folder).row(0, named=True))
+    assert line.startswith("誤り claims: 必要な表がない(Claims_2024.CSV がありますが、CSVは読みません。claims.parquet")
 
 
 def test_no_value_of_a_person_is_told(folder):

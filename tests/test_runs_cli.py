@@ -30,7 +30,7 @@ def kenpo(*words: str, **options) -> subprocess.CompletedProcess[str]:
         (("run", "--bogus"), "--bogus"),
         (("run", "--jobs", "0"), "--jobs"),
         (("fly",), "fly"),
-        (("check",), "DATA_DIR"),
+        (("sample",), "OUT"),
     ],
 )
 def test_misuse_ends_with_64_before_anything_starts(tmp_path, words, message):
@@ -69,8 +69,32 @@ def test_a_file_that_is_no_table_ends_with_65(tmp_path):
     world = make_world(tmp_path / "w")
     (world.data / "claims.parquet").write_text("not parquet", encoding="utf-8")
     done = kenpo(*world.command())
-    assert (done.returncode, "エラー: claimsの" in done.stderr) == (65, True)
+    assert (done.returncode, "誤り claims: ファイルを読めない" in done.stderr) == (65, True)
     assert "Traceback" not in done.stderr
+
+
+def test_a_csv_in_place_of_a_table_is_pointed_out(tmp_path):
+    world = make_world(tmp_path / "w")
+    (world.data / "claims.parquet").rename(world.data / "claims.csv")
+    done = kenpo(*world.command())
+    assert (done.returncode, "claims.csv がありますが、CSVは読みません" in done.stderr) == (65, True)
+
+
+@pytest.mark.parametrize("how", ["KENPO_DATA", "kenpo.toml", "data/sample"])
+def test_check_without_a_folder_checks_what_a_run_would_read(tmp_path, monkeypatch, how):
+    world = make_world(tmp_path / "w")
+    monkeypatch.delenv("KENPO_DATA", raising=False)
+    if how == "KENPO_DATA":
+        monkeypatch.setenv("KENPO_DATA", str(world.data))
+    elif how == "kenpo.toml":
+        (world.root / "kenpo.toml").write_text('[data]\npath = "data"\n', encoding="utf-8")
+    else:
+        world.data.rename(world.root / "sample")
+        world.data.mkdir()
+        (world.root / "sample").rename(world.data / "sample")
+    done = kenpo("check", cwd=world.root)
+    folder = world.data / "sample" if how == "data/sample" else world.data
+    assert (done.returncode, done.stdout) == (0, f"点検するデータ: {folder}\n問題は見つかりませんでした。\n")
 
 
 def test_help_is_japanese_and_needs_nothing_heavy():
@@ -125,7 +149,8 @@ def test_check_prints_violations_and_ends_with_65_on_errors(tmp_path, monkeypatc
 
     assert checked() == (0, "問題は見つかりませんでした。\n")
     checkups = tables()["checkups"]
-    checkups.with_columns(hba1c=pl.lit(55.0)).write_parquet(world.data / "checkups.parquet")
+    values = pl.concat([checkups.with_columns(record_id=pl.lit(i), hba1c=pl.lit(v)) for i, v in ((1, 55.0), (2, 5.5))])
+    values.write_parquet(world.data / "checkups.parquet")
     code, said = checked()
     assert (code, "注意 checkups.hba1c" in said, "誤り 0 種類、注意 1 種類" in said) == (0, True, True)
     pl.concat([checkups, checkups.with_columns(kind=pl.lit("他"))]).write_parquet(world.data / "checkups.parquet")

@@ -384,11 +384,26 @@ def test_data_without_a_row_for_the_month_are_refused(tmp_path, month):
     assert not world.reports.exists()
 
 
+@pytest.mark.parametrize("name", ["members", "checkups", "claims", "claim_fees"])
+def test_an_empty_table_stops_the_run(tmp_path, name):
+    world = make_world(tmp_path / "w")
+    tables()[name].clear().write_parquet(world.data / f"{name}.parquet")
+    with pytest.raises(RunError, match=rf"{name}: 必要な表に行が1行もない") as caught:
+        run(world.options(), terminal=False)
+    assert caught.value.exit_code == 65
+    assert not world.reports.exists()
+
+
 def test_input_errors_stop_and_warnings_do_not(tmp_path):
     world = make_world(tmp_path / "w")
     checkups = tables()["checkups"]
-    checkups.with_columns(hba1c=pl.lit(55.0)).write_parquet(world.data / "checkups.parquet")
+    values = [checkups.with_columns(record_id=pl.lit(i), hba1c=pl.lit(v)) for i, v in ((1, 55.0), (2, 5.5))]
+    pl.concat(values).write_parquet(world.data / "checkups.parquet")
     places.check_data(world.data)
+    values[0].write_parquet(world.data / "checkups.parquet")  # of every row: a lost decimal point
+    with pytest.raises(RunError, match=r"checkups\.hba1c: 想定する範囲の外 1行.*半数を超える") as caught:
+        run(world.options(), terminal=False)
+    assert caught.value.exit_code == 65
     checkups.drop("kind").write_parquet(world.data / "checkups.parquet")
     with pytest.raises(RunError, match=r"1 種類.*checkups\.kind: 必要な列がない") as caught:
         run(world.options(), terminal=False)

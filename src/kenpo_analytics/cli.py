@@ -132,10 +132,19 @@ def run(
 
 
 @app.command()
-def check(data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="データのフォルダ")]) -> None:
+def check(
+    data: Annotated[
+        Path | None, typer.Argument(metavar="DATA_DIR", help="データのフォルダ。省くと kenpo run と同じデータ")
+    ] = None,
+) -> None:
     """入力データを点検し、誤りの件数と行番号を表示します(個人の値は表示しません)。"""
     from kenpo_analytics.checks import check_folder, describe
 
+    if data is None:
+        from kenpo_analytics.store import find_data
+
+        data = find_data()
+        print(f"点検するデータ: {data}")
     rows = check_folder(data).to_dicts()
     for row in rows:
         print(describe(row))

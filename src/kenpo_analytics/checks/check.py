@@ -14,7 +14,18 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.checks.between import REFERENCES, key_results, overlap_result, reference
-from kenpo_analytics.checks.opened import ROW, SCHEMA, Opened, canonical, finding, first_rows, open_frame, why_not
+from kenpo_analytics.checks.opened import (
+    KINDS,
+    ROW,
+    SCHEMA,
+    Opened,
+    canonical,
+    finding,
+    first_rows,
+    length,
+    open_frame,
+    why_not,
+)
 from kenpo_analytics.checks.rules import RULES, Rule, State, column_rules, row_rules
 from kenpo_analytics.errors import TableError
 from kenpo_analytics.store import scan
@@ -38,8 +49,10 @@ def check_table(frame: Any, table: Table | str, *, all_rules: bool = False) -> p
     -------
     polars.DataFrame
         table, column, rule, level (error / warning), [state,] rows (that break it), of (rows judged), first_rows (up to
-        five row numbers from 1 in the order given; null where rows have no order: lazy frames and DuckDB). Key rules
-        count the rows beyond the first of each key. Rows repeated in full are a warning, since cohorts drop them.
+        five row numbers from 1 in the order given; null where rows have no order: lazy frames and DuckDB), detail (the
+        types found and expected, what to look at; else null). Key rules count the rows beyond the first of each key.
+        Rows repeated in full are a warning, since cohorts drop them. Values out of range are a warning, an error when
+        most values of the column are.
 
     Raises
     ------
@@ -54,12 +67,13 @@ def check_folder(path: Path | str, *, all_rules: bool = False) -> pl.DataFrame:
     """Which rules do the tables of a data folder break? Columns as `check_table`; errors first.
 
     Reads `<table>.parquet` or `<table>/**/*.parquet`. Beyond each table: ids that are not in the table they refer to
-    (warning). A missing table is an error unless it is optional.
+    (warning; error if most of them are not). A table that is missing or has no row is an error unless it is optional;
+    a file that cannot be read is one, and the other tables are judged all the same.
 
     Raises
     ------
     TableError
-        The folder is not there, or a file cannot be read.
+        The folder is not there.
     """
     folder, results, found = Path(path), [], {}
     if not folder.is_dir():
@@ -68,13 +82,16 @@ def check_folder(path: Path | str, *, all_rules: bool = False) -> pl.DataFrame:
         lazy, numbered = scan(folder, table, row_index=ROW)
         if lazy is None:
             state: State = "not_applicable" if table.optional else "fail"
-            results.append(finding(table.name, "", "table_missing", state, 0 if table.optional else 1, 0))
+            near = None if table.optional else _lying(folder, table)
+            results.append(finding(table.name, "", "table_missing", state, 0 if table.optional else 1, 0, detail=near))
             continue
         try:
-            found[table.name] = canonical(table, lazy, numbered)
-            results += _results(found[table.name])
-        except (pl.exceptions.PolarsError, nw.exceptions.NarwhalsError, OSError) as error:
-            raise _unreadable(table) from error
+            opened = canonical(table, lazy, numbered)
+            results += [*_results(opened), *_empty(opened)]
+            found[table.name] = opened
+        except (pl.exceptions.PolarsError, nw.exceptions.NarwhalsError, OSError):
+            broken = "Parquetファイルが壊れていないか確かめてください"
+            results.append(finding(table.name, "", "unreadable", "fail", 1, 0, detail=broken))
     results += [reference(*names, found) for names in REFERENCES if names[0] in found and names[2] in found]
     return _report(results, all_rules).sort(pl.col("level") != "error", maintain_order=True)
 
@@ -89,7 +106,7 @@ def describe(row: Mapping[str, Any]) -> str:
     if row["first_rows"]:
         more = " …" if row["rows"] > len(row["first_rows"]) else ""
         text += f" 行番号 {', '.join(map(str, row['first_rows']))}{more}"
-    return text
+    return text + (f"({row['detail']})" if row.get("detail") else "")
 
 
 def _table(table: Table | str) -> Table:
@@ -100,8 +117,21 @@ def _table(table: Table | str) -> Table:
     return TABLES[table]
 
 
-def _unreadable(table: Table) -> TableError:
-    return TableError(f"{table.name}のファイルを読めません", hint="Parquetファイルが壊れていないか確かめてください。")
+def _lying(folder: Path, table: Table) -> str | None:
+    """Is a text file there in place of the table? The one of its name, else any."""
+    named = [path.name for path in sorted(folder.glob("*.[cC][sS][vV]"))]
+    own = [name for name in named if table.name in name.lower()] or named
+    if not own:
+        return None
+    return f"{own[0]} がありますが、CSVは読みません。{table.name}.parquet(Parquet形式)にしてください"
+
+
+def _empty(opened: Opened) -> list[dict[str, Any]]:
+    """Has a required table any row? Nothing can be made of one without."""
+    if opened.table.optional:
+        return []
+    state: State = "pass" if length(opened.lazy) else "fail"
+    return [finding(opened.table.name, "", "table_empty", state, 0, 0)]
 
 
 def _results(opened: Opened) -> list[dict[str, Any]]:
@@ -126,7 +156,9 @@ def _schema_results(opened: Opened) -> list[dict[str, Any]]:
         missing: State = "pass" if not absent else "fail" if column.required else "not_applicable"
         typed: State = "not_applicable" if absent else "fail" if column.name in opened.wrong else "pass"
         results.append(finding(opened.table.name, column.name, "missing", missing, 0, 0))
-        results.append(finding(opened.table.name, column.name, "type", typed, 0, 0))
+        found = opened.wrong.get(column.name)
+        told = None if found is None else f"見つかった型 {found}、必要な型 {KINDS[column.kind]}"
+        results.append(finding(opened.table.name, column.name, "type", typed, 0, 0, detail=told))
     return results
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,19 +23,28 @@ SCHEMA: dict[str, Any] = {
     "rows": pl.Int64,
     "of": pl.Int64,
     "first_rows": pl.List(pl.Int64),
+    "detail": pl.String,
 }
 ROW = "_row"
 FIRST = 5
+MOST = 0.5
+"""Above this share of rows a warning is an error: odd people are few, so a rule that most rows break tells of the file
+(another unit, a lost decimal point, ids of another extract), and every number made from it would be wrong."""
+SYSTEMATIC = {
+    "range": "半数を超えるため、単位や小数点の誤りとみなします",
+    "orphan": "半数を超えるため、IDの付け方が違う表とみなします",
+}
+KINDS = {"int": "整数", "month": "整数(YYYYMM)", "float": "数値", "str": "文字", "bool": "真偽", "date": "日付"}
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A table as a plan: the columns that can be read, those of a wrong type, and whether rows have a number."""
+    """A table as a plan: the columns that can be read, the types of those that cannot, are rows numbered."""
 
     table: Table
     lazy: nw.LazyFrame
     readable: tuple[str, ...]
-    wrong: tuple[str, ...]
+    wrong: Mapping[str, str]
     numbered: bool
 
     def absent(self, name: str) -> bool:
@@ -54,21 +63,22 @@ def open_frame(frame: Any, table: Table) -> Opened:
     return canonical(table, frame, False)
 
 
-def _from_pandas(frame: Any, table: Table) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def _from_pandas(frame: Any, table: Table) -> tuple[pl.DataFrame, dict[str, str]]:
     """Read column by column: one that pandas holds as mixed objects is wrong alone, not the whole frame."""
-    read, wrong = [], []
+    read: list[pl.DataFrame] = []
+    wrong: dict[str, str] = {}
     for name in (name for name in table.names if name in frame.columns):
         try:
             read.append(pl.from_pandas(frames.whole_ids(frame[[name]], table), nan_to_null=True))
         except (TableError, TypeError, ValueError, pl.exceptions.PolarsError):
-            wrong.append(name)
-    return (pl.concat(read, how="horizontal") if read else pl.DataFrame()), tuple(wrong)
+            wrong[name] = str(frame[name].dtype)
+    return (pl.concat(read, how="horizontal") if read else pl.DataFrame()), wrong
 
 
-def canonical(table: Table, native: Any, numbered: bool, wrong: Iterable[str] = ()) -> Opened:
+def canonical(table: Table, native: Any, numbered: bool, wrong: Mapping[str, str] | None = None) -> Opened:
     """The columns that `frames.enter` would take, in canonical types; whole numbers held as floats stay floats."""
     lazy = nw.from_native(native)
-    schema, columns, bad = lazy.collect_schema(), [], list(wrong)
+    schema, columns, bad = lazy.collect_schema(), [], dict(wrong or {})
     for column in (column for column in table.columns if column.name in schema):
         dtype = schema[column.name]
         if column.kind in ("int", "month") and dtype.is_float() and not column.name.endswith("_id"):
@@ -77,11 +87,25 @@ def canonical(table: Table, native: Any, numbered: bool, wrong: Iterable[str] = 
         try:
             columns.append(frames.canonical(table, column.name, dtype))
         except TableError:
-            bad.append(column.name)
+            bad[column.name] = _in_words(dtype)
     names = [column.name for column in table.columns if column.name in schema and column.name not in bad]
     kept = [ROW, *names] if numbered else names
     lazy = lazy.select(*kept).with_columns(*columns) if kept else lazy
-    return Opened(table, lazy, tuple(names), tuple(bad), numbered)
+    return Opened(table, lazy, tuple(names), bad, numbered)
+
+
+def _in_words(dtype: Any) -> str:
+    """A type as found, in words where we have them, and as the engine calls it."""
+    words = {
+        "整数": dtype.is_integer(),
+        "小数": dtype.is_float(),
+        "文字": dtype in (nw.String, nw.Categorical),
+        "真偽": dtype == nw.Boolean,
+        "日時": dtype == nw.Datetime,
+        "日付": dtype == nw.Date,
+    }
+    known = next((word for word, fits in words.items() if fits), None)
+    return f"{known}({dtype})" if known else str(dtype)
 
 
 def why_not(opened: Opened, needs: tuple[str, ...]) -> State:
@@ -101,9 +125,18 @@ def length(lazy: nw.LazyFrame) -> int:
 
 
 def finding(
-    table: str, column: str, rule: str, state: State, rows: int, of: int, first: list[int] | None = None
+    table: str,
+    column: str,
+    rule: str,
+    state: State,
+    rows: int,
+    of: int,
+    first: list[int] | None = None,
+    detail: str | None = None,
 ) -> dict[str, Any]:
-    """One line of the report, its level from the rule."""
+    """One line of the report, its level from the rule; a warning that most rows deserve is an error."""
     level = RULES[rule][0]
-    values = (table, column, rule, level, state, rows, of, first)
+    if rule in SYSTEMATIC and state == "fail" and int(rows) > MOST * int(of):
+        level, detail = "error", SYSTEMATIC[rule]
+    values = (table, column, rule, level, state, rows, of, first, detail)
     return dict(zip(SCHEMA, values, strict=True))

@@ -16,6 +16,8 @@ Level = Literal["error", "warning"]
 State = Literal["pass", "fail", "not_applicable", "not_evaluated"]
 RULES: dict[str, tuple[Level, str]] = {
     "table_missing": ("error", "必要な表がない"),
+    "table_empty": ("error", "必要な表に行が1行もない"),
+    "unreadable": ("error", "ファイルを読めない"),
     "missing": ("error", "必要な列がない"),
     "type": ("error", "列の型が違う"),
     "null": ("error", "必須の値が空"),

@@ -95,6 +95,7 @@ def open_data(data: Path, month: str | None) -> Tables:
     try:
         return load(data, month=month)
     except TableError as error:
+        check_data(data)  # tells all that is wrong with the tables, where they are the cause
         raise RunError(error.message, exit_code=DATA_INVALID, hint=error.hint) from error
 
 
