@@ -293,6 +293,7 @@ def test_a_misspelt_setting_is_refused_with_the_names_that_are_read(folder, tmp_
         with pytest.raises(DefinitionError, match=message) as error:
             read()
         assert hint in error.value.hint
+        assert error.value.message.count("kenpo.toml") == 1
 
 
 def test_every_setting_that_is_read_may_be_written(tmp_path, monkeypatch):

@@ -306,8 +306,9 @@ def _refuse_misspelt(name: str, held: Any) -> None:
 
 
 def _branch_definitions() -> Definitions:
+    own = _overrides()
     try:
-        return define(overrides=_overrides())
+        return define(overrides=own)
     except DefinitionError as error:
         raise DefinitionError(f"{CONFIG} の [definitions]: {error.message}", hint=error.hint) from error
 
