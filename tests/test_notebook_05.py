@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -62,6 +63,14 @@ def standardised(metric: str, line: float, sex: str) -> tuple[dict[str, float], 
     return shares, sum(above.values()) / sum(mix)
 
 
+def said(begins: str) -> str:
+    """The one paragraph that begins so."""
+    outputs = [output for cell in nbformat.read(NOTEBOOK, as_version=4).cells for output in cell.get("outputs", [])]
+    found = [o["data"]["text/plain"] for o in outputs if o["data"].get("text/plain", "").startswith(begins)]
+    assert len(found) == 1, (begins, len(found))
+    return found[0]
+
+
 @pytest.fixture(scope="module")
 def shown() -> dict[str, list[list[str]]]:
     return tables_of(NOTEBOOK)
@@ -70,13 +79,16 @@ def shown() -> dict[str, list[list[str]]]:
 def test_mie_stands_where_the_published_counts_put_it(shown):
     rows = shown["三重の年齢調整割合と全国での位置"]
     assert [(row[0], row[1]) for row in rows] == [(label, sex) for label in LINES for sex in SEX]
-    for label, sex, share, interval, nation, gap, rank, _tested in rows:
+    for label, sex, share, interval, nation, gap, gap_interval, rank, tested in rows:
         shares, whole = standardised(*LINES[label], SEX[sex])
         assert numbers(share)[0] == pytest.approx(100 * shares["三重県"], abs=0.00501)
         assert numbers(nation)[0] == pytest.approx(100 * whole, abs=0.00501)
         assert numbers(gap)[0] == pytest.approx(100 * (shares["三重県"] - whole), abs=0.00501)
         low, high = numbers(interval)
         assert low < numbers(share)[0] < high
+        low, high = numbers(gap_interval)
+        assert low < numbers(gap)[0] < high
+        assert (tested == "―") == ("HbA1c" not in label)  # it says nothing about the rank of other tests
         others = [value for name, value in shares.items() if name != UNKNOWN]
         assert len(others) == 47 and int(rank) == 1 + sum(value < shares["三重県"] for value in others)
 
@@ -87,8 +99,16 @@ def test_all_47_are_ranked_from_the_lowest_and_the_unknown_never(shown, sex):
     rows = shown[f"HbA1c 6.5%以上の順位と測定割合({sex})"]
     by_hand = sorted((name for name in shares if name != UNKNOWN), key=shares.__getitem__)
     assert [row[0] for row in rows[:47]] == by_hand
-    assert [row[2] for row in rows[:47]] == [str(place) for place in range(1, 48)]
-    assert {row[0]: row[2] for row in rows[47:]} == {UNKNOWN: "―", "全国": "―"}
+    assert [row[3] for row in rows[:47]] == [str(place) for place in range(1, 48)]
+    assert {row[0]: row[3] for row in rows[47:]} == {UNKNOWN: "―", "全国": "―"}
+    limits = [numbers(row[2]) for row in rows[:47]]
+    touching = sum(before[1] >= after[0] for before, after in itertools.pairwise(limits))
+    assert f"{sex}で{touching}組" in said("順位が隣り合う46組")
+    people = {row["prefecture"]: 0 for row in BINS}
+    for row in BINS:
+        if (row["metric"], row["sex"]) == ("HbA1c", SEX[sex]):
+            people[row["prefecture"]] += int(row["n_40_74"])
+    assert all(numbers(row[5])[0] == people[row[0]] > numbers(row[6])[0] for row in rows[:47])
 
 
 @pytest.mark.parametrize("sex", ["男", "女"])
@@ -97,7 +117,7 @@ def test_the_tested_share_stands_beside_each_rank(shown, sex):
     for row in BINS:
         if row["sex"] == SEX[sex]:
             people[row["metric"], row["prefecture"]] += int(row["n_40_74"])
-    tested = {row[0]: numbers(row[3])[0] for row in shown[f"HbA1c 6.5%以上の順位と測定割合({sex})"]}
+    tested = {row[0]: numbers(row[4])[0] for row in shown[f"HbA1c 6.5%以上の順位と測定割合({sex})"]}
     assert min(tested.values()) < 60 < 85 < max(value for name, value in tested.items() if name != UNKNOWN)
     for name, value in tested.items():
         if name != "全国":

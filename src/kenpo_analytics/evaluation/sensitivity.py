@@ -37,8 +37,8 @@ def before_after_sensitivity(
     """How does the naive difference (単純前後比較) change with the cohort rule, the outcome and the dead band?
 
     For each rule (and, or), by category, by FPG under each dead band (`bands`; default `BANDS` and the one in force),
-    and by HbA1c: improved and worsened, as a difference of shares. As naive as `before_after`: that all lines agree shows robustness against these choices, not
-    an effect.
+    and by HbA1c: improved and worsened, as a difference of shares. As naive as `before_after`: that all lines agree
+    shows robustness against these choices, not an effect.
 
     Returns
     -------

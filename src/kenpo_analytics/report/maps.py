@@ -22,7 +22,7 @@ MEMBERS_ONLY = "（{branch}支部加入者に限る）"
 _OKINAWA_SHIFT = (6.5, 13.4)
 _REMOTE_SOUTH = 30.0
 _CLASSES = 11
-# crowded in the north and south of the bay: these names stand in the bay or beside the border, with a line to their place
+# crowded north and south of the bay: these names stand in the bay or beside the border, with a line to their place
 _BESIDE = {
     "24303": (136.90, 35.10),
     "24324": (136.80, 35.235),
