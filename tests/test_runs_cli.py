@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -41,6 +42,63 @@ def test_misuse_ends_with_64_before_anything_starts(tmp_path, words, message):
     assert "ヒント" in done.stderr or "エラー" in done.stderr
     assert "Traceback" not in done.stderr
     assert not world.reports.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("run", "--bogus"), "エラー: --bogus という指定はありません。"),
+        (("run", "--mont", "2025-10"), "エラー: --mont という指定はありません。"),
+        (("run", "--jobs", "0"), "エラー: --jobs の値が正しくありません: "),
+        (("run", "--jobs", "x"), "エラー: --jobs の値が正しくありません: 整数ではありません"),
+        (("run", "--deadline", "x"), "エラー: --deadline の値が正しくありません: 数値ではありません"),
+        (("run", "--month"), "エラー: --month には値が要ります。"),
+        (("run", "extra"), "エラー: 余分な指定があります: extra"),
+        (("fly",), "エラー: fly というコマンドはありません。"),
+        (("sample",), "エラー: OUT の指定がありません。"),
+    ],
+)
+def test_misuse_is_told_in_japanese(words, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["kenpo", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.app()
+    said = capsys.readouterr().err
+    assert left.value.code == 64
+    assert said.splitlines()[0].startswith(message)
+    assert said.splitlines()[1:] == ["ヒント: kenpo --help で使い方を見られます。"]
+    for english in ("No such", "Invalid", "Missing", "Input should", "range"):
+        assert english not in said
+
+
+def test_kenpo_alone_shows_its_help(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["kenpo"])
+    with pytest.raises(SystemExit) as left:
+        cli.app()
+    shown = capsys.readouterr().err
+    assert left.value.code == 64
+    assert shown.startswith("Usage: ")
+    assert "月次の報告を実行し" in shown
+    assert "エラー" not in shown
+
+
+def test_a_failure_is_told_once_with_its_cell_and_where_to_look(tmp_path):
+    world = make_world(tmp_path / "w", suite=False)
+    world.notebook("01_x", SHOW, "import kenpo_analytics as ka\nka.load('/none')")
+    done = kenpo(*world.command("--month", "令和7年10月"), cwd=world.root)
+    assert done.returncode == 1
+    assert done.stderr.count("完了しませんでした") == 1
+    assert "01_x: 3 番目のコードセルで データのフォルダがありません: /none" in done.stderr
+    assert "import kenpo_analytics" not in done.stderr
+    assert "ヒント: フォルダの場所を確かめてください。" in done.stderr
+    told = done.stderr.partition("失敗したノートブックは ")[2].partition(" にあります")[0]
+    assert told.startswith("reports")
+    assert (world.root / told / "01_x.ipynb").is_file()
+    log = next((world.reports / ".logs").iterdir()).read_text(encoding="utf-8")
+    assert "完了しませんでした" in log
+    away = kenpo(*world.command(), cwd=world.notebooks).stderr
+    whole = away.partition("失敗したノートブックは ")[2].partition(" にあります")[0]
+    assert whole.startswith(str(world.reports))
+    assert Path(whole).is_dir()
 
 
 def test_a_project_is_found_upwards_and_a_run_prints_where_to_look(tmp_path):

@@ -202,12 +202,12 @@ def test_every_way_to_fail_is_told_and_nothing_is_published(earlier):
     assert error.exit_code == 1
     told = story(world)
     assert "ノートブック 8 件のうち 7 件が失敗" in told
-    assert "02_error: セル「raise ValueError('壊れた値')」で ValueError: 壊れた値。" in told
+    assert "02_error: 3 番目のコードセルで ValueError: 壊れた値。" in told
     assert "03_killed: Python(カーネル)が途中で終了しました。" in told
     assert "04_slow: 10 秒の制限時間を超えた" in told
     assert "05_unchecked: 3 番目のコードセル「import IPython」に秘匿処理の印が無い" in told
     assert "06_print: 3 番目のコードセル「print('5人')」が文字を直接出力" in told
-    assert "07_exit: セル「import sys; sys.exit(3)」で SystemExit" in told
+    assert "07_exit: 2 番目のコードセルで SystemExit: 3" in told
     assert "08_skipped: 2 番目のコードセル「from IPython.display import display」が実行されていません。" in told
     assert "前回までに公開した報告はそのまま" in error.message
     kept = sorted(path.stem for path in max((world.reports / ".failed").iterdir()).glob("*.ipynb"))
@@ -464,6 +464,7 @@ def test_told_to_stop(earlier, number, code):
     said = process.communicate(timeout=30)[1]
     assert process.returncode == code
     assert "途中で止めました" in said
+    assert "Kernel died" not in said
     assert "Traceback" not in said
     assert gone(int((world.root / "ready").read_text()))
     assert not (world.reports / ".lock").exists()

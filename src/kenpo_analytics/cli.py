@@ -7,7 +7,9 @@ the traceback too. Imports are inside the commands: `kenpo --help` must answer a
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +33,43 @@ _Usage: Any = typer.BadParameter.__mro__[2]
 """Every misuse of an option: `ClickException` of the click inside typer, which has no public name."""
 
 
+_MISUSES = (
+    (r"Missing (?:argument|option|parameter) '([^']+)'.*", r"{} の指定がありません。"),
+    (r"No such option:? '?([^\s']+?)'?\.?(?:\s.*)?", r"{} という指定はありません。"),
+    (r"No such command '([^']+)'.*", r"{} というコマンドはありません。"),
+    (r"Got unexpected extra arguments? ?(?:\(s\) )?\((.*)\)", r"余分な指定があります: {}"),
+    (r"Option '([^']+)' requires (?:an|\d+) arguments?\.", r"{} には値が要ります。"),
+    (r"Option '([^']+)' does not take a value\.", r"{} は値を取りません。"),
+)
+_WRONG_VALUES = (
+    (r"integer|int_parsing", "整数ではありません"),
+    (r"number|float", "数値ではありません"),
+    (r"is not in the range ([^.]*)", "範囲の外です({})"),
+    (r"greater than or equal to (\S+)", "{} 以上ではありません"),
+    (r"less than or equal to (\S+)", "{} 以下ではありません"),
+)
+
+
+def _translated(text: str, patterns: Iterable[tuple[str, str]], match: Callable[..., Any]) -> str | None:
+    for pattern, words in patterns:
+        if found := match(pattern, text, re.S):
+            return words.format(*found.groups())
+    return None
+
+
+def usage_text(error: Any) -> str:
+    """A misuse of the command line in Japanese: the parser below us speaks English. No command at all: the help."""
+    message = str(error.format_message())
+    if message.startswith("Usage:"):
+        return message
+    if wrong := re.fullmatch(r"Invalid value for '?([^':]+)'?: (.*)", message, re.S):
+        why = _translated(wrong[2], _WRONG_VALUES, re.search)
+        told: str | None = f"{wrong[1]} の値が正しくありません: {why or wrong[2]}"
+    else:
+        told = _translated(message, _MISUSES, re.fullmatch)
+    return f"エラー: {told or f'指定に誤りがあります({message})'}\nヒント: kenpo --help で使い方を見られます。"
+
+
 class Door(typer.Typer):
     """A typer application that ends with the documented exit codes."""
 
@@ -49,7 +88,7 @@ class Door(typer.Typer):
             _say(f"エラー: {error}")
             sys.exit(exit_code(error))
         except _Usage as error:
-            _say(f"エラー: {error.format_message()}\nヒント: kenpo --help で使い方を見られます。")
+            _say(usage_text(error))
             sys.exit(USAGE)
         except OSError as error:
             _debug()

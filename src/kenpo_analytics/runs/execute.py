@@ -7,6 +7,7 @@ cell `completed`.
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -16,11 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from kenpo_analytics import errors
 from kenpo_analytics.runs.kernels import KERNEL, Kernel, bound
-from kenpo_analytics.runs.plan import Task, opening
+from kenpo_analytics.runs.plan import Task, injected
 
 Status = Literal["ok", "cell_error", "kernel_died", "timeout", "start_failed", "write_failed", "failed", "refused"]
 START_SECONDS = 120
+_NOWHERE = logging.NullHandler()
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Outcome:
     seconds: float
     message: str = ""
     error: BaseException | None = None
+    hint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ def execute(tasks: Sequence[Task], setting: Setting, notify: Callable[[Event], N
     """
     import papermill  # noqa: F401 - imported once here: threads importing it at the same time wait for each other
 
+    for name in (
+        "papermill",
+        "traitlets",
+    ):  # what they log to nobody ends on stderr ("Kernel died"); we tell it ourselves
+        logging.getLogger(name).addHandler(_NOWHERE)
     waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
     events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
     stop = threading.Event()
@@ -136,6 +145,7 @@ def _run(task: Task, setting: Setting, stop: threading.Event, cell: Callable[[],
 
 def _attempt(task: Task, setting: Setting, cell: Callable[[], None], begin: float) -> Outcome:
     import papermill
+    from papermill.exceptions import PapermillExecutionError
 
     ready = threading.Event()
     late = threading.Event()
@@ -186,8 +196,11 @@ def _attempt(task: Task, setting: Setting, cell: Callable[[], None], begin: floa
         watch.cancel()
     if error is not None and live and not path.exists():
         _keep(live[-1], path)
+    seconds = round(time.monotonic() - begin, 2)
+    if isinstance(error, PapermillExecutionError) and not late.is_set():
+        return Outcome(task, path, "cell_error", seconds, *_told(error, live[-1] if live else None))
     status, message = _judge(error, ready=ready.is_set(), late=late.is_set(), deadline=setting.deadline)
-    return Outcome(task, path, status, round(time.monotonic() - begin, 2), message, error)
+    return Outcome(task, path, status, seconds, message, error)
 
 
 def _keep(notebook: Any, path: Path) -> None:
@@ -198,17 +211,28 @@ def _keep(notebook: Any, path: Path) -> None:
         nbformat.write(notebook, path)
 
 
+def _told(error: Any, notebook: Any) -> tuple[str, BaseException, str | None]:
+    """Which cell failed with what? Message, error, and the hint where the error is one of ours."""
+    first, *rest = str(error.evalue).splitlines() or [""]  # the rest is in the kept notebook
+    ours = getattr(errors, str(error.ename), None)
+    hint = None
+    if isinstance(ours, type) and issubclass(ours, errors.KenpoError):
+        hint = next((line.removeprefix("ヒント: ") for line in rest if line.startswith("ヒント: ")), None)
+    else:
+        first = f"{error.ename}: {first}"
+    cells = [] if notebook is None else [c for c in notebook.cells if c.cell_type == "code" and not injected(c)]
+    number = next((i for i, c in enumerate(cells, 1) if c.get("execution_count") == error.exec_count), None)
+    where = "セル" if number is None or error.exec_count is None else f"{number} 番目のコードセル"
+    return f"{where}で {first}", error, hint
+
+
 def _judge(error: BaseException | None, *, ready: bool, late: bool, deadline: float) -> tuple[Status, str]:
     from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
 
     if late:
         return "timeout", f"{deadline:g} 秒の制限時間を超えたため中止しました"
     if error is None:
         return "ok", ""
-    if isinstance(error, PapermillExecutionError):
-        first = next(iter(str(error.evalue).splitlines()), "")  # the rest is in the kept notebook
-        return "cell_error", f"セル「{opening(error.source)}」で {error.ename}: {first}"
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
         return "write_failed", f"ノートブックを書き込めませんでした({error.strerror or error})"
     if not ready:

@@ -197,7 +197,8 @@ def _failure(this: Job, outcomes: Sequence[Outcome]) -> RunError:
         story += f"失敗したノートブックは {seen_from_here(kept)} にあります(秘匿処理前の値を含みえます)。"
     except OSError:
         story += "失敗したノートブックは保存できませんでした。"
-    hint = next((o.error.hint for o in bad if isinstance(o.error, DisclosureError | RunError) and o.error.hint), None)
+    told = (o.error.hint if isinstance(o.error, DisclosureError | RunError) else o.hint for o in bad)
+    hint = next(filter(None, told), None)
     this.progress.log_only(story + "\n")  # the caller prints it: once is enough
     return RunError(
         story, exit_code=_code(bad), hint=hint or "原因を直してから、同じコマンドをもう一度実行してください。"

@@ -89,6 +89,11 @@ def source(cell: Mapping[str, Any]) -> str:
     return text if isinstance(text, str) else "".join(text)
 
 
+def injected(cell: Mapping[str, Any]) -> bool:
+    """Was this cell put in by the run? It is not counted, since it is not in the notebook that a person edits."""
+    return "injected-parameters" in cell.get("metadata", {}).get("tags", [])
+
+
 def opening(text: str) -> str:
     """How a cell begins: enough to find it, whatever its number is."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -11,7 +11,7 @@ from typing import Any
 
 from kenpo_analytics.disclosure.stamp import KEY, is_stamped
 from kenpo_analytics.errors import DisclosureError, RunError
-from kenpo_analytics.runs.plan import opening, source
+from kenpo_analytics.runs.plan import injected, opening, source
 
 HEADING = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.I | re.S)
 COUNTED = ("masked", "primary", "secondary", "events_masked", "rates_masked", "merged_steps")
@@ -65,10 +65,10 @@ def verify(path: Path) -> Verified:
         raise _unchecked(f"{path.name}: ウィジェットがあります。")
     number = 0
     for cell in notebook.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
+        if injected(cell):
             cell.id = "injected-parameters"  # papermill draws one by lot: equal runs must give equal files
         if cell.cell_type == "code":
-            number += "injected-parameters" not in cell.metadata.get("tags", [])
+            number += not injected(cell)
             _cell(cell, f"{path.name} の {number} 番目のコードセル「{opening(source(cell))}」", found)
         cell.metadata = nbformat.from_dict(_kept(cell.metadata, ("tags",)))
     if found.outputs == 0:
