@@ -80,6 +80,11 @@ def test_formulas_in_mathml_stay_whole():
         ({"estimate": 0.25, "events": 1, "persons": 4}, "0.250", "", "1 / 4"),
         ({"estimate": None, "lower": 1.0, "upper": None, "numerator": None}, "—", "", ""),
         ("秘匿", "秘匿", "", ""),
+        ({"estimate": 12.0, "unit": "人", "numerator": 12, "denominator": 3400}, "12.0人", "", "12 / 3,400 人"),
+        ({"estimate": 12.5, "unit": "%", "numerator": 1, "denominator": 8}, "12.5%", "", "1 / 8"),
+        ({"estimate": 0.5, "events": 5, "denominator": 10.0, "denominator_unit": "人月"}, "0.500", "", "5 / 10 人月"),
+        ({"estimate": 1.05, "numerator": 21, "denominator": 20, "adjusted": True}, "1.050", "", ""),
+        ({"estimate": 1.05, "unit": "人"}, "1.050人", "", ""),
         (12345, "12,345", "", ""),
         (float("nan"), "—", "", ""),
         ({"estimate": float("nan")}, "—", "", ""),
@@ -101,3 +106,41 @@ def test_titles_are_escaped_on_index_pages():
     assert "&lt;b&gt;題" in text
     assert 'href="2025-10/01%20a.html"' in text
     assert "2025-11-01 09:00" in text
+
+
+def month_page(**changes):
+    entry = {"title": "題", "html": "01.html", "notebook": "01.ipynb", "headline": {}, "outputs": 1}
+    record = {
+        "month": "2025-10",
+        "finished": "2025-11-01T09:00:00+0900",
+        "run": "x",
+        "seconds": 1.0,
+        "python": "3",
+        "platform": "p",
+        "packages": {},
+        "inputs": {},
+        "git": None,
+        "definitions": {"overrides": {}},
+        "notebooks": [entry | {"parameters": changes.pop("parameters", {})}],
+    }
+    return html.month_index(record | changes)
+
+
+def test_parameters_are_told_in_the_reader_s_words():
+    given = {"month": "2025-10", "branch": "24", "fiscal_year": 2023, "level": "second", "ratio": 0.5, "strict": True}
+    text = month_page(parameters=given)
+    assert "基準月 = 2025年10月、支部 = 24、年度 = 2023、勧奨の水準 = 二次勧奨、ratio = 0.5、strict = はい" in text
+    assert "年度 = 最新(自動)" in month_page(parameters={"fiscal_year": 0})
+
+
+def test_a_branch_own_definitions_are_told():
+    assert "<dt>支部設定</dt><dd>なし(定義の既定値)</dd>" in month_page()
+    own = {"overrides": {"prediabetes.fpg.lower": 100.0, "followup.months": 12}}
+    text = month_page(definitions=own)
+    assert "<dt>支部設定</dt><dd>prediabetes.fpg.lower = 100.0、followup.months = 12</dd>" in text
+
+
+def test_reports_left_out_are_told():
+    assert "省いた" not in month_page()
+    text = month_page(skipped=[{"name": "04_x", "title": "題 <4>", "missing": ["national"]}])
+    assert "表がないため省いた報告: 題 &lt;4&gt; (必要な表: national)" in text

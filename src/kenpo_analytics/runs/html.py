@@ -12,6 +12,20 @@ from kenpo_analytics.errors import RunError
 
 TEMPLATES = Path(__file__).parent / "templates"
 TITLE = "医療・健診データ分析 月次報告"
+COUNTING = ("人", "件", "回", "人月", "人年", "施設")
+WORDS = {
+    "month": "基準月",
+    "branch": "支部",
+    "fiscal_year": "年度",
+    "reference_year": "比べる年度",
+    "level": "勧奨の水準",
+}
+VALUES: dict[tuple[str, object], str] = {
+    ("level", "first"): "一次勧奨",
+    ("level", "second"): "二次勧奨",
+    ("fiscal_year", 0): "最新(自動)",
+    ("reference_year", 0): "自動",
+}
 _REQUESTS = (
     re.compile(r"""<(?!a\b)[a-z][^>]*?\s(?:src|srcset|href|data|poster|action)\s*=\s*["']?\s*(?:https?:)?//""", re.I),
     re.compile(r"""<img\b[^>]*?\ssrc\s*=\s*["']?\s*(?!data:)[^"'\s>]""", re.I),
@@ -88,7 +102,9 @@ def figure(record: Any, name: str) -> dict[str, str]:
     """A headline record as the index shows it: label, value, interval, counts.
 
     A record carries `estimate`, `lower`, `upper`, and counts as `numerator` (or `events`) and `denominator`; `label`,
-    `unit`, `digits` and `scale` (100 for per cent) say how it is shown. A bare number or text is shown as it is.
+    `unit`, `digits` and `scale` (100 for per cent) say how it is shown. `denominator_unit` (or `unit`, where it counts
+    something: 人, 件) stands beside the counts. No counts for an `adjusted` value, which is not their quotient. A bare
+    number or text is shown as it is.
     """
     if not isinstance(record, Mapping):
         return {"label": name, "value": _number(record, None, ""), "interval": "", "counts": ""}
@@ -102,12 +118,13 @@ def figure(record: Any, name: str) -> dict[str, str]:
     has_interval = record.get("lower") is not None and record.get("upper") is not None
     events = record.get("numerator", record.get("events"))
     whole = record.get("denominator", record.get("persons"))  # a share of people has no other denominator
-    parts = [_number(value, 0, "") for value in (events, whole) if value is not None]
+    counted = str(record.get("denominator_unit") or (unit if unit in COUNTING else ""))
+    parts = [_number(value, 0, "") for value in (events, whole) if value is not None and not record.get("adjusted")]
     return {
         "label": str(record.get("label") or name),
         "value": show("estimate"),
         "interval": f"{show('lower')} 〜 {show('upper')}{_level(record)}" if has_interval else "",
-        "counts": " / ".join(parts),
+        "counts": " / ".join(parts) + (f" {counted}" if parts and counted else ""),
     }
 
 
@@ -122,6 +139,20 @@ def _shown(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def word(name: str) -> str:
+    """A parameter's name in the reader's words; as written where we have none."""
+    return WORDS.get(name, name)
+
+
+def parameter(value: object, name: str) -> str:
+    """A parameter's value in the reader's words."""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return _shown(value)
+    if name == "month" and re.fullmatch(r"\d{4}-\d{2}", str(value)):
+        return month_label(str(value))
+    return VALUES.get((name, value)) or _shown(value)
+
+
 @functools.cache
 def _pages() -> Any:
     import jinja2
@@ -133,6 +164,8 @@ def _pages() -> Any:
         "month_label": month_label,
         "figure": figure,
         "shown": _shown,
+        "word": word,
+        "parameter": parameter,
         "moment": lambda text: str(text)[:16].replace("T", " "),
     }
     return pages
