@@ -75,3 +75,12 @@ def test_a_wider_band_moves_nobody_into_a_change() -> None:
         events = table.filter(outcome=outcome).sort("dead_band")["events"].to_list()
         assert events[0] > events[1] > events[2] > 0
     assert table["denominator"].n_unique() == 1
+
+
+def test_the_band_in_force_always_stands_among_the_bands() -> None:
+    used = ka.define(overrides={"next_checkup.dead_band.fpg": 7})
+    options = {"fiscal_year": 2022, "reference_year": 2017, "data_through": THROUGH, "rules": ["or"]}
+    table = before_after_sensitivity(checkups(), None, **options, definitions=used)
+    assert sorted(table["dead_band"].drop_nulls().unique()) == [3.0, 5.0, 7.0, 10.0]
+    asked = before_after_sensitivity(checkups(), None, **options, bands=[4], definitions=used)
+    assert asked["dead_band"].drop_nulls().unique().to_list() == [4.0]

@@ -187,6 +187,50 @@ def test_letters_of_the_cohort(page: Page, world: World, counted: dict) -> None:
     assert sum(int(n) for n in rows.values()) == counted[AFTER]["all"]
 
 
+def test_the_summary_gives_numerator_denominator_and_interval(page: Page, counted: dict) -> None:
+    summary, seen = page.text("要約"), counted[AFTER]["seen"]
+    assert f"次回健診を受けた{seen}人を分母とすると" in summary
+    for outcome, word in (("改善", "改善した人は"), ("悪化", "悪化した人は")):
+        k = int(counted[AFTER][outcome])
+        low, high = wilson(k, int(seen))
+        said = f"{word}{k}人、{100 * k / seen:.1f}%(95%信頼区間 {100 * low:.1f}% ～ {100 * high:.1f}%)"
+        assert said in summary
+
+
+def test_people_with_a_value_that_cannot_be_one_are_counted(page: Page, world: World) -> None:
+    """Ranges of the table declaration: FPG 20-1000 mg/dL (mmol/L lies below), HbA1c 3-20 %."""
+    for year, word in ((BEFORE, "事業前"), (AFTER, "事業")):
+        values = [(row["fpg"], row["hba1c"]) for p in world.checkups if (row := world.index(p, year))]
+        n = sum((fpg is not None and fpg < 20) or (hba1c is not None and hba1c > 20) for fpg, hba1c in values)
+        assert f"{year}年度({word}) {n:,}人" in page.text("この報告で用いる基準")
+
+
+def test_the_rule_of_its_time_and_every_missing_definition_are_listed(page: Page) -> None:
+    rows = {row["定義"]: row["値"] for row in page.table("用いた定義")}
+    assert rows["予備群の判定(or: いずれか、and: 及び)"] == "rule = or → この報告では and(「及び」)"
+    assert {"同じ年度に複数回受診したときに採る健診(last/first)", "対象集団(被保険者) 健診の種類"} <= set(rows)
+
+
+def test_the_text_names_each_sensitivity_interval_without_0(page: Page) -> None:
+    apart = set()
+    for word in ("改善", "悪化"):
+        for row in page.table(f"単純前後比較の感度分析: {word}した割合の差(ポイント)（数値）"):
+            name, _, limits = row.values()
+            if limits != "秘匿":
+                low, high = limits.strip("()").split(" ～ ")
+                if (low[0] == high[0]) and low[0] in "+−":
+                    apart.add(f"- {word} {name}: ")
+    said = page.text("区間を示せた")
+    assert {line[: line.index(": ") + 2] for line in said.splitlines() if line.startswith("- ")} == apart
+    assert f"0を含まないのは{len(apart)}行です" in said
+
+
+def test_the_year_follows_the_month_and_the_page_says_what_it_needs(page: Page) -> None:
+    parameters = page.code[0].source
+    assert "fiscal_year: int = 0" in parameters and 'needs: list[str] = ["mailings"]' in parameters
+    assert "用いた年度: 2017年度、2022年度" in page.outputs[0]["data"]["text/plain"]
+
+
 def test_no_effect_is_claimed(page: Page) -> None:
     summary = page.text("要約")
     assert "この差は事業の効果ではありません" in summary

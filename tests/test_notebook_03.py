@@ -77,6 +77,31 @@ def test_the_share_agrees_with_the_planted_hazards(people):
     assert abs(observed - 0.015 - planted) < 3 * error
 
 
+def test_the_summary_says_whom_it_counts_and_who_is_still_open(people):
+    outputs = [o for cell in nbformat.read(NOTEBOOK, as_version=4).cells for o in cell.get("outputs", [])]
+    summary = next(o["data"]["text/plain"] for o in outputs if o["data"]["text/plain"].startswith("要約"))
+    closed = sum(state != "open" for state, _ in people.values())
+    visited = sum(state == "visited" for state, _ in people.values())
+    assert (
+        f"一次勧奨の値以上だった未治療者のうち、健診受診月から10か月の期間が終わりレセプトの到着も完了した{closed}人"
+        in summary
+    )
+    assert f"期間内に受診した人は{visited}人、{100 * visited / closed:.1f}%(" in summary
+    assert f"分母に含めなかった人は{len(people) - closed}人です" in summary
+
+
+def test_whether_there_was_a_visit_before_the_checkup_could_be_judged_for_everybody():
+    tables = tables_of(NOTEBOOK)
+    flow = {row[0]: row for row in tables["対象者フロー（数値）"]}
+    assert flow["判定不能: 受診の有無を確かめる月のレセプトが届ききっていない"][2] == "0"
+    used = {row[0] for row in tables["用いた定義"]}
+    assert {
+        "KPI: 健診前に受診のないことを確かめる月数",
+        "自己申告の服薬者を領域ごとに除く(1: 除く、0: 除かない)",
+    } <= used
+    assert {"同じ年度に複数回受診したときに採る健診(last/first)", "対象集団(被保険者) 健診の種類"} <= used
+
+
 def test_the_headline_travels_with_the_conclusion(people):
     outputs = [o for cell in nbformat.read(NOTEBOOK, as_version=4).cells for o in cell.get("outputs", [])]
     headlines = [

@@ -412,6 +412,32 @@ def test_definitions_mark_assumptions_and_overrides(shown):
     assert rows[1][4] == "【仮定】" and rows[2][4] == "【支部設定】" and "99" in rows[2][1]
 
 
+def test_a_value_of_its_time_stands_beside_todays_definition(shown):
+    rows = define().versions("prediabetes.rule")
+    report.definitions_table(rows, used={"prediabetes.rule": "and"}, note="当時の基準。")
+    html = shown[0]["data"]["text/html"]
+    assert page(html)[1][1] == "rule = or → この報告では and"
+    assert BeautifulSoup(html, "html.parser").tfoot.get_text().endswith("当時の基準。")
+
+
+def test_reproduction_says_where_to_fill_in_what_is_open(shown):
+    report.reproduction({})
+    report.reproduction({}, ethics="承認 1", funding="なし", conflicts="なし")
+    foots = [BeautifulSoup(output["data"]["text/html"], "html.parser").tfoot for output in shown]
+    assert "ethics=" in foots[0].get_text() and "conflicts=" in foots[0].get_text() and foots[1] is None
+
+
+def test_the_status_of_a_flow_is_shown_only_where_a_step_was_not_judged():
+    flow = {"kind": ["start", "exclude", "end"], "label": ["行", "除く", "対象者"], "unit": ["行"] * 3}
+    numbers = {"excluded": [0, 300, 0], "remaining": [1000, 700, 700]}
+    judged = pl.DataFrame(flow | numbers | {"status": ["評価"] * 3})
+    open_step = {"excluded": [0, None, 0], "remaining": [1000, 1000, 1000], "status": ["評価", "未評価", "評価"]}
+    columns = {"label": "段階", "excluded": "除外", "status": "評価"}
+    assert page(report.table_html(check_flow(judged), title="t", columns=columns))[0] == ["段階", "除外"]
+    seen = page(report.table_html(check_flow(pl.DataFrame(flow | open_step)), title="t", columns=columns))
+    assert [row[2] for row in seen] == ["評価", "評価", "未評価", "評価"]
+
+
 def test_reproduction_lists_parameters_versions_masking_and_open_fields(shown):
     public = check_public(pl.DataFrame({"n": [3]}), source="資料")
     report.reproduction({"month": "2025-10", "jobs": 2}, definitions=define(), checked=[areas(), towns(), public])

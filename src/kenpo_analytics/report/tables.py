@@ -17,7 +17,7 @@ _CSS = """
 #{id} th, #{id} td {{padding: 3px 10px; border-bottom: 1px solid #d0d0d0; vertical-align: top;}}
 #{id} thead th {{border-top: 2px solid #555; border-bottom: 2px solid #555; vertical-align: bottom;}}
 #{id} th {{font-weight: 600; text-align: left;}}
-#{id} tbody th {{font-weight: normal;}}
+#{id} tbody th {{font-weight: normal; min-width: 7.5em;}}
 #{id} td {{text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;}}
 #{id} .gt_left {{text-align: left; white-space: normal; min-width: 5.6em;}}
 #{id} thead .gt_right {{text-align: right; white-space: nowrap;}}
