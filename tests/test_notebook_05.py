@@ -177,9 +177,11 @@ def test_every_figure_and_table_names_its_source_and_nothing_is_called_synthetic
 
 def test_the_page_can_be_published_as_public_figures():
     found = verify(NOTEBOOK)
-    assert found.public and set(found.headline) == {f"HbA1c 6.5%以上の割合({sex}、年齢調整)" for sex in SEX}
+    assert found.public and set(found.headline) == {
+        f"三重 HbA1c 6.5%以上の割合({sex}、年齢調整、2022年度)" for sex in SEX
+    }
     for sex, code in SEX.items():
-        record = found.headline[f"HbA1c 6.5%以上の割合({sex}、年齢調整)"]
+        record = found.headline[f"三重 HbA1c 6.5%以上の割合({sex}、年齢調整、2022年度)"]
         shares, _ = standardised("HbA1c", 6.5, code)
         assert record["estimate"] == pytest.approx(shares["三重県"], abs=1e-9)
         assert record["lower"] < record["estimate"] < record["upper"]

@@ -60,7 +60,7 @@ def heading(
     emit_html(html, plain)
 
 
-def conclusion(text: str, *, headline: Mapping[str, tuple[Checked, Col]] | None = None) -> None:
+def conclusion(text: str, *, headline: Mapping[str, tuple[Checked, Col]] | None = None, adjusted: bool = False) -> None:
     """The 要約 box: one sentence with the estimate and its interval.
 
     Parameters
@@ -70,10 +70,15 @@ def conclusion(text: str, *, headline: Mapping[str, tuple[Checked, Col]] | None 
     headline
         Figures for the run's manifest and index: name -> (a checked result of one row with `estimate`, `lower`,
         `upper` and counts, how it is shown). Masked ones travel as null.
+    adjusted
+        The figures are standardised: the index then shows no counts beside them, which do not give the estimate.
     """
     html = _box(f"<b>要約</b>{as_html(text)}", "#0072B2", "#e9f2f9")
     given = enumerate((headline or {}).items())
-    records = {name: _record(*shown) | {"order": i} for i, (name, shown) in given}  # notebooks sort keys when saved
+    marks = {"adjusted": True} if adjusted else {}
+    records = {
+        name: _record(*shown) | marks | {"order": i} for i, (name, shown) in given
+    }  # notebooks sort keys when saved
     emit_html(f'<section lang="ja" aria-label="要約">{html}</section>', f"要約: {text}", headline=records)
 
 
