@@ -314,6 +314,10 @@ def test_nobody_complete_gives_an_empty_curve_and_no_share(engine):
 
 def test_what_is_wrong_is_said():
     people, claims, members = frames_of()
+    dated = claims.with_columns(pl.lit(202503, pl.Int32).alias("received_month"))
+    assert len(ka.first_visit(people, dated, members, data_through=202503)) == len(PEOPLE)
+    with pytest.raises(DateError, match="2025-03受領分まで"):
+        ka.first_visit(people, dated, members, data_through=202504)
     with pytest.raises(DateError, match="2024-13"):
         ka.first_visit(people, claims, members, data_through="2024-13")
     with pytest.raises(DefinitionError, match="範囲"):

@@ -10,10 +10,11 @@ from kenpo_analytics import frames
 from kenpo_analytics.cohorts.untreated import DOMAINS
 from kenpo_analytics.cohorts.visits import visits
 from kenpo_analytics.definitions import Definitions, define
-from kenpo_analytics.errors import DefinitionError, TableError
-from kenpo_analytics.months import index_of_date, month_index, parse_month
+from kenpo_analytics.errors import DateError, DefinitionError, TableError
+from kenpo_analytics.months import format_month, index_of_date, month_index, parse_month
 from kenpo_analytics.outcomes.enrolment import enrolled_until
 from kenpo_analytics.outcomes.people import enter_people
+from kenpo_analytics.tables import CLAIMS
 
 Visit = Literal["any", "disease"]
 WINDOWS = ((0, 9), (0, 10), (1, 10))
@@ -75,7 +76,7 @@ def first_visit(
     first, last = _window_of(months, used)
     if visit not in ("any", "disease"):
         raise DefinitionError(f"受診の種類は any か disease です: 「{visit}」")
-    through = month_index(parse_month(data_through))
+    through = month_index(_delivered(claims, parse_month(data_through)))
     base = _enter(people, visit)
     keys = base.select("person_id", "checkup_date", *(f"by_{domain}" for domain in DOMAINS if visit == "disease"))
     keys = keys.unique(["person_id", "checkup_date"]).with_columns(index_of_date(nw.col("checkup_date")).alias("index"))
@@ -83,6 +84,20 @@ def first_visit(
     offsets = _offsets(followed, claims, used, visit, through, first, last)
     result = _states(followed.join(offsets, on=["person_id", "checkup_date"], how="left"), first, last, through)
     return frames.leave(base.join(result, on=["person_id", "checkup_date"], how="left"), source)
+
+
+def _delivered(claims: Any, through: int) -> int:
+    """The month, refused when nothing was received as late as that: what is not delivered cannot be complete."""
+    if "received_month" not in frames.columns_of(claims):
+        return through
+    receipts = frames.enter(claims, CLAIMS, ("received_month",)).select(nw.col("received_month").max())
+    latest = frames.collect(receipts).item()
+    if latest is not None and through > latest:
+        raise DateError(
+            f"レセプトは{format_month(latest)}受領分までしかありません: data_through={format_month(through)}",
+            hint="mature_month(...).complete_through を渡してください。",
+        )
+    return through
 
 
 def _window_of(months: object, used: Definitions) -> tuple[int, int]:
