@@ -206,7 +206,6 @@ def test_expressions_agree_with_scalars_on_every_engine(engine):
         month=months.month_of(d),
         index=months.index_of(months.month_of(d)),
         index_d=months.index_of_date(d),
-        back=months.month_from_index(months.index_of_date(d)),
         fy=months.fiscal_year_of_date(d),
         n=months.day_number(d),
     )
@@ -218,7 +217,6 @@ def test_expressions_agree_with_scalars_on_every_engine(engine):
             month,
             index,
             index,
-            month,
             months.fiscal_year_of(month),
             (day - dt.date(1970, 1, 1)).days,
         )

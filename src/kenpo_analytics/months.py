@@ -302,11 +302,6 @@ def index_of_date(date: nw.Expr) -> nw.Expr:
     return i32(date.dt.year()) * 12 + i32(date.dt.month()) - 1
 
 
-def month_from_index(index: nw.Expr) -> nw.Expr:
-    """YYYYMM of a month-index column."""
-    return i32(index // 12 * 100 + index % 12 + 1)
-
-
 def fiscal_year_of_date(date: nw.Expr) -> nw.Expr:
     """Fiscal year of a date column."""
     return i32(date.dt.year()) - i32(date.dt.month() < 4)

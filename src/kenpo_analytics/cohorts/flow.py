@@ -6,7 +6,7 @@ steps add up by construction. A step that could not be judged reads 未評価; a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -60,7 +60,8 @@ class Cohort:
     Attributes
     ----------
     people
-        One row per person, of the kind of frame that went in (lazy stays lazy).
+        One row per person, of the kind of frame that went in. Lazy stays lazy: members whose stretches overlap are
+        then refused only by `flow` or `collect()`.
     flow
         The attrition table, eager (pandas for pandas, else polars): `step`, `kind` (start, exclude, of_which, end,
         reference), `key`, `label`, `unit` (行 until one row is one person, then 人), `excluded`, `remaining`, `status`
@@ -154,57 +155,38 @@ def survivors(plan: nw.LazyFrame) -> nw.LazyFrame:
 
 
 def _assemble(stages: Sequence[Stage], counts: Sequence[pl.DataFrame], end_label: str) -> pl.DataFrame:
-    lines: list[dict[str, object]] = []
-    add: Callable[..., None] = lambda **line: lines.append({"step": len(lines), **line})  # noqa: E731
-    remaining = int(counts[0]["n"].sum())
-    add(
-        kind="start",
-        key="start",
-        label="読み込んだ行",
-        unit=stages[0].unit,
-        excluded=0,
-        remaining=remaining,
-        status="評価",
-    )
+    last, remaining = stages[-1], int(counts[0]["n"].sum())
+    lines = [_line(Step("start", "読み込んだ行"), "start", stages[0].unit, 0, remaining)]
     for stage, count in zip(stages, counts, strict=True):
         left = dict(zip(count[EXIT].to_list(), count["n"].to_list(), strict=True))
         if stage.begins is not None:
             lost = remaining - sum(left.values())
             remaining -= lost
-            add(**_line(stage.begins, "exclude", "行", lost, remaining))
+            lines.append(_line(stage.begins, "exclude", "行", lost, remaining))
         for number, step in enumerate(stage.steps, start=1):
             lost = left.get(number, 0)
             remaining -= lost
-            add(**_line(step, "exclude", stage.unit, lost, remaining))
-    add(kind="end", key="end", label=end_label, unit=stages[-1].unit, excluded=0, remaining=remaining, status="評価")
+            lines.append(_line(step, "exclude", stage.unit, lost, remaining))
+    lines.append(_line(Step("end", end_label), "end", last.unit, 0, remaining))
     staying = counts[-1].filter(pl.col(EXIT) == 0)
-    for name, label, kind in stages[-1].extra:
+    for name, label, kind in last.extra:
         total = int((counts[-1] if kind == "reference" else staying)[name].sum() or 0)
-        add(kind=kind, key=name, label=label, unit=stages[-1].unit, excluded=0, remaining=total, status="評価")
-    return pl.DataFrame(
-        lines,
-        schema={
-            "step": pl.Int32,
-            "kind": pl.String,
-            "key": pl.String,
-            "label": pl.String,
-            "unit": pl.String,
-            "excluded": pl.Int64,
-            "remaining": pl.Int64,
-            "status": pl.String,
-        },
-    )
+        lines.append(_line(Step(name, label), kind, last.unit, 0, total))
+    return pl.DataFrame(lines, schema=_FLOW, orient="row").with_row_index("step").cast({"step": pl.Int32})
 
 
-def _line(step: Step, kind: Kind, unit: str, lost: int, remaining: int) -> dict[str, object]:
-    excluded = lost if step.judged else None
-    status = "評価" if step.judged else "未評価"
-    return {
-        "kind": kind,
-        "key": step.key,
-        "label": step.label,
-        "unit": unit,
-        "excluded": excluded,
-        "remaining": remaining,
-        "status": status,
-    }
+_FLOW = {
+    "kind": pl.String,
+    "key": pl.String,
+    "label": pl.String,
+    "unit": pl.String,
+    "excluded": pl.Int64,
+    "remaining": pl.Int64,
+    "status": pl.String,
+}
+
+
+def _line(step: Step, kind: Kind, unit: str, lost: int, remaining: int) -> tuple[object, ...]:
+    """One row of the flow, in the order of `_FLOW`."""
+    excluded, status = (lost, "評価") if step.judged else (None, "未評価")
+    return kind, step.key, step.label, unit, excluded, remaining, status

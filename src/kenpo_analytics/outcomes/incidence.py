@@ -54,7 +54,7 @@ def visit_incidence(first_visits: Any, *, by: Sequence[str] = (), level: float =
     -----
     KPI: visited / everyone whose window is complete; people who left stay in the denominator (仮定, D3) and are shown
     apart; Wilson interval. Curve: Aalen-Johansen with leaving as a competing event; turning 75 and open windows are
-    censored (methods.md: the share among everybody is biased, Aalen-Johansen is not).
+    censored, since counting them as unvisited would bias the share downwards.
 
     Raises
     ------

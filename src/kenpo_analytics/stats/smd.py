@@ -21,20 +21,12 @@ def smd_mean(mean1: float, sd1: float, mean0: float, sd0: float) -> float:
     return _ratio(mean1 - mean0, float(np.sqrt((sd1**2 + sd0**2) / 2)))
 
 
-def smd_share(share1: float, share0: float) -> float:
-    """How many standard deviations apart are two shares? Austin (2009), binary form."""
-    shares = _checks.counts([share1, share0], "割合")
-    if (shares > 1).any():
-        raise EstimateError("割合は0から1の間です。")
-    return _ratio(share1 - share0, float(np.sqrt((shares * (1 - shares)).mean())))
-
-
 def smd_levels(count1: Any, count0: Any) -> float:
     """How different are two groups over several categories (one element per category, aligned by key)?
 
     Mahalanobis distance of the shares with one category dropped; two categories give the size of
-    `smd_share`. Groups that share no category are infinitely far apart, where a pseudo-inverse would wrongly
-    report almost nothing.
+    Austin's binary form (2009). Groups that share no category are infinitely far apart, where a pseudo-inverse would
+    wrongly report almost nothing.
     Source: Yang D, Dalton JE (2012) SAS Global Forum 335-2012.
     """
     one, zero = _checks.counts(count1, "群1の人数"), _checks.counts(count0, "群0の人数")
