@@ -27,6 +27,10 @@ class TableError(KenpoError, ValueError):
     """A table lacks a column, has a wrong type or a broken key."""
 
 
+class IngestError(KenpoError, ValueError):
+    """A raw file, archive, mapping or key that cannot be used; rows that cannot are quarantined instead."""
+
+
 class FrameKindError(KenpoError, TypeError):
     """A frame of a kind that is not supported, or kinds that cannot be mixed."""
 

@@ -46,6 +46,9 @@ class Tables:
     guidance: pl.LazyFrame | None = None
     mailings: pl.LazyFrame | None = None
     national: pl.LazyFrame | None = None
+    kpi_monthly: pl.LazyFrame | None = None
+    sources: pl.LazyFrame | None = None
+    quarantine: pl.LazyFrame | None = None
 
     def __repr__(self) -> str:
         present = ", ".join(name for name in TABLES if getattr(self, name) is not None)

@@ -215,6 +215,78 @@ NATIONAL = Table(
     optional=True,
 )
 
+KPI_MONTHLY = Table(
+    "kpi_monthly",
+    "支部・指標・月ごとの実績",
+    ("branch", "kpi_id", "month", "definition_version"),
+    (
+        C("branch", "str", "支部(JIS 2桁)", required=True),
+        C("kpi_id", "str", "指標", required=True),
+        C("month", "month", "対象月", required=True, low=200804, high=210012),
+        C("definition_version", "str", "定義の版", required=True),
+        C("numerator", "float", "分子"),
+        C("denominator", "float", "分母", low=0),
+        C("state", "str", "速報・確定", required=True, values=("provisional", "final")),
+    ),
+    optional=True,
+)
+
+QUARANTINE = Table(
+    "quarantine",
+    "取り込まなかった1行または1つの値",
+    (),
+    (
+        C("source", "str", "ファイル", required=True),
+        C("entry", "str", "書庫の中のファイル"),
+        C("line", "int", "行"),
+        C("table", "str", "表"),
+        C("level", "str", "行か値か", required=True, values=("row", "value")),
+        C("item", "str", "項目"),
+        C("rule", "str", "規則", required=True),
+        C("reason", "str", "理由", required=True),
+        C("institution", "str", "機関"),
+        C("month", "month", "健診月・診療月"),
+    ),
+    optional=True,
+)
+
+SOURCES = Table(
+    "sources",
+    "取り込んだ1つのファイル",
+    ("source", "table"),
+    (
+        C("source", "str", "ファイル", required=True),
+        C("digest", "str", "内容の指紋", required=True),
+        C("layout", "str", "様式", required=True),
+        C("table", "str", "表", required=True),
+        C("received_month", "month", "受領月"),
+        C("received_from", "str", "受領月の根拠"),
+        C("read", "int", "読んだ件数", required=True, low=0),
+        C("accepted", "int", "取り込み", required=True, low=0),
+        C("quarantined", "int", "隔離", required=True, low=0),
+        C("duplicate", "int", "重複・差し替え", required=True, low=0),
+        C("values_rejected", "int", "空にした値", required=True, low=0),
+        C("linked_number", "int", "照合: 記号・番号・枝番", low=0),
+        C("linked_birth", "int", "照合: 記号・番号と生年月日・性別", low=0),
+        C("linked_kana", "int", "照合: カナ氏名と生年月日・性別", low=0),
+        C("linked_record", "int", "照合: 加入者台帳なし", low=0),
+    ),
+    optional=True,
+)
+
 TABLES: dict[str, Table] = {
-    table.name: table for table in (MEMBERS, WORKPLACES, CHECKUPS, CLAIMS, CLAIM_FEES, GUIDANCE, MAILINGS, NATIONAL)
+    table.name: table
+    for table in (
+        MEMBERS,
+        WORKPLACES,
+        CHECKUPS,
+        CLAIMS,
+        CLAIM_FEES,
+        GUIDANCE,
+        MAILINGS,
+        NATIONAL,
+        KPI_MONTHLY,
+        SOURCES,
+        QUARANTINE,
+    )
 }
