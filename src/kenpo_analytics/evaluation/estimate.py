@@ -1,0 +1,63 @@
+"""What does a design say, and what must be believed for it? One record per design; refused designs say why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import polars as pl
+
+Role = Literal["primary", "sensitivity", "secondary", "reference", "diagnostic"]
+State = Literal["estimated", "not_identified", "refused"]
+ROLES = {"primary": "主解析", "sensitivity": "感度分析", "secondary": "副次", "reference": "参考", "diagnostic": "診断"}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One answer to one question, with what it rests on.
+
+    `state` not_identified (識別不能: the data cannot tell it apart from something else) and refused (the comparison
+    would mislead) carry a Japanese `reason` instead of numbers. `diagnostics` are small frames by name (balance,
+    bandwidths, years …); `warnings` are Japanese sentences that a reader must see beside the number.
+    """
+
+    design: str  # short English id: did_ancova, diff_in_disc, iptw …
+    label: str  # Japanese name of the design
+    estimand: str  # Japanese: the effect of what, on what, among whom
+    assumption: str  # Japanese: what must hold for it to be an effect
+    unit: str = "mg/dL"
+    role: Role = "sensitivity"
+    state: State = "estimated"
+    estimate: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    standard_error: float | None = None
+    level: float = 0.95
+    method: str = ""  # how the interval was made
+    persons: int | None = None
+    compared: int | None = None  # people on the other side, where there is one
+    reason: str | None = None
+    warnings: tuple[str, ...] = ()
+    diagnostics: Mapping[str, pl.DataFrame] = field(default_factory=dict, compare=False)
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Does the interval leave out no effect? False where there is no interval."""
+        return self.lower is not None and self.upper is not None and (self.lower > 0 or self.upper < 0)
+
+
+def unavailable(
+    design: str, label: str, estimand: str, assumption: str, *, reason: str, state: State = "refused", **more: Any
+) -> Estimate:
+    """A design that the data do not allow, with the reason in its place among the others."""
+    return Estimate(design, label, estimand, assumption, state=state, reason=reason, **more)
+
+
+def as_rows(estimates: Sequence[Estimate]) -> pl.DataFrame:
+    """All designs as one table, a row each, in the order given; warnings joined by a blank line."""
+    names = [name for name in Estimate.__dataclass_fields__ if name not in ("diagnostics", "warnings")]
+    rows = [{name: getattr(one, name) for name in names} | {"warning": "\n".join(one.warnings)} for one in estimates]
+    floats = dict.fromkeys(("estimate", "lower", "upper", "standard_error", "level"), pl.Float64)
+    counts = dict.fromkeys(("persons", "compared"), pl.Int64)
+    return pl.DataFrame(rows, infer_schema_length=None, schema_overrides={**floats, **counts, "reason": pl.String})
