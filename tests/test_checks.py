@@ -398,3 +398,16 @@ def test_overlaps_agree_with_a_pairwise_oracle(seed):
     for given in (frame, duckdb.connect().from_arrow(frame.to_arrow())):
         report = check_table(given, "members", all_rules=True).filter(rule="overlap")
         assert report["rows"].to_list() == [expected]
+
+
+def test_a_table_without_a_key_is_checked_and_may_repeat_a_row(engine, tmp_path):
+    row = {"source": "a.csv", "level": "value", "rule": "range", "reason": "入力範囲の外", "month": 202405}
+    frame = pl.DataFrame([row, row, row | {"level": "cell"}, row | {"month": 202413}])
+    report = check_table(engine(frame), "quarantine")
+    assert broken(report) == [
+        ("level", "value", "error", 1, 4),
+        ("month", "month", "error", 1, 4),
+    ]
+    assert not set(check_table(engine(frame), "quarantine", all_rules=True)["rule"]) & {"key_null", "key_duplicated"}
+    frame.head(2).write_parquet(tmp_path / "quarantine.parquet")
+    assert not len(check_folder(tmp_path).filter(table="quarantine"))

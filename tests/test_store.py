@@ -69,6 +69,24 @@ def test_what_was_known_at_the_end_of_a_month(folder):
     assert tables.polars("national").height == 1
 
 
+def test_files_received_later_are_hidden_with_what_was_rejected_of_them(folder):
+    files = {"source": ["a.csv", "b.zip", "c.xlsx", "c.xlsx"], "table": ["checkups", "claims", "members", "mailings"]}
+    months = pl.Series([202410, 202411, None, None], dtype=pl.Int32)
+    pl.DataFrame(files | {"received_month": months}).write_parquet(folder / "sources.parquet")
+    rejected = {"source": ["b.zip", "a.csv", "c.xlsx", "a.csv", "b.zip"], "rule": list("vwxyz")}
+    pl.DataFrame(rejected).write_parquet(folder / "quarantine.parquet")
+    for month, known, left in (("2024-10", ["a.csv"], "wy"), ("2024-11", ["a.csv", "b.zip"], "vwyz")):
+        tables = load(folder, month=month)
+        assert tables.polars("sources")["source"].to_list() == known
+        assert "".join(tables.polars("quarantine")["rule"]) == left
+    everything = load(folder)  # what came at an unknown time is there where nothing is cut
+    assert everything.polars("sources").height == 4
+    assert "".join(everything.polars("quarantine")["rule"]) == "vwxyz"
+    pl.DataFrame({"rule": ["x"]}).write_parquet(folder / "quarantine.parquet")
+    with pytest.raises(TableError, match="quarantineの列 source がありません"):
+        load(folder)
+
+
 def test_the_month_is_the_latest_received_unless_it_is_given(folder, monkeypatch):
     assert load(folder).month == 202412
     monkeypatch.setenv("KENPO_MONTH", "2024-11")

@@ -78,9 +78,9 @@ def load(data: Path | str | None = None, *, month: int | str | None = None) -> T
     """Which tables are there, as known at the end of a month?
 
     Rows received later than `month` are hidden (checkups, claims, claim_fees), so are letters planned or sent later,
-    guidance begun later or of a later fiscal year, and stretches of members that start later; a later end of a stretch,
-    of guidance or a later declaration of a workplace is not yet known (null). `national` holds published periods and is
-    not cut.
+    guidance begun later or of a later fiscal year, files received later (sources) with what was rejected of them
+    (quarantine), and stretches of members that start later; a later end of a stretch, of guidance or a later
+    declaration of a workplace is not yet known (null). `national` holds published periods and is not cut.
 
     Nobody knows when a row without `received_month` came, so it is there only where nothing is cut (`month` is the last
     received one) and in no earlier month; `kenpo check` reports such rows as errors. Rows received after today are
@@ -114,6 +114,8 @@ def load(data: Path | str | None = None, *, month: int | str | None = None) -> T
     first, last = _receipts(held, given=asked is not None)
     cut = _month(asked, first, last)
     known = {name: _cut(TABLES[name], lazy, cut, last) for name, lazy in held.items()}
+    if "sources" in known and "quarantine" in known:
+        known["quarantine"] = _of_known_files(known["quarantine"], known["sources"])
     used = _branch_definitions()
     return Tables(folder=folder, month=cut, definitions=used, synthetic=is_synthetic(folder), **known)
 
@@ -229,6 +231,14 @@ def _cut(table: Table, lazy: pl.LazyFrame, month: int, last_received: int) -> pl
         lazy = lazy.filter((pl.col("fiscal_year") <= fiscal_year_of(month)).fill_null(True))
     later = [name for name in names if name not in _HIDES]
     return lazy.with_columns(pl.when(pl.col(name) <= last).then(pl.col(name)).alias(name) for name in later)
+
+
+def _of_known_files(quarantine: pl.LazyFrame, sources: pl.LazyFrame) -> pl.LazyFrame:
+    """A rejected row was received with its file, and says no month of receipt itself."""
+    for name, lazy in (("quarantine", quarantine), ("sources", sources)):
+        if "source" not in lazy.collect_schema():
+            raise TableError(f"{name}の列 source がありません", hint="kenpo check で表を確かめてください。")
+    return quarantine.join(sources.select("source").unique(), on="source", how="semi", maintain_order="left")
 
 
 def _clocks(table: Table, lazy: pl.LazyFrame) -> list[str]:

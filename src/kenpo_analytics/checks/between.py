@@ -29,6 +29,8 @@ _FOREVER = 10_000_000
 def key_results(opened: Opened) -> list[dict[str, Any]]:
     """Same key, other content is an error; the same row again is not, since it can be dropped without a choice."""
     table, key = opened.table, list(opened.table.key)
+    if not key:
+        return []
     label, names = "+".join(key), ("key_duplicated", "row_repeated")
     if not set(key) <= set(opened.readable):
         return [finding(table.name, label, name, why_not(opened, table.key), 0, 0) for name in names]
