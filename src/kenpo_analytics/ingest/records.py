@@ -49,12 +49,12 @@ Action = Literal["put", "delete"]
 def staged_schema(table: Table, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Which columns has a staged record of this table? Trace, identity, then the table's own but the ids we assign."""
     kinds = {"int": pl.Int64, "month": pl.Int32, "float": pl.Float64, "str": pl.String, "bool": pl.Boolean}
+    people = IDENTITY if "person_id" in table.names else {}
     own = {
         column.name: kinds.get(column.kind, pl.Date)
         for column in table.columns
-        if column.name not in ("person_id", "record_id", "claim_id", "link_rule", "sex")
+        if column.name not in ("person_id", "record_id", "claim_id", "link_rule", *people)
     }
-    people = IDENTITY if "person_id" in table.names else {}
     return {**TRACE, **people, **own, **(extra or {})}
 
 
