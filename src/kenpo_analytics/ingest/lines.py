@@ -12,9 +12,7 @@ from kenpo_analytics.errors import IngestError
 BLOCK_BYTES = 4 * 2**20
 MAX_LINE_BYTES = 16 * 2**20
 _SAMPLE_BYTES = 2**20
-_NOT_IN_CP932 = dict.fromkeys(
-    "\x80\xa0\uf8f0\uf8f1\uf8f2\uf8f3", "\ufffd"
-)  # what Python makes of bytes that are no text
+_NOT_IN_CP932 = "\x80\xa0\uf8f0\uf8f1\uf8f2\uf8f3"  # what Python makes of bytes that are no text in code page 932
 
 
 class Lines(NamedTuple):
@@ -33,8 +31,8 @@ def decode(stream: BinaryIO, block: int = BLOCK_BYTES) -> tuple[str, Iterator[Li
 
     "utf-8" or "cp932", one for the whole file: UTF-8 where a BOM says so or most lines with non-ASCII bytes decode,
     else CP932; "ascii" where the first MiB is ASCII (decided later, if need be). Lines come in blocks of about `block`
-    bytes: memory is constant. CRLF and CR become "\n" (a CR alone is a space in a file that has LF); 0x1A at the start or end
-    of a line and byte order marks go; the last line gets its "\n".
+    bytes: memory is constant. CRLF and CR become "\n" (a CR alone is a space in a file that has LF); 0x1A at the
+    start or end of a line and byte order marks go; the last line gets its "\n".
 
     Raises
     ------
@@ -106,6 +104,6 @@ def _lines(blocks: Iterator[bytes], encoding: str) -> Iterator[Lines]:
         if not clean:
             bad = tuple(first + at for at, line in enumerate(data.split(b"\n")) if not _decodes(line, encoding))
             text = data.decode(encoding, "replace")
-            text = text.translate(str.maketrans(_NOT_IN_CP932)) if encoding == "cp932" else text
+            text = text.translate(dict.fromkeys(map(ord, _NOT_IN_CP932), "\ufffd")) if encoding == "cp932" else text
         yield Lines(text.replace("\ufeff", "") if "\ufeff" in text else text, first, bad)
         first += data.count(b"\n")
