@@ -1,0 +1,67 @@
+"""Which numbers go into a regression? Columns of an analysis set as arrays, gaps filled with a mark that they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from kenpo_analytics.errors import EstimateError
+
+Floats = NDArray[np.float64]
+COVARIATES = ("age", "age_squared", "male", "bmi", "prior")
+
+
+def covariates(frame: pl.DataFrame, names: Sequence[str] = COVARIATES) -> tuple[Floats, list[str]]:
+    """The asked covariates, standardised, one column each, and one more (name_missing) where values are missing.
+
+    A missing value is set to the mean and marked: everybody stays in, and the mark has a coefficient of its own.
+    Constant columns are left out. Standardised, since statsmodels' weighting needs columns of one scale.
+    """
+    columns: list[Floats] = []
+    used: list[str] = []
+    for name in names:
+        if (values := _values(frame, name)) is None:
+            continue
+        gap = np.isnan(values)
+        if gap.all():
+            continue
+        filled = np.where(gap, np.nanmean(values), values)
+        for label, column in ((name, filled), (f"{name}_missing", gap.astype(float))):
+            if (spread := column.std()) > 0:
+                columns.append((column - column.mean()) / spread)
+                used.append(label)
+    return (np.column_stack(columns) if columns else np.empty((frame.height, 0))), used
+
+
+def _values(frame: pl.DataFrame, name: str) -> Floats | None:
+    if name == "age_squared":
+        age = _values(frame, "age")
+        return None if age is None else (age - np.nanmean(age)) ** 2  # centred: else it repeats age
+    if name == "male":
+        return (frame["sex"] == "M").cast(pl.Float64).to_numpy() if "sex" in frame.columns else None
+    if name not in frame.columns:
+        return None
+    return frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(float)
+
+
+def clusters(frame: pl.DataFrame, by: str) -> NDArray[np.int64]:
+    """Whole numbers that name the clusters of a column; a missing one is a cluster of its own person."""
+    if by not in frame.columns:
+        raise EstimateError(f"クラスターの列 {by} がありません", hint="person_id か institution を指定してください。")
+    own = pl.lit("?") + pl.col("person_id").cast(pl.String)
+    text = frame.select(pl.col(by).cast(pl.String).fill_null(own))[by]
+    return text.rank("dense").cast(pl.Int64).to_numpy()
+
+
+def fit(y: Floats, x: Floats, *, groups: NDArray[np.int64] | None = None, weights: Floats | None = None) -> Any:
+    """Least squares with robust errors: HC1, or clustered where `groups` repeat."""
+    import statsmodels.api as sm
+
+    model = sm.OLS(y, x) if weights is None else sm.WLS(y, x, weights=weights)
+    if groups is not None and len(np.unique(groups)) < len(groups):
+        return model.fit(cov_type="cluster", cov_kwds={"groups": groups})
+    return model.fit(cov_type="HC1")

@@ -1,0 +1,175 @@
+"""Did the mailed band fall more than the band below it, compared with the years before? (差の差 × 共分散分析)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit
+from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+
+DESIGN, LABEL = "did_ancova", "差の差(基準値の上下の帯 × 事業前後、共分散分析)"
+ESTIMAND = "通知の対象の帯の人全体に通知したことの、次回健診の空腹時血糖への平均効果(届いたかによらない)"
+ASSUMPTION = (
+    "通知がなければ、基準値の上の帯と下の帯の次回健診の値は、事業の前後で同じだけ動いた"
+    "(基準値での結果票の扱いは前後で同じ)"
+)
+NO_BEFORE = "通知を始める前の年度のデータがないため、通知だけの効果は識別不能です(結果票の効果と分けられません)"
+FEW = 30
+
+
+def did(
+    people: pl.DataFrame,
+    *,
+    high: tuple[float, float] = (110, 125),
+    low: tuple[float, float] = (100, 109),
+    cluster: str = "person_id",
+    level: float = 0.95,
+    role: Role = "sensitivity",
+    design: str = DESIGN,
+    label: str = LABEL,
+) -> Estimate:
+    """How much lower was next year's FPG in the mailed band, net of the band below and of the years before?
+
+    y1 on band x era, a slope of y0 for each band, and covariates (age, age squared, sex, BMI, last year's FPG): the
+    coefficient of band x era. Everybody in the bands whose outcome was observed counts, mailed or not
+    (intention to treat); both bands must be under the same rule (see `analysis.restricted`).
+
+    Parameters
+    ----------
+    people
+        Analysis set: person_id, era ("before" / "programme"), y0, y1 and the covariates.
+    high, low
+        Bands of y0 in mg/dL, both ends included. Primary: 110-125 against 100-109, because the guidance line at 100
+        lies inside any wider band.
+    cluster
+        "person_id", or "institution" / "workplace_id" as sensitivity.
+
+    Returns
+    -------
+    Estimate
+        Diagnostics: `bands` (n, mean y0, y1 and letters by era and band: the first stage).
+
+    Raises
+    ------
+    EstimateError
+        A column is missing.
+
+    Notes
+    -----
+    Errors: HC1, or clustered by person where people come twice. Measured in 200 simulated worlds by
+    tests/simulation (bias, coverage, false claims).
+    """
+    _columns(people, ("person_id", "era", "y0", "y1"))
+    frame = _banded(people, high, low)
+    if frame.filter(pl.col("era") == "before").is_empty():
+        return unavailable(DESIGN, label, ESTIMAND, ASSUMPTION, reason=NO_BEFORE, state="not_identified", role=role)
+    table = _first_stage(frame)
+    seen = frame.filter(pl.col("y1").is_not_null())
+    if smallest(seen) < FEW:
+        reason = f"帯と時期で分けた群に、次回健診のある人が{FEW}人に満たないものがあるため、推定しません"
+        return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=reason, role=role, diagnostics={"bands": table})
+    x, position = _matrix(seen)
+    result = fit(seen["y1"].to_numpy(), x, groups=clusters(seen, cluster))
+    lower, upper = result.conf_int(1 - level)[position]
+    return Estimate(
+        design,
+        label,
+        ESTIMAND,
+        ASSUMPTION,
+        role=role,
+        estimate=float(result.params[position]),
+        lower=float(lower),
+        upper=float(upper),
+        standard_error=float(result.bse[position]),
+        level=level,
+        method=f"共分散分析、頑健標準誤差({_UNITS.get(cluster, cluster)})",
+        persons=seen.filter(pl.col("high") & (pl.col("era") == "programme")).height,
+        compared=seen.height - seen.filter(pl.col("high") & (pl.col("era") == "programme")).height,
+        diagnostics={"bands": table},
+    )
+
+
+_UNITS = {"person_id": "個人", "institution": "健診機関", "workplace_id": "事業所"}
+
+
+def _banded(people: pl.DataFrame, high: tuple[float, float], low: tuple[float, float]) -> pl.DataFrame:
+    y0 = pl.col("y0")
+    return people.filter(y0.is_between(*high) | y0.is_between(*low)).with_columns(
+        high=y0.is_between(*high), programme=pl.col("era") == "programme"
+    )
+
+
+def smallest(seen: pl.DataFrame) -> int:
+    """How many people has the smallest of the four cells (era x band)?"""
+    cells = seen.group_by("programme", "high").len()
+    return int(cells["len"].min()) if cells.height == 4 else 0  # type: ignore[arg-type]
+
+
+def _matrix(seen: pl.DataFrame) -> tuple[Floats, int]:
+    high, era = (seen[name].cast(pl.Float64).to_numpy() for name in ("high", "programme"))
+    y0 = seen["y0"].to_numpy() - 110.0
+    extra, _ = covariates(seen)
+    x = np.column_stack([np.ones(seen.height), high, era, high * era, y0 * high, y0 * (1 - high), extra])
+    return x, 3
+
+
+def _first_stage(frame: pl.DataFrame) -> pl.DataFrame:
+    sent = pl.col("letter").sum() if "letter" in frame.columns else pl.lit(None, pl.Int64)
+    table = frame.group_by("era", "high").agg(
+        n=pl.len(),
+        observed=pl.col("y1").count(),
+        letters=sent.cast(pl.Int64),
+        y0=pl.col("y0").mean(),
+        y1=pl.col("y1").mean(),
+        change=(pl.col("y1") - pl.col("y0")).mean(),
+    )
+    return table.sort("era", "high")
+
+
+def _columns(people: pl.DataFrame, needed: Sequence[str]) -> None:
+    if missing := [name for name in needed if name not in people.columns]:
+        raise EstimateError(f"解析する表に列がありません: {', '.join(missing)}", hint="analysis_set で作ってください。")
+
+
+def by_year(people: pl.DataFrame, *, reference: int, level: float = 0.95, **bands: tuple[float, float]) -> pl.DataFrame:
+    """How far apart were the bands in each fiscal year, against one reference year? The event study (年次図).
+
+    Years before the programme should lie around 0: where they do not, the bands moved apart without letters.
+
+    Returns
+    -------
+    Frame: `fiscal_year`, `era`, `estimate`, `lower`, `upper`, `level`, `method`, `persons`; the reference year is
+    0 by definition, without limits.
+    """
+    frame = _banded(people, bands.get("high", (110, 125)), bands.get("low", (100, 109)))
+    seen = frame.filter(pl.col("y1").is_not_null())
+    years = sorted(seen["fiscal_year"].unique())
+    if reference not in years:
+        raise EstimateError(f"基準の年度 {reference} に、次回健診のある人がいません", hint="別の年度を選んでください。")
+    high, y0 = seen["high"].cast(pl.Float64).to_numpy(), seen["y0"].to_numpy() - 110.0
+    others = [year for year in years if year != reference]
+    dummies = [(seen["fiscal_year"] == year).cast(pl.Float64).to_numpy() for year in others]
+    extra, _ = covariates(seen)
+    parts = [np.ones(seen.height), high, y0 * high, y0 * (1 - high), *dummies, *(d * high for d in dummies), extra]
+    result = fit(seen["y1"].to_numpy(), np.column_stack(parts), groups=clusters(seen, "person_id"))
+    first = 4 + len(others)
+    limits = result.conf_int(1 - level)
+    found = {year: (float(result.params[first + j]), *map(float, limits[first + j])) for j, year in enumerate(others)}
+    eras = dict(seen.select("fiscal_year", "era").unique().iter_rows())
+    counts = dict(seen.group_by("fiscal_year").len().iter_rows())
+    rows = [
+        {
+            "fiscal_year": year,
+            "era": eras[year],
+            **dict(zip(("estimate", "lower", "upper"), found.get(year, (0.0, None, None)), strict=True)),
+            "level": level,
+            "method": "共分散分析、頑健標準誤差(個人)",
+            "persons": counts[year],
+        }
+        for year in years
+    ]
+    return pl.DataFrame(rows, schema_overrides={"lower": pl.Float64, "upper": pl.Float64})
