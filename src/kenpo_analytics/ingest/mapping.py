@@ -68,8 +68,8 @@ def _declared(table: str) -> Mapping:
 def match(headers: Sequence[str], extra: Sequence[Mapping] = ()) -> Mapping | None:
     """Which mapping reads a list with these headers? None where no mapping finds all it requires.
 
-    One of the user's own (`extra`), all of whose keys are there, comes before all others. Then the mapping that knows most
-    of the headers, of those the one with fewest headers of its own absent; the user's own and earlier ones first.
+    One of the user's own (`extra`), all of whose keys are there, comes before all others. Then the mapping that knows
+    most of the headers, of those the one with fewest headers; the user's own and earlier ones first.
     """
     known = set(normal_headers(headers))
     fitting = [mapping for mapping in (*extra, *shipped()) if not mapping.missing(headers)]

@@ -10,7 +10,7 @@ A mapping names the staged table, gives each header its key, and may add constan
     "受診日" = "checkup_date"
     "喫煙" = { key = "smoking", codes = { "1" = "yes", "2" = "no" } }
     "生年月日" = { key = "birth", date = "%d/%m/%Y" }
-    "血糖" = { key = "fpg", unit = "mg/dL" }
+    "血糖" = { key = "fpg", unit = "mg/dL", codes = { "検査なし" = "" } }
     [defaults]
     insurer = "01240019"
 
@@ -27,11 +27,13 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.tables import CHECKUPS, KPI_MONTHLY, NATIONAL, TABLES
+from kenpo_analytics.ingest.item_values import items, normal_unit
+from kenpo_analytics.tables import KPI_MONTHLY, NATIONAL, TABLES
 
 MAPPABLE = ("members", "checkups", "mailings", "guidance", "workplaces", "claim_status", "national", "kpi_monthly")
 IDENTITY_LABELS = {
@@ -52,7 +54,7 @@ _EXTRA = {
     "claim_status": {"claim_key": "検索番号", "status": "状態"},
 }
 _ASSIGNED = ("person_id", "record_id", "claim_id", "link_rule", "birth_month", "fy_age_base")  # made by ingest
-_MEASURED = tuple(column.name for column in CHECKUPS.columns if column.unit)
+_MEASURED = tuple(dict.fromkeys(name for item in items().values() if item.number for name in (item.key, item.column)))
 _WHO = ("number", "symbol_number", "kana", "name")
 _REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
     "members": (
@@ -127,12 +129,23 @@ class Mapping:
         ]
 
 
+@cache
+def item_codes() -> dict[str, str]:
+    """Which JLAC10 code stands for a checkup column or item (sbp, sbp_1, …)? The preferred one."""
+    codes: dict[str, str] = {}
+    for item in items().values():
+        codes.setdefault(item.key, item.code)
+        codes.setdefault(item.column, item.code)
+    return codes
+
+
 def keys_of(table: str) -> dict[str, str]:
     """Which keys may a mapping of this staged table use, and what are they called in Japanese?"""
     declared = TABLES[table].columns if table in TABLES else ()
     own = {column.name: column.label for column in declared if column.name not in _ASSIGNED}
     people = IDENTITY_LABELS if table in TABLES and "person_id" in TABLES[table].names else {}
-    return {**people, **own, **_EXTRA.get(table, {}), "filed": "作成日"}
+    parts = {item.key: item.name for item in items().values()} if table == "checkups" else {}
+    return {**people, **parts, **own, **_EXTRA.get(table, {}), "filed": "作成日"}
 
 
 def normal_header(text: object) -> str:
@@ -206,7 +219,7 @@ def _field(value: object, header: str, table: str, where: str) -> Field:
     key = _key(_text(data.get("key"), "key", place), table, place)
     unit, date = (_text(data[name], name, place) if name in data else None for name in ("unit", "date"))
     codes = {
-        unicodedata.normalize("NFKC", code).strip(): _text(meaning, code, place)
+        unicodedata.normalize("NFKC", code).strip(): meaning if meaning == "" else _text(meaning, code, place)
         for code, meaning in _table(data.get("codes", {}), "codes", place).items()
     }
     _check_unit(unit, key, table, place)
@@ -215,17 +228,17 @@ def _field(value: object, header: str, table: str, where: str) -> Field:
 
 
 def _check_unit(unit: str | None, key: str, table: str, place: str) -> None:
-    units = {column.name: column.unit for column in TABLES[table].columns} if table in TABLES else {}
-    if unit is not None and normal_unit(unit) != normal_unit(units.get(key, "")):
-        expected = units.get(key) or "なし"
-        hint = f"{key} の単位は{expected}です。別の単位の値は取り込めません(換算はしません)。"
+    expected = _unit_of(key, table)
+    if unit is not None and normal_unit(unit) != normal_unit(expected):
+        hint = f"{key} の単位は{expected or 'なし'}です。別の単位の値は取り込めません(換算はしません)。"
         raise IngestError(f"{place}: 単位「{unit}」は使えません。", hint=hint)
 
 
-def normal_unit(unit: str) -> str:
-    """How is a unit compared? Display and UCUM forms are equal: mm[Hg] and mmHg, IU/L and U/L, mg/dl and mg/dL."""
-    plain = re.sub(r"[\s\[\]]", "", unicodedata.normalize("NFKC", unit)).casefold()
-    return {"iu/l": "u/l", "ml/分/1.73m2": "ml/min/1.73m2"}.get(plain, plain)
+def _unit_of(key: str, table: str) -> str:
+    if table == "checkups" and key in item_codes():
+        return items()[item_codes()[key]].unit
+    units = {column.name: column.unit for column in TABLES[table].columns} if table in TABLES else {}
+    return units.get(key, "")
 
 
 def _check_date(form: str | None, place: str) -> None:
