@@ -54,7 +54,7 @@ _EXTRA = {
     "claim_status": {"claim_key": "検索番号", "status": "状態"},
 }
 _ASSIGNED = ("person_id", "record_id", "claim_id", "link_rule", "birth_month", "fy_age_base")  # made by ingest
-_MEASURED = tuple(dict.fromkeys(name for item in items().values() if item.number for name in (item.key, item.column)))
+_MEASURED = tuple(dict.fromkeys(name for item in items().values() if item.unit for name in (item.key, item.column)))
 _WHO = ("number", "symbol_number", "kana", "name")
 _REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
     "members": (
