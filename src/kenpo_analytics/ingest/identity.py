@@ -27,9 +27,10 @@ SEALED: dict[str, Any] = {
     "id_family": pl.Int64,  # insurer, 記号, 番号: an insured person and the dependants
     "id_birth": pl.Int64,  # birth date and sex
     "id_kana": pl.Int64,  # name in kana
+    "id_born": pl.Int64,  # birth date alone: some files do not tell the sex
 }
 KEY_BYTES = 32
-_DASHES = re.compile(r"[\s\-‐‑‒–—―−ｰー・.,'’]+")
+_DASHES = re.compile(r"[\s\-‐‑‒–—―−ｰー・.,'’|]+")
 _SMALL = str.maketrans("ァィゥェォッャュョヮヵヶ", "アイウエオツヤユヨワカケ")
 
 
@@ -118,6 +119,7 @@ def seal_frame(frame: pl.DataFrame, key: Key) -> pl.DataFrame:
         id_family=pl.concat_str(pl.lit("family"), "insurer", symbol, number, separator="|"),
         id_birth=pl.concat_str(pl.lit("birth"), pl.col("birth").dt.to_string("%Y-%m-%d"), "sex", separator="|"),
         id_kana=pl.concat_str(pl.lit("kana"), _normal(frame["kana"], normal_kana), separator="|"),
+        id_born=pl.concat_str(pl.lit("born"), pl.col("birth").dt.to_string("%Y-%m-%d"), separator="|"),
     )
     sealed = [_sealed(texts[name], key) for name in SEALED]
     kept = [name for name in frame.columns if name not in IDENTITY or name == "sex"]
