@@ -92,9 +92,9 @@ def _seen(
     if truth.attrition == "none":
         return np.ones(len(y0), dtype=bool)
     if truth.attrition == "mnar":
-        logit = 0.6 - 0.05 * (y1 - y0 + 4) * np.where(letter, 1.0, -1.0)
+        logit = 0.6 - 0.024 * (y1 - y0 + 4) * np.where(letter, 1.0, -1.0)
     else:
-        risk = 0.30 * (p["bmi"] - 26) + 0.06 * (p["age"] - 55)  # heavier people stay away unless sent a letter
+        risk = 0.40 * (p["bmi"] - 26) + 0.08 * (p["age"] - 55)  # heavier people stay away unless sent a letter
         logit = 0.6 + np.where(letter, 1.0, -1.0) * risk
     return rng.random(len(y0)) < 1 / (1 + np.exp(-logit))
 

@@ -119,18 +119,19 @@ def within_eligible(
     if design not in LABELS:
         raise EstimateError(f"設計の名前が違います: {design}", hint=f"使える名前: {', '.join(LABELS)}")
     names = (design, LABELS[design], ESTIMAND, ASSUMPTION)
-    observed = people.filter(pl.col("y1").is_not_null())
     try:
-        sent = prepare(observed)
+        sent = prepare(people)
     except EstimateError as error:
         if "満たない" not in error.message:
             raise
         return unavailable(*names, reason=error.message, role=role)
-    kept = (sent.score >= trim) & (sent.score <= 1 - trim)
-    inside = sent if design in ("crude", "ancova") else sent.part(kept)
+    seen = sent.frame["y1"].is_not_null().to_numpy()
+    if min((seen & sent.letter).sum(), (seen & ~sent.letter).sum()) < FEW:
+        return unavailable(*names, reason=f"次回健診のある人が片方で{FEW}人に満たないため、推定しません", role=role)
+    usable = (sent.score >= trim) & (sent.score <= 1 - trim) | (design in ("crude", "ancova"))
+    inside = sent.part(seen & usable)
     value, error_size, weight = _ESTIMATORS[design](inside)
     z = _quantile(level)
-    trimmed = 0 if inside is sent else int((~kept).sum())
     return Estimate(
         *names,
         role=role,
@@ -145,7 +146,7 @@ def within_eligible(
         diagnostics={
             "balance": balance(inside, weight),
             "overlap": overlap(sent),
-            "trimmed": pl.DataFrame({"trimmed": [trimmed], "of": [sent.frame.height], "limit": [trim]}),
+            "trimmed": pl.DataFrame({"trimmed": [int((~usable).sum())], "of": [sent.frame.height], "limit": [trim]}),
         },
     )
 
