@@ -1,0 +1,260 @@
+"""Who was mailed, what came after, and what was lost? The analysis set (解析対象): one row per person and fiscal year.
+
+Every design of this room reads this table; a simulated world can make one directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics import frames
+from kenpo_analytics.cohorts.eligible import eligible_checkups
+from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation.letters import LEAFLET, rule_in_force
+from kenpo_analytics.months import last_day, month_index, parse_month
+from kenpo_analytics.tables import CHECKUPS, MAILINGS, MEMBERS
+
+VALUES = ("fpg", "hba1c", "bmi", "sbp", "ldl", "height")
+STATES = ("observed", "no_value", "before_letter", "late", "left", "unexamined", "open")
+_CHECKUP = ("person_id", "checkup_date", "fasting", "fpg", "hba1c", "height", "medication_glucose")
+
+
+@dataclass(frozen=True)
+class AnalysisSet:
+    """People of the years before letters and of the programme, with letter, outcome and loss.
+
+    `people` (polars, one row per person and index fiscal year): person_id, fiscal_year, era (before / programme),
+    checkup_date, y0 (index FPG), hba1c, prior (FPG a year earlier), age, sex, bmi, sbp, ldl, height, institution,
+    workplace_id, municipality; eligible (inside the letter rule), arm (fpg, hba1c, both); letter (sent), repeat (sent
+    one in an earlier year), begin (letter day, or the day it would have gone out); y1, hba1c1, height1, outcome_date,
+    outcome_state (`STATES`), enrolled1 (12 months on), started (glucose drug at the outcome), y_before_letter (negative
+    control: a checkup after the index and before the letter could act), improved, worsened (category).
+    """
+
+    people: pl.DataFrame
+    rule: str
+    before: tuple[int, ...]
+    programme: tuple[int, ...]
+
+
+def analysis_set(
+    checkups: Any,
+    members: Any,
+    mailings: Any,
+    *,
+    programme: Sequence[int],
+    before: Sequence[int] = (),
+    data_through: int | str,
+    letters: str = LEAFLET,
+    rule: str | None = None,
+    branch: str | None = None,
+    definitions: Definitions | None = None,
+) -> AnalysisSet:
+    """Which people does an evaluation compare, before any design is chosen?
+
+    Base: one checkup per insured person and year with usable fasting FPG, answered "no glucose drug", below the
+    diabetes range; FPG far below the rule stays in (the designs take bands of it).
+
+    Parameters
+    ----------
+    checkups, members, mailings
+        Canonical tables of one engine.
+    programme, before
+        Index fiscal years with letters, and from before them (may be empty: designs then say what they cannot tell).
+    data_through
+        Last month whose checkups have arrived.
+    letters
+        The programme's name in mailings.
+    rule
+        "or" / "and"; default the rule in force at the letters of the first programme year (decision D1).
+
+    Returns
+    -------
+    AnalysisSet
+        The outcome is the first checkup at least `next_checkup.letter_days` (90) after the letter and at most
+        `next_checkup.max_months` (18) after the index checkup. People without letter get the day on which letters for
+        checkups of their month of the year went out (median lag of the programme years), so both sides wait equally
+        long.
+
+    Raises
+    ------
+    TableError, FrameKindError, DefinitionError, EstimateError
+        Years of both kinds overlap; nobody was mailed in the programme years.
+    """
+    if not programme or set(programme) & set(before):
+        raise EstimateError(
+            "事業の年度と事業前の年度を、重ならないように渡してください", hint="programme=[2022], before=[2017]"
+        )
+    used = definitions or define()
+    chosen = rule or rule_in_force(mailings, checkups, fiscal_year=programme[0], programme=letters)
+    base = pl.concat(
+        [
+            _index(checkups, members, year, "programme" if year in programme else "before", branch, used)
+            for year in sorted({*programme, *before})
+        ]
+    )
+    base = _eligible(base, chosen, used)
+    base = _mailed(base, _letters(mailings, letters))
+    if not base.filter(pl.col("letter")).height:
+        raise EstimateError("事業の年度に通知を送った記録がありません", hint="mailings と年度を確かめてください。")
+    after = _later(checkups, base)
+    people = _outcome(base, after, used, month_index(parse_month(data_through)))
+    people = _lost(people, members, used, parse_month(data_through))
+    return AnalysisSet(_judged(people, used), chosen, tuple(sorted(before)), tuple(sorted(programme)))
+
+
+def _index(checkups: Any, members: Any, year: int, era: str, branch: str | None, used: Definitions) -> pl.DataFrame:
+    cohort = eligible_checkups(checkups, members, fiscal_year=year, branch=branch, definitions=used).collect()
+    people = cohort.people if isinstance(cohort.people, pl.DataFrame) else pl.from_pandas(cohort.people)
+    fpg, hba1c = _fasting(used), _inside("hba1c")
+    people = people.with_columns(y0=fpg, hba1c=hba1c).filter(
+        pl.col("y0") < used.number("diabetes.fpg"),
+        pl.col("hba1c").is_null() | (pl.col("hba1c") < used.number("diabetes.hba1c")),
+        ~pl.col("medication_glucose"),
+    )
+    wanted = ("institution", "workplace_id", "municipality", *VALUES[2:])
+    have = [name for name in wanted if name in people.columns]
+    named = ("person_id", "record_id", "fiscal_year", "checkup_date", "age", "sex", "y0", "hba1c")
+    return people.select(*named, *have, pl.lit(era).alias("era"))
+
+
+def _fasting(used: Definitions) -> pl.Expr:
+    confirmed = pl.col("fasting") == "fasting"
+    if used.text("fasting.unconfirmed") == "use":
+        confirmed = confirmed | pl.col("fasting").is_null()
+    return pl.when(confirmed.fill_null(False)).then(_inside("fpg"))
+
+
+def _inside(name: str) -> pl.Expr:
+    declared = next(column for column in CHECKUPS.columns if column.name == name)
+    return pl.when(pl.col(name).is_between(declared.low, declared.high)).then(pl.col(name))
+
+
+def _eligible(base: pl.DataFrame, rule: str, used: Definitions) -> pl.DataFrame:
+    by_fpg = (pl.col("y0") >= used.number("prediabetes.fpg.lower")).fill_null(False)
+    by_hba1c = (pl.col("hba1c") >= used.number("prediabetes.hba1c.lower")).fill_null(False)
+    arm = pl.when(by_fpg & by_hba1c).then(pl.lit("both")).when(by_fpg).then(pl.lit("fpg"))
+    arm = arm.when(by_hba1c).then(pl.lit("hba1c"))
+    return base.with_columns(eligible=(by_fpg | by_hba1c) if rule == "or" else (by_fpg & by_hba1c), arm=arm)
+
+
+def _letters(mailings: Any, programme: str) -> pl.DataFrame:
+    """One row per checkup record that had a letter planned: the first that was sent, else the first planned."""
+    wanted = ["person_id", "record_id", "programme", "planned_date", "sent_date", "status"]
+    rows = frames.collect(frames.enter(mailings, MAILINGS, wanted)).filter(pl.col("programme") == programme)
+    rows = rows.with_columns(sent=pl.col("status") == "sent").sort("sent", "planned_date", descending=[True, False])
+    return rows.unique("record_id", keep="first", maintain_order=True).filter(pl.col("record_id").is_not_null())
+
+
+def _mailed(base: pl.DataFrame, letters: pl.DataFrame) -> pl.DataFrame:
+    """Letter, the day it went out or would have, and whether one was sent for an earlier year's checkup."""
+    sent = letters.filter("sent").select("person_id", earlier=pl.coalesce("sent_date", "planned_date"))
+    earlier = base.select("person_id", "record_id", "checkup_date").join(sent, on="person_id")
+    earlier = earlier.filter(pl.col("earlier") <= pl.col("checkup_date")).select("record_id").unique()
+    base = base.join(letters.select("record_id", "sent", "planned_date", "sent_date"), on="record_id", how="left")
+    base = base.with_columns(letter=pl.col("sent").fill_null(False)).drop("sent")
+    base = base.with_columns(repeat=pl.col("record_id").is_in(earlier["record_id"].implode()))
+    lag = (pl.col("planned_date") - pl.col("checkup_date").dt.month_start()).dt.total_days()
+    month = pl.col("checkup_date").dt.month()
+    usual = (
+        base.filter(pl.col("planned_date").is_not_null()).group_by(month.alias("month")).agg(lag.median().alias("lag"))
+    )
+    overall = base.select(lag.median()).item()
+    base = base.with_columns(month=month).join(usual, on="month", how="left")
+    would = pl.col("checkup_date").dt.month_start() + pl.duration(days=pl.col("lag").fill_null(overall))
+    begin = pl.coalesce(pl.when("letter").then(pl.coalesce("sent_date", "planned_date")), "planned_date", would)
+    return base.with_columns(begin=begin.cast(pl.Date)).drop("month", "lag", "planned_date", "sent_date")
+
+
+def _later(checkups: Any, base: pl.DataFrame) -> pl.DataFrame:
+    optional = ("fasting", "height", "medication_glucose", "hba1c", "fpg")
+    rows = frames.enter(checkups, CHECKUPS, ["person_id", "checkup_date"], optional=optional).select(*_CHECKUP)
+    found = frames.collect(rows).unique().join(base.select("person_id").unique(), on="person_id", how="semi")
+    return found.rename({"checkup_date": "date"})
+
+
+def _outcome(base: pl.DataFrame, after: pl.DataFrame, used: Definitions, through: int) -> pl.DataFrame:
+    """The first checkup in the window, the last one before it, and last year's FPG."""
+    after = after.with_columns(fpg=_fasting(used), hba1c=_inside("hba1c"))
+    pairs = base.select("record_id", "checkup_date", "begin", "person_id").join(after, on="person_id")
+    months = _index_of("date") - _index_of("checkup_date")
+    from_day = pl.col("begin") + pl.duration(days=int(used.number("next_checkup.letter_days")))
+    pairs = pairs.with_columns(
+        months=months,
+        early=(pl.col("date") > pl.col("checkup_date")) & (pl.col("date") < from_day),
+        due=(pl.col("date") >= from_day) & (months <= int(used.number("next_checkup.max_months"))),
+        past=months > int(used.number("next_checkup.max_months")),
+    )
+    chosen = (
+        pairs.filter("due").sort("date", "fpg", nulls_last=True).unique("record_id", keep="first", maintain_order=True)
+    )
+    outcome = chosen.select("record_id", outcome_date="date", y1="fpg", hba1c1="hba1c", height1="height",
+                            started=pl.col("medication_glucose"))  # fmt: skip
+    control = pairs.filter(pl.col("early") & pl.col("fpg").is_not_null()).sort("date")
+    control = control.unique("record_id", keep="last", maintain_order=True).select("record_id", y_before_letter="fpg")
+    seen = pairs.group_by("record_id").agg(early=pl.col("early").any(), past=pl.col("past").any())
+    prior = pairs.filter(pl.col("months").is_between(-18, -6) & pl.col("fpg").is_not_null()).sort("date")
+    prior = prior.unique("record_id", keep="last", maintain_order=True).select("record_id", prior="fpg")
+    for table in (outcome, control, seen, prior):
+        base = base.join(table, on="record_id", how="left")
+    waiting = _index_of("checkup_date") + int(used.number("next_checkup.max_months")) > through
+    state = (
+        pl.when(pl.col("y1").is_not_null()).then(pl.lit("observed"))
+        .when(pl.col("outcome_date").is_not_null()).then(pl.lit("no_value"))
+        .when(waiting).then(pl.lit("open"))
+        .when(pl.col("early").fill_null(False)).then(pl.lit("before_letter"))
+        .when(pl.col("past").fill_null(False)).then(pl.lit("late"))
+        .otherwise(pl.lit("unexamined"))
+    )  # fmt: skip
+    return base.with_columns(outcome_state=state).drop("early", "past")
+
+
+def _index_of(name: str) -> pl.Expr:
+    return pl.col(name).dt.year().cast(pl.Int32) * 12 + pl.col(name).dt.month().cast(pl.Int32) - 1
+
+
+def _lost(people: pl.DataFrame, members: Any, used: Definitions, through: int) -> pl.DataFrame:
+    """Who had left twelve months after the index checkup? Leaving and not coming are different losses."""
+    stretches = frames.collect(frames.enter(members, MEMBERS, ["person_id", "valid_from", "valid_to"]))
+    year_on = people.select("record_id", "person_id", day=pl.col("checkup_date").dt.offset_by("12mo"))
+    held = year_on.join(stretches, on="person_id").filter(
+        pl.col("day") >= pl.col("valid_from"), pl.col("valid_to").is_null() | (pl.col("day") < pl.col("valid_to"))
+    )
+    enrolled = pl.col("record_id").is_in(held["record_id"].unique().implode())
+    known = pl.col("checkup_date").dt.offset_by("12mo") <= last_day(through)
+    people = people.with_columns(enrolled1=pl.when(known).then(enrolled))
+    lost = pl.col("outcome_state").is_in(["unexamined", "late", "before_letter"]) & (pl.col("enrolled1") == False)  # noqa: E712
+    state = pl.when(lost.fill_null(False)).then(pl.lit("left")).otherwise("outcome_state")
+    return people.with_columns(outcome_state=state)
+
+
+def _judged(people: pl.DataFrame, used: Definitions) -> pl.DataFrame:
+    """Improved or worsened by category (the worse of the known markers), whatever the drug (treatment policy)."""
+
+    def category(fpg: str, hba1c: str) -> pl.Expr:
+        worst = pl.lit(0)
+        for step, family in ((1, "prediabetes.{}.lower"), (2, "diabetes.{}")):
+            high = (pl.col(fpg) >= used.number(family.format("fpg"))).fill_null(False)
+            high = high | (pl.col(hba1c) >= used.number(family.format("hba1c"))).fill_null(False)
+            worst = pl.when(high).then(step).otherwise(worst)
+        return pl.when(pl.col(fpg).is_not_null() | pl.col(hba1c).is_not_null()).then(worst)
+
+    moved = category("y1", "hba1c1") - category("y0", "hba1c")
+    return people.with_columns(improved=moved < 0, worsened=moved > 0).sort("fiscal_year", "person_id")
+
+
+def restricted(people: pl.DataFrame, rule: str, *, line: float = 6.0) -> pl.DataFrame:
+    """In whom does FPG alone decide the letter? By "or" people below the HbA1c line, by "and" people at or above it.
+
+    Outside, FPG changes nothing: by "or" people with HbA1c 6.0 are mailed whatever their FPG. Both sides of every
+    comparison by FPG must be under the same restriction, or the estimate is diluted. Unknown HbA1c counts as below
+    by "or" (the rule could not be met by it) and is left out by "and".
+    """
+    if rule == "or":
+        return people.filter(pl.col("hba1c").is_null() | (pl.col("hba1c") < line))
+    return people.filter(pl.col("hba1c") >= line)
