@@ -1,0 +1,140 @@
+"""What do the documents of a 特定健診 XML delivery say? Archives and folders of h*.xml become staged checkups.
+
+Layout: 送付用アーカイブファイル仕様, 特定健診情報ファイル仕様説明書 (厚生労働省). `cda` reads a document, `cda_header`
+judges the headers of many, `items` turns what was measured into columns.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kenpo_analytics.errors import IngestError
+from kenpo_analytics.ingest import cda
+from kenpo_analytics.ingest.cda_header import Head, read_header
+from kenpo_analytics.ingest.item_values import items
+from kenpo_analytics.ingest.items import to_checkups
+from kenpo_analytics.ingest.records import IDENTITY, TRACE, Batch, rejected
+from kenpo_analytics.ingest.sources import Source
+
+BATCH = 2_000
+_DAMAGE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, IngestError)
+_OF_CHECKUP = ("checkup_date", "received_month", "institution", "kind", "action")
+_ODD = {
+    "code_system": ("code_system", "項目コードのコード体系が健診項目コードではありません。"),
+    "negated_value": ("conflict", "未実施(negationInd)とされた項目に値があります。"),
+}
+
+
+def read_checkup_xml(source: Source) -> Iterator[Batch]:
+    """Which checkups are in this archive, folder or document?
+
+    One document is one record; 2,000 make a batch. A document that cannot be read, or names no valid exam date, birth
+    date, sex or kind of checkup, is one rejected row. `filed` is the day the archive was made (ix08 creationTime), else
+    the day the document was made (ClinicalDocument/effectiveTime), null before the exam; `received_month` its month.
+
+    `kind`: プログラム種別 030 or 報告区分 41 is 事業者健診; 010, or 報告区分 10/19 with 000, 990 or none, is 特定健診;
+    報告区分 40/49 (特定健診以外) with 000, 990 or none under a 協会けんぽ number (01…) is 生活習慣病予防健診, what
+    協会けんぽ itself gives its insured (仮定); any other is rejected (広域連合, 学校, がん検診 … are not our checkups).
+    報告区分 19 and 49 take the record back (`action` "delete").
+    """
+    days = _IndexDays(source)
+    entries: Sequence[str | None] = source.entries or (None,)
+    for start in range(0, len(entries), BATCH):
+        yield _batch(source, entries[start : start + BATCH], days)
+
+
+class _IndexDays:
+    """creationTime of the ix08 beside the DATA folder of a document; each index is read once."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._known: dict[str, str | None] = {}
+
+    def of(self, entry: str | None) -> str | None:
+        if entry is None:
+            return None
+        folder = entry.rpartition("/")[0]
+        if folder not in self._known:
+            parent, slash, _ = folder.rpartition("/")
+            self._known[folder] = self._read(f"{parent}{slash}ix08_V08.xml")
+        return self._known[folder]
+
+    def _read(self, name: str) -> str | None:
+        try:
+            return cda.creation_time(_bytes(self._source, name))
+        except (*_DAMAGE, KeyError, cda.RefusedDocument):
+            return None
+
+
+def _bytes(source: Source, entry: str | None) -> bytes:
+    with source.open(entry) as stream:
+        return stream.read(cda.MAX_BYTES + 1)
+
+
+def _batch(source: Source, entries: Sequence[str | None], days: _IndexDays) -> Batch:
+    heads: list[Head] = []
+    found: list[cda.Observation] = []
+    counts: list[int] = []
+    refused: list[dict[str, Any]] = []
+    codes = items().keys()
+    for entry in entries:
+        try:
+            root = cda.parse(_bytes(source, entry))
+        except (*_DAMAGE, cda.RefusedDocument) as error:
+            rule = error.rule if isinstance(error, cda.RefusedDocument) else "unreadable"
+            refused.append(
+                {"entry": entry, "line": 1, "level": "row", "item": "ClinicalDocument", "rule": rule,
+                 "reason": cda.REASONS[rule]}
+            )  # fmt: skip
+            continue
+        seen = cda.observations(root, codes)
+        heads.append((entry, days.of(entry), *cda.header(root)))
+        found += seen
+        counts.append(len(seen))
+    header, problems = read_header(heads)
+    rows, values = _measured(header, _long(found, counts))
+    return Batch({"checkups": rows}, len(entries), pl.concat([rejected(refused), problems, values]))
+
+
+def _long(found: list[cda.Observation], counts: list[int]) -> pl.DataFrame:
+    columns = list(zip(*found, strict=True)) or [()] * 5
+    named = dict(zip(("code", "value", "unit", "code_system", "state"), columns, strict=True))
+    record = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
+    frame = pl.DataFrame({"record": record, **named}, schema={"record": pl.UInt32, **dict.fromkeys(named, pl.String)})
+    return frame.with_columns(path=pl.format("observation[{}]", "code"))
+
+
+def _measured(header: pl.DataFrame, long: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Staged rows of the documents that are records, and the rejected values of those."""
+    fit = header["fit"].to_numpy()
+    place = np.cumsum(fit) - 1  # row number among the records that are kept
+    long = long.filter(fit[long["record"].to_numpy()])
+    long = long.with_columns(record=pl.Series(place[long["record"].to_numpy()], dtype=pl.UInt32))
+    header = header.filter("fit").select(*TRACE, *IDENTITY, *_OF_CHECKUP)
+    odd = pl.col("state").is_in(list(_ODD))
+    rows, refused = to_checkups(long.filter(~odd), header)
+    return rows, pl.concat([refused, _odd(long.filter(odd), header)])
+
+
+def _odd(long: pl.DataFrame, header: pl.DataFrame) -> pl.DataFrame:
+    """Rejections of what no table holds: items of an unknown code list, values of what was not done."""
+    rules = {state: rule for state, (rule, _) in _ODD.items()}
+    reasons = {state: reason for state, (_, reason) in _ODD.items()}
+    at = header[long["record"]]
+    state = pl.col("state")
+    return long.select(
+        entry=at["entry"],
+        line=at["line"],
+        level=pl.lit("value"),
+        item="path",
+        rule=state.replace_strict(rules, return_dtype=pl.String),
+        reason=state.replace_strict(reasons, return_dtype=pl.String),
+        institution=at["institution"],
+        month=at["checkup_date"].dt.year() * 100 + at["checkup_date"].dt.month(),
+    )
