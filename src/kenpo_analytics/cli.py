@@ -1,4 +1,4 @@
-"""The door for schedulers and people: `kenpo run`, `kenpo check`, `kenpo sample`.
+"""The door for schedulers and people: `kenpo ingest`, `kenpo run`, `kenpo check`, `kenpo sample`.
 
 Every error is a Japanese message on stderr and an exit code (docs/runs.md), never a traceback; `KENPO_DEBUG=1` shows
 the traceback too. Imports are inside the commands: `kenpo --help` must answer at once.
@@ -168,6 +168,41 @@ def run(
 
     published = run_month(Options(**options))
     print(published.folder / "index.html")
+
+
+@app.command()
+def ingest(
+    raw: Annotated[
+        Path | None, typer.Argument(metavar="RAW_DIR", help="受領したファイルのフォルダ(または1つのファイル)")
+    ] = None,
+    into: Annotated[Path | None, typer.Option(metavar="DATA_DIR", help="表を置くデータのフォルダ")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="個人IDを作る鍵ファイル。省くと環境変数 KENPO_KEY、~/.kenpo/person.key")
+    ] = None,
+    received: Annotated[str | None, typer.Option(help="受領月(2025-10)。ファイルに書かれていないときに使う")] = None,
+    mapping: Annotated[list[Path] | None, typer.Option(help="対応表(mapping.toml)。何度でも")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="同時に読むファイルの数")] = 2,
+    rejected: Annotated[
+        Path | None, typer.Option(metavar="OUT.csv", help="取り込まなかった行と値の一覧を書き出す")
+    ] = None,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="1つのファイルの様式を調べ、対応表の案を示す(取り込まない)")
+    ] = None,
+) -> None:
+    """健診XML・CSV、レセプト、Excelを取り込み、表にします。取り込まなかったものは理由とともに残します。"""
+    if explain is not None:
+        from kenpo_analytics.ingest.explain import explain as explained
+
+        print(explained(explain))
+        return
+    if raw is None or into is None:
+        raise ParameterError(
+            "RAW_DIR と --into DATA_DIR を指定してください。", hint="例: kenpo ingest raw --into data/2025"
+        )
+    from kenpo_analytics.ingest.told import deliver_and_tell
+
+    if not deliver_and_tell(raw, into, key=key, received=received, mappings=mapping or [], jobs=jobs, out=rejected):
+        raise typer.Exit(DATA_INVALID)
 
 
 @app.command()

@@ -1,0 +1,209 @@
+"""Did every delivery go in? Finds the files of a folder, reads the new ones side by side, builds the tables."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kenpo_analytics.errors import DateError, IngestError, KenpoError
+from kenpo_analytics.ingest import staging
+from kenpo_analytics.ingest.build import Summary, build
+from kenpo_analytics.ingest.identity import read_key
+from kenpo_analytics.ingest.mapping import Mapping, load_mapping, named
+from kenpo_analytics.ingest.records import Batch, rejected
+from kenpo_analytics.ingest.sources import Source, find
+from kenpo_analytics.months import parse_date, parse_month, this_month
+
+KEY_FILE = Path("~/.kenpo/person.key")
+Told = Callable[[str, int], None]
+"""Called with a source's name and size when it has been read."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What an ingest did: the tables it built, the sources read now, those known before, and files of no use to us."""
+
+    summary: Summary
+    new: tuple[str, ...]
+    known: tuple[str, ...]
+    side: tuple[str, ...]
+
+
+def deliver(
+    raw: Path,
+    data: Path,
+    *,
+    key_file: Path | None = None,
+    received: str | int | None = None,
+    mappings: Sequence[Path] = (),
+    jobs: int = 2,
+    begin: Callable[[int], None] = lambda size: None,
+    told: Told = lambda name, size: None,
+) -> Delivery:
+    """Which tables do the deliveries in `raw` make, together with all that came before?
+
+    Parameters
+    ----------
+    raw, data
+        Folder of raw files (or one file); data folder for the tables, which may not lie inside `raw`.
+    key_file
+        The key that makes the ids; default KENPO_KEY, else ~/.kenpo/person.key (made on first use).
+    received
+        Month of receipt of files that do not say theirs; else a date in the file's name, else this month.
+    mappings
+        The user's mapping.toml files, besides any mapping*.toml in `raw`.
+    jobs
+        Files read at the same time.
+
+    Raises
+    ------
+    IngestError, DateError
+        A folder, key or mapping that cannot be used; nothing was changed then. What is wrong inside a file is
+        quarantined instead.
+    """
+    _refuse_nested(raw, data)
+    month = None if received is None else parse_month(received)
+    own = [load_mapping(path) for path in (*_in_folder(raw), *mappings)]
+    synthetic = _is_synthetic(raw)
+    key = read_key(
+        (key_file or Path(os.environ.get("KENPO_KEY") or KEY_FILE)).expanduser(), data=data, synthetic=synthetic
+    )
+    found = find(raw, own)
+    with staging.open(data, key, synthetic=synthetic) as store:
+        side = [source for source in found if source.layout == "side_file"]
+        sources = {source.digest: source for source in found if source.layout != "side_file"}
+        new = [source for digest, source in sources.items() if not store.known(digest)]
+        begin(sum(source.size for source in new))
+        _read_all(store, new, own, month, jobs, told)
+        summary = build(data, key)
+    known = [source.name for source in found if source not in new and source not in side]
+    return Delivery(summary, tuple(s.name for s in new), tuple(known), tuple(s.name for s in side))
+
+
+def _refuse_nested(raw: Path, data: Path) -> None:
+    if (
+        raw.resolve() == data.resolve()
+        or raw.resolve() in data.resolve().parents
+        or data.resolve() in raw.resolve().parents
+    ):
+        raise IngestError(
+            "元のファイルのフォルダとデータのフォルダが重なっています",
+            hint="--into には、元のファイルの外にあるフォルダを指定してください。",
+        )
+
+
+def _in_folder(raw: Path) -> list[Path]:
+    return sorted(raw.glob("mapping*.toml")) if raw.is_dir() else []
+
+
+def _is_synthetic(raw: Path) -> bool:
+    return ((raw if raw.is_dir() else raw.parent) / staging.MARKER).exists()
+
+
+def received_month(source: Source, given: int | None) -> tuple[int, str]:
+    """When was a file received that does not say so? As given, else the date in its name, else this month."""
+    if given is not None:
+        return given, "given"
+    for digits in re.findall(r"(?<!\d)(?:19|20)\d{6}(?!\d)", source.name):
+        try:
+            day = parse_date(digits)
+        except DateError:
+            continue
+        if day.year * 100 + day.month <= this_month():
+            return day.year * 100 + day.month, "file_name"
+    return this_month(), "ingest"
+
+
+# --- reading, side by side ------------------------------------------------------------------------------
+
+
+def _read_all(
+    store: staging.Store, new: Sequence[Source], own: Sequence[Mapping], month: int | None, jobs: int, told: Told
+) -> None:
+    first = store.next_seq()
+    tasks = [(source, first + i, *received_month(source, month)) for i, source in enumerate(new)]
+    work = partial(_read_one, store, tuple(own))
+    if jobs <= 1 or len(tasks) <= 1:
+        for task in tasks:
+            work(task)
+            told(task[0].name, task[0].size)
+        return
+    with _pool(min(jobs, len(tasks))) as pool:
+        # the largest first: else the last file keeps one worker busy while the others are idle
+        waiting: dict[Future[None], Source] = {
+            pool.submit(work, task): task[0] for task in sorted(tasks, key=lambda task: -task[0].size)
+        }
+        try:
+            for done in as_completed(waiting):
+                done.result()
+                told(waiting[done].name, waiting[done].size)
+        except BrokenProcessPool as error:
+            raise IngestError(
+                "読み取りの処理が途中で止まりました(メモリー不足など)",
+                hint="--jobs 1 として、もう一度取り込んでください。",
+            ) from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    os.environ.setdefault("POLARS_MAX_THREADS", threads)  # read when polars starts, in each worker
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _read_one(store: staging.Store, own: Sequence[Mapping], task: tuple[Source, int, int, str]) -> None:
+    """Stage one delivery. A file whose reader fails is one rejected record: the others must go in."""
+    source, seq, month, origin = task
+    add = partial(store.add, source, received_month=month, received_from=origin, seq=seq)
+    try:
+        add(_batches(source, own))
+    except KenpoError as error:
+        add([_refused("unreadable", error.message)])
+    except Exception as error:
+        if os.environ.get("KENPO_DEBUG"):
+            raise
+        add([_refused("unreadable", f"読み取りの途中で想定していない誤りが起きました({type(error).__name__})")])
+
+
+def _refused(rule: str, reason: str) -> Batch:
+    return Batch({}, 1, rejected([{"level": "row", "line": 1, "item": "file", "rule": rule, "reason": reason}]))
+
+
+def _batches(source: Source, own: Sequence[Mapping]) -> Iterator[Batch]:
+    """The records of a source, by the reader of its layout."""
+    layout, _, name = source.layout.partition(":")
+    if layout == "mapped":
+        from kenpo_analytics.ingest.tabular import read_mapped
+
+        return read_mapped(source, named(name, own))
+    if layout == "refused":
+        return iter([_refused("refused", source.problem or "読み取れないファイルです")])
+    readers = _readers()
+    if layout not in readers:
+        reason = "様式が分かりません。kenpo ingest --explain で、対応表(mapping.toml)の案を作れます"
+        return iter([_refused("unknown_layout", reason)])
+    return readers[layout](source)
+
+
+def _readers() -> dict[str, Callable[[Source], Iterator[Batch]]]:
+    from kenpo_analytics.ingest.checkup_csv import read_cc2x, read_fkac167, read_fkac522
+    from kenpo_analytics.ingest.checkup_xml import read_checkup_xml
+    from kenpo_analytics.ingest.claims import read_recodeinfo, read_uke
+
+    return {
+        "checkup_xml": read_checkup_xml,
+        "cc2x": read_cc2x,
+        "fkac522": read_fkac522,
+        "fkac167": read_fkac167,
+        "recodeinfo": read_recodeinfo,
+        "uke": read_uke,
+    }

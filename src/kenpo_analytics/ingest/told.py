@@ -1,0 +1,144 @@
+"""How is an ingest told to a person or a log? A progress bar, and at the end a table that balances to the row."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics.ingest.deliver import Delivery, deliver
+
+COUNTS = {"read": "読んだ件数", "accepted": "取り込み", "quarantined": "隔離", "duplicate": "重複・差し替え"}
+LAYOUTS = {
+    "checkup_xml": "特定健診XML",
+    "cc2x": "健診CSV(JLAC10)",
+    "fkac522": "FKAC522",
+    "fkac167": "FKAC167",
+    "recodeinfo": "レセプト(RECODEINFO)",
+    "uke": "レセプト(UKE)",
+    "fee_master": "診療行為マスター",
+    "unknown": "不明",
+    "refused": "読めない",
+}
+LINKS = {
+    "linked_number": "記号・番号・枝番",
+    "linked_birth": "記号・番号と生年月日・性別",
+    "linked_kana": "カナ氏名と生年月日・性別",
+    "linked_record": "加入者台帳なし",
+}
+MOST_RULES = 12
+
+
+def deliver_and_tell(
+    raw: Path,
+    into: Path,
+    *,
+    key: Path | None,
+    received: str | None,
+    mappings: Sequence[Path],
+    jobs: int,
+    out: Path | None,
+) -> bool:
+    """Run an ingest and print what became of every file; False when nothing at all of the new files went in."""
+    with _Bar() as bar:
+        done = deliver(
+            raw, into, key_file=key, received=received, mappings=mappings, jobs=jobs, begin=bar.begin, told=bar.advance
+        )
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False, markup=False)
+    for part in _parts(done):
+        console.print(part)
+    if out is not None:
+        done.summary.quarantine.write_csv(out, include_bom=True)
+        console.print(f"取り込まなかった行と値の一覧: {out}({done.summary.quarantine.height:,}件)")
+    print(into)
+    fresh = done.summary.sources.filter(pl.col("source").is_in(list(done.new)))
+    return not fresh["read"].sum() or bool(fresh["accepted"].sum() or fresh["duplicate"].sum())
+
+
+def _parts(done: Delivery) -> list[Any]:
+    """The printed parts: files, tables, links, reasons."""
+    fresh = done.summary.sources.filter(pl.col("source").is_in(list(done.new)))
+    parts: list[Any] = [_files(fresh)] if fresh.height else ["新しいファイルはありません。"]
+    if done.known:
+        parts.append(f"取り込み済み(内容が同じ): {len(done.known):,}ファイル")
+    if done.side:
+        parts.append(f"付属のファイル(読まない): {len(done.side):,}件")
+    rows = "、".join(f"{name} {count:,}行" for name, count in done.summary.rows.items())
+    parts.append(f"表: {rows}。人数 {done.summary.persons:,}人")
+    if done.summary.clipped:
+        parts.append(f"次の加入期間の始まりで区切った加入期間: {done.summary.clipped:,}件")
+    return [*parts, *_links(done.summary.sources), *_reasons(done.summary.quarantine)]
+
+
+def _files(sources: pl.DataFrame) -> Any:
+    from rich.table import Table
+
+    table = Table(title="取り込みの結果(1行が1ファイル・1表)")
+    for name in ("ファイル", "様式", "表"):
+        table.add_column(name, overflow="fold")
+    for name in (*COUNTS.values(), "空にした値"):
+        table.add_column(name, justify="right")
+    columns = [*COUNTS, "values_rejected"]
+    for row in sources.sort("source", "table").iter_rows(named=True):
+        kind, _, mapped = row["layout"].partition(":")
+        shown = LAYOUTS.get(kind, f"対応表 {mapped}")
+        table.add_row(row["source"], shown, row["table"], *(f"{row[name]:,}" for name in columns))
+    table.add_section()
+    table.add_row("計", "", "", *(f"{sources[name].sum():,}" for name in columns))
+    return table
+
+
+def _links(sources: pl.DataFrame) -> list[str]:
+    counts = {label: int(sources[name].sum() or 0) for name, label in LINKS.items()}
+    total = sum(counts.values())
+    if not total:
+        return []
+    shares = "、".join(f"{label} {count:,}件({count / total:.1%})" for label, count in counts.items() if count)
+    return [f"個人との照合(取り込み済みの全ファイル、{total:,}件): {shares}"]
+
+
+def _reasons(quarantine: pl.DataFrame) -> list[str]:
+    if quarantine.is_empty():
+        return ["隔離した行と値はありません。"]
+    counted = quarantine.group_by("level", "rule", "reason").len().sort("len", "rule", descending=[True, False])
+    words = {"row": "行", "value": "値"}
+    lines = [f"  {words[level]} {rule}: {n:,}件 {reason}" for level, rule, reason, n in counted.iter_rows()]
+    left = len(lines) - MOST_RULES
+    head = "隔離した行・空にした値(多い順。--rejected OUT.csv で全件を書き出せます):"
+    return [head, *lines[:MOST_RULES], *([f"  ほか{left}種類"] if left > 0 else [])]
+
+
+class _Bar:
+    """A progress bar by bytes in a terminal; a line per file in a log."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> _Bar:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._bar = Progress(console=Console(stderr=True))
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, size: int) -> None:
+        if self._bar is not None:
+            self._task = self._bar.add_task("読み取り中", total=max(size, 1))
+
+    def advance(self, name: str, size: int) -> None:
+        if self._bar is not None:
+            self._bar.advance(self._task, max(size, 1))
+        else:
+            print(f"読み取り {name}", file=sys.stderr, flush=True)
