@@ -18,13 +18,21 @@ if TYPE_CHECKING:
     from kenpo_analytics.evaluation.before_after import before_after
     from kenpo_analytics.evaluation.shares import outcome_shares
     from kenpo_analytics.evaluation.table_one import table_one
-    from kenpo_analytics.inventory import overview
     from kenpo_analytics.months import format_month, parse_month, wareki
     from kenpo_analytics.outcomes.first_visit import first_visit
     from kenpo_analytics.outcomes.incidence import VisitIncidence, visit_incidence
     from kenpo_analytics.outcomes.lag import mature_month
     from kenpo_analytics.outcomes.next_checkup import next_checkup
     from kenpo_analytics.outcomes.out_of_hours import out_of_hours
+    from kenpo_analytics.quality import (
+        data_quality,
+        institution_outliers,
+        monthly_volume,
+        overdue_institutions,
+        overdue_months,
+        overview,
+        unit_suspicion,
+    )
     from kenpo_analytics.regional import regional_index, standardised_rate
     from kenpo_analytics.store import Tables, load
 
@@ -33,9 +41,17 @@ _ROOMS = {
     "definitions": ["Definitions", "define"],
     "disclosure": ["Checked", "DisclosureRules", "check", "check_flow", "check_public"],
     "evaluation": ["before_after", "outcome_shares", "table_one"],
-    "inventory": ["overview"],
     "months": ["format_month", "parse_month", "wareki"],
     "outcomes": ["VisitIncidence", "first_visit", "mature_month", "next_checkup", "out_of_hours", "visit_incidence"],
+    "quality": [
+        "data_quality",
+        "institution_outliers",
+        "monthly_volume",
+        "overdue_institutions",
+        "overdue_months",
+        "overview",
+        "unit_suspicion",
+    ],
     "regional": ["regional_index", "standardised_rate"],
     "store": ["Tables", "load"],
 }
@@ -51,21 +67,27 @@ __all__ = [
     "check",
     "check_flow",
     "check_public",
+    "data_quality",
     "define",
     "eligible_checkups",
     "first_visit",
     "format_month",
+    "institution_outliers",
     "load",
     "mature_month",
+    "monthly_volume",
     "next_checkup",
     "out_of_hours",
     "outcome_shares",
+    "overdue_institutions",
+    "overdue_months",
     "overview",
     "parse_month",
     "prediabetes",
     "regional_index",
     "standardised_rate",
     "table_one",
+    "unit_suspicion",
     "untreated",
     "visit_incidence",
     "wareki",

@@ -26,6 +26,8 @@ EVENTS = {
     "mailings": "planned_date",
 }
 """Which column says when the event of a row happened? Tables without one are counted as a whole only."""
+LEDGERS = ("sources", "quarantine")
+"""What ingest tells of itself: no data to be judged like the others."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,17 @@ class Overview:
     - `tables`: table, label (what a row is), rows, persons, first_month, last_month (event), first_received,
       last_received (YYYYMM; null where the table has no such column). Absent optional tables have null counts.
     - `columns`: table, column, label, required, rows, missing, missing_share, judged (rows with a value),
-      out_of_range (outside the declared range or allowed values; null where none is declared).
+      out_of_range (outside the declared range or allowed values; null where none is declared), first_month, last_month
+      (events with a value; null where the table has no months).
     - `coverage`: table, clock (event, received), month, rows, persons, complete (of checkups and claims on the event
       clock: has nearly everything of that month arrived? else null).
     - `maturity`: table, run_out (months), complete_through, through (YYYYMM), share (asked), observed, rows.
     - `years`: fiscal_year, rows, persons (of checkups), next_checkup and followup: complete, partly or open (are the
       months for the next checkup, and for the first visit, over and the data complete, for all its checkups?), no_data
       (claims begin later), unknown (too little data to tell).
-    - `violations`: table, column, rule, label (the rule in words), level, rows, of: what `checks` found in the loaded
-      rows, table by table (ids that refer to another table are checked by `kenpo check`).
+    - `rules`: every rule of `checks` on the loaded rows, table by table, as `check_table(all_rules=True)` gives it (ids
+      that refer to another table are checked by `kenpo check`).
+    - `violations`: the rules that are broken: table, column, rule, label (the rule in words), level, rows, of.
     """
 
     month: int
@@ -52,7 +56,15 @@ class Overview:
     coverage: pl.DataFrame
     maturity: pl.DataFrame
     years: pl.DataFrame
-    violations: pl.DataFrame
+    rules: pl.DataFrame
+
+    @property
+    def violations(self) -> pl.DataFrame:
+        """The rules that are broken, errors first."""
+        label = pl.col("rule").replace_strict({rule: text for rule, (_, text) in RULES.items()}, return_dtype=pl.String)
+        failed = self.rules.filter(pl.col("state") == "fail")
+        failed = failed.select("table", "column", "rule", label.alias("label"), "level", "rows", "of")
+        return failed.sort(pl.col("level") != "error", maintain_order=True)
 
     def last_complete_year(self, outcome: str) -> int | None:
         """The last fiscal year of checkups for which `next_checkup` or `followup` is complete; None when none is."""
@@ -82,11 +94,12 @@ def overview(tables: Tables) -> Overview:
     TableError
         A table cannot be read or a required column is missing.
     """
-    held = {name: lazy for name in TABLES if (lazy := getattr(tables, name)) is not None}
+    names = [name for name in TABLES if name not in LEDGERS]
+    held = {name: lazy for name in names if (lazy := getattr(tables, name)) is not None}
     rules = {name: check_table(lazy, name, all_rules=True) for name, lazy in held.items()}
     matured = _maturity(tables)
     coverage = pl.concat([_coverage(TABLES[name], lazy) for name, lazy in held.items() if name in EVENTS])
-    summaries = [_summary(TABLES[name], held.get(name), coverage) for name in TABLES]
+    summaries = [_summary(TABLES[name], held.get(name), coverage) for name in names]
     return Overview(
         month=tables.month,
         tables=pl.DataFrame(summaries, schema=_SUMMARY),
@@ -94,7 +107,7 @@ def overview(tables: Tables) -> Overview:
         coverage=_completed(coverage, matured),
         maturity=_maturity_rows(matured),
         years=_years(tables, matured),
-        violations=_violations(rules),
+        rules=pl.concat(rules.values()),
     )
 
 
@@ -124,19 +137,25 @@ def _summary(table: Table, lazy: pl.LazyFrame | None, coverage: pl.DataFrame) ->
 
 
 def _columns(table: Table, lazy: pl.LazyFrame, rules: pl.DataFrame) -> pl.DataFrame:
-    """Missing values counted here, implausible ones as the checks count them."""
+    """Missing values and months counted here, implausible ones as the checks count them."""
     names = lazy.collect_schema().names()
     present = [column for column in table.columns if column.name in names]
-    counts = lazy.select(pl.len().alias("_rows"), *(pl.col(c.name).null_count() for c in present)).collect()
-    row = counts.row(0, named=True)
+    month = next((month for clock, month in _clocks(table, lazy) if clock == "event"), pl.lit(None, pl.Int32))
+    counts: list[pl.Expr] = [pl.len().alias("_rows")]
+    for i, column in enumerate(present):
+        filled = month.filter(pl.col(column.name).is_not_null())
+        counts += [pl.col(column.name).null_count().alias(f"missing{i}")]
+        counts += [filled.min().alias(f"first{i}"), filled.max().alias(f"last{i}")]
+    row = lazy.select(counts).collect().row(0, named=True)
     bounds = rules.filter(pl.col("rule").is_in(["range", "value"]))
     broken = dict(bounds.group_by("column").agg(pl.col("rows").sum()).iter_rows())
-    lines = [
-        (c.name, c.label, c.required, row["_rows"], row[c.name], row["_rows"] - row[c.name], broken.get(c.name))
-        for c in present
-    ]
-    schema = {"column": pl.String, "label": pl.String, "required": pl.Boolean}
+    lines, rows = [], row["_rows"]
+    for i, c in enumerate(present):
+        missing, first, last = (row[f"{name}{i}"] for name in ("missing", "first", "last"))
+        lines.append((c.name, c.label, c.required, rows, missing, rows - missing, broken.get(c.name), first, last))
+    schema: dict[str, Any] = {"column": pl.String, "label": pl.String, "required": pl.Boolean}
     schema |= dict.fromkeys(("rows", "missing", "judged", "out_of_range"), pl.Int64)
+    schema |= dict.fromkeys(("first_month", "last_month"), pl.Int32)
     share = pl.when(pl.col("rows") > 0).then(pl.col("missing") / pl.col("rows"))
     frame = pl.DataFrame(lines, schema=schema, orient="row").with_columns(share.alias("missing_share"))
     return frame.select(pl.lit(table.name).alias("table"), *schema, "missing_share")
@@ -154,7 +173,7 @@ def _coverage(table: Table, lazy: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _clocks(table: Table, lazy: pl.LazyFrame) -> Iterator[tuple[str, pl.Expr]]:
-    names, event = lazy.collect_schema().names(), EVENTS[table.name]
+    names, event = lazy.collect_schema().names(), EVENTS.get(table.name)
     if event in names:
         dated = event.endswith(("_date", "_interview"))
         yield "event", pl.col(event).dt.year() * 100 + pl.col(event).dt.month() if dated else pl.col(event)
@@ -230,10 +249,3 @@ def _state(fiscal_year: int, months: int, known: Maturity | None, begins: int | 
     if add_months(last, months) <= known.complete_through:
         return "complete"
     return "partly" if add_months(first, months) <= known.complete_through else "open"
-
-
-def _violations(rules: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    failed = pl.concat([found.filter(pl.col("state") == "fail") for found in rules.values()])
-    label = pl.col("rule").replace_strict({rule: text for rule, (_, text) in RULES.items()}, return_dtype=pl.String)
-    failed = failed.select("table", "column", "rule", label.alias("label"), "level", "rows", "of")
-    return failed.sort(pl.col("level") != "error", maintain_order=True)
