@@ -72,9 +72,8 @@ def deliver(
     month = None if received is None else parse_month(received)
     own = [load_mapping(path) for path in (*_in_folder(raw), *mappings)]
     synthetic = _is_synthetic(raw)
-    key = read_key(
-        (key_file or Path(os.environ.get("KENPO_KEY") or KEY_FILE)).expanduser(), data=data, synthetic=synthetic
-    )
+    path = key_file or Path(os.environ.get("KENPO_KEY") or KEY_FILE)
+    key = read_key(path.expanduser(), data=data, synthetic=synthetic)
     found = find(raw, own)
     with staging.open(data, key, synthetic=synthetic) as store:
         side = [source for source in found if source.layout == "side_file"]
@@ -88,13 +87,9 @@ def deliver(
 
 
 def _refuse_nested(raw: Path, data: Path) -> None:
-    if (
-        raw.resolve() == data.resolve()
-        or raw.resolve() in data.resolve().parents
-        or data.resolve() in raw.resolve().parents
-    ):
+    if data.resolve().is_relative_to(raw.resolve()):
         raise IngestError(
-            "元のファイルのフォルダとデータのフォルダが重なっています",
+            "データのフォルダが、元のファイルのフォルダの中にあります",
             hint="--into には、元のファイルの外にあるフォルダを指定してください。",
         )
 
