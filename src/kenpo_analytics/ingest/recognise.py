@@ -23,10 +23,11 @@ HEAD_BYTES = 2**16
 ROWS = 40
 MAX_BREAKS = 5
 """Line breaks in one cell, beyond which a quote is taken for a stray one."""
-CLAIM_RECORDS = frozenset(
-    "BU,CD,CO,CZ,EX,GE,GO,GR,HH,HM,HO,IR,IY,JD,JY,KH,KI,KK,KO,MD,MF,MN,NI,RC,RE,RT,SB,SH,SI,SJ,SK,SN,SS,SY,TI,TK,TO,TR,"
-    "UK,YK".split(",")  # noqa: SIM905
+_CLAIM_RECORDS = (
+    "BU CD CO CZ EX GE GO GR HH HM HO IR IY JD JY KH KI KK KO MD MF MN NI RC RE RT SB SH SI SJ SK SN SS SY TI TK TO TR "
+    "UK YK"
 )
+CLAIM_RECORDS = frozenset(_CLAIM_RECORDS.split())
 """Record types (レコード識別情報) of claims, all kinds, and of the rows the payer office adds."""
 _OPENING = frozenset(("IR", "YK", "RE", "MN"))
 _JLAC10 = re.compile(r"\d[A-Z]\d{15}")
