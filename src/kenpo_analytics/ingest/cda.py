@@ -123,7 +123,19 @@ def _utf8(data: bytes) -> bytes:
     codec = _CODECS.get(declared[1].decode("ascii").lower()) if declared else "utf-8"
     if codec is None or codec == "utf-16":  # UTF-16 would have shown itself by its zero bytes
         raise RefusedDocument("encoding")
-    return data if codec == "utf-8" else _recoded(data, codec)
+    if codec == "utf-8" or data.isascii():
+        return data
+    if _is_utf8(data):  # what is UTF-8 is never meant as CP932, whatever was declared: one of the two is wrong
+        raise RefusedDocument("encoding")
+    return _recoded(data, codec)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _recoded(data: bytes, codec: str) -> bytes:

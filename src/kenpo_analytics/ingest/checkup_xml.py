@@ -43,33 +43,20 @@ def read_checkup_xml(source: Source) -> Iterator[Batch]:
     協会けんぽ itself gives its insured (仮定); any other is rejected (広域連合, 学校, がん検診 … are not our checkups).
     報告区分 19 and 49 take the record back (`action` "delete").
     """
-    days = _IndexDays(source)
+    day = _index_day(source)
     entries: Sequence[str | None] = source.entries or (None,)
     for start in range(0, len(entries), BATCH):
-        yield _batch(source, entries[start : start + BATCH], days)
+        yield _batch(source, entries[start : start + BATCH], day)
 
 
-class _IndexDays:
-    """creationTime of the ix08 beside the DATA folder of a document; each index is read once."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._known: dict[str, str | None] = {}
-
-    def of(self, entry: str | None) -> str | None:
-        if entry is None:
-            return None
-        folder = entry.rpartition("/")[0]
-        if folder not in self._known:
-            parent, slash, _ = folder.rpartition("/")
-            self._known[folder] = self._read(f"{parent}{slash}ix08_V08.xml")
-        return self._known[folder]
-
-    def _read(self, name: str) -> str | None:
-        try:
-            return cda.creation_time(_bytes(self._source, name))
-        except (*_DAMAGE, KeyError, cda.RefusedDocument):
-            return None
+def _index_day(source: Source) -> str | None:
+    """creationTime of the archive's index, where there is one that can be read."""
+    if source.index is None:
+        return None
+    try:
+        return cda.creation_time(_bytes(source, source.index))
+    except (*_DAMAGE, cda.RefusedDocument):
+        return None
 
 
 def _bytes(source: Source, entry: str | None) -> bytes:
@@ -77,7 +64,7 @@ def _bytes(source: Source, entry: str | None) -> bytes:
         return stream.read(cda.MAX_BYTES + 1)
 
 
-def _batch(source: Source, entries: Sequence[str | None], days: _IndexDays) -> Batch:
+def _batch(source: Source, entries: Sequence[str | None], day: str | None) -> Batch:
     heads: list[Head] = []
     found: list[cda.Observation] = []
     counts: list[int] = []
@@ -94,7 +81,7 @@ def _batch(source: Source, entries: Sequence[str | None], days: _IndexDays) -> B
             )  # fmt: skip
             continue
         seen = cda.observations(root, codes)
-        heads.append((entry, days.of(entry), *cda.header(root)))
+        heads.append((entry, day, *cda.header(root)))
         found += seen
         counts.append(len(seen))
     header, problems = read_header(heads)
