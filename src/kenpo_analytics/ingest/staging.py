@@ -19,8 +19,8 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics.errors import IngestError, RunError
-from kenpo_analytics.ingest.identity import Key, seal_frame
-from kenpo_analytics.ingest.records import REJECTED, STAGED, Batch, rejected
+from kenpo_analytics.ingest.identity import SEALED, Key, seal_frame
+from kenpo_analytics.ingest.records import IDENTITY, REJECTED, STAGED, Batch, rejected
 from kenpo_analytics.ingest.sources import Source
 from kenpo_analytics.tables import TABLES
 
@@ -204,7 +204,7 @@ class _Writer:
         for table, frame in batch.rows.items():
             if table != "claim_fees":
                 self.rows[table] += frame.height
-            self._hold(table, self._staged(table, frame.select(STAGED[table])))
+            self._hold(table, self._staged(table, frame.select(list(STAGED[table]))))
 
     def _staged(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
         month = pl.lit(self.month, pl.Int32)
@@ -222,7 +222,7 @@ class _Writer:
             frame = frame.with_columns(claim_id=claim_ids(frame["claim_key"], self.key)).drop("claim_key")
         if "birth" in frame.columns:
             frame = seal_frame(frame, self.key)
-        return frame.select(pl.lit(self.seq, pl.Int32).alias("seq"), pl.all())
+        return frame.select(pl.lit(self.seq, pl.Int32).alias("seq"), pl.all()).select(list(sealed(table)))
 
     def _hold(self, table: str, frame: pl.DataFrame) -> None:
         if frame.height:
@@ -257,6 +257,16 @@ class _Writer:
         text = json.dumps(asdict(entry), ensure_ascii=False)
         (self.folder / "source.json").write_text(text, encoding="utf-8")
         return entry
+
+
+def sealed(table: str) -> dict[str, Any]:
+    """Which columns have the staged records of a table on disk?"""
+    named = {"filed": "made", "claim_key": "claim_id"}
+    own = {
+        named.get(name, name): dtype for name, dtype in STAGED[table].items() if name == "sex" or name not in IDENTITY
+    }
+    own |= {"claim_id": pl.Int64} if "claim_id" in own else {}
+    return {"seq": pl.Int32, **own, **(SEALED if "birth" in STAGED[table] else {})}
 
 
 def claim_ids(keys: pl.Series, key: Key) -> pl.Series:
