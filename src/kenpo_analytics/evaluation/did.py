@@ -64,7 +64,7 @@ def did(
     tests/simulation (bias, coverage, false claims).
     """
     _columns(people, ("person_id", "era", "y0", "y1"))
-    frame = _banded(people, high, low)
+    frame = banded(people, high, low)
     if frame.filter(pl.col("era") == "before").is_empty():
         return unavailable(DESIGN, label, ESTIMAND, ASSUMPTION, reason=NO_BEFORE, state="not_identified", role=role)
     table = _first_stage(frame)
@@ -96,7 +96,8 @@ def did(
 _UNITS = {"person_id": "個人", "institution": "健診機関", "workplace_id": "事業所"}
 
 
-def _banded(people: pl.DataFrame, high: tuple[float, float], low: tuple[float, float]) -> pl.DataFrame:
+def banded(people: pl.DataFrame, high: tuple[float, float], low: tuple[float, float]) -> pl.DataFrame:
+    """Who lies in the two bands? With `high` (the mailed one) and `programme` as booleans."""
     y0 = pl.col("y0")
     return people.filter(y0.is_between(*high) | y0.is_between(*low)).with_columns(
         high=y0.is_between(*high), programme=pl.col("era") == "programme"
@@ -145,7 +146,7 @@ def by_year(people: pl.DataFrame, *, reference: int, level: float = 0.95, **band
     Frame: `fiscal_year`, `era`, `estimate`, `lower`, `upper`, `level`, `method`, `persons`; the reference year is
     0 by definition, without limits.
     """
-    frame = _banded(people, bands.get("high", (110, 125)), bands.get("low", (100, 109)))
+    frame = banded(people, bands.get("high", (110, 125)), bands.get("low", (100, 109)))
     seen = frame.filter(pl.col("y1").is_not_null())
     years = sorted(seen["fiscal_year"].unique())
     if reference not in years:

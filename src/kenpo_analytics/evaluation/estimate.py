@@ -37,14 +37,17 @@ class Estimate:
     method: str = ""  # how the interval was made
     persons: int | None = None
     compared: int | None = None  # people on the other side, where there is one
+    null_value: float = 0.0  # what no effect is: 0 for differences, 1 for ratios
     reason: str | None = None
     warnings: tuple[str, ...] = ()
     diagnostics: Mapping[str, pl.DataFrame] = field(default_factory=dict, compare=False)
 
     @property
-    def excludes_zero(self) -> bool:
+    def shows_effect(self) -> bool:
         """Does the interval leave out no effect? False where there is no interval."""
-        return self.lower is not None and self.upper is not None and (self.lower > 0 or self.upper < 0)
+        if self.lower is None or self.upper is None:
+            return False
+        return self.lower > self.null_value or self.upper < self.null_value
 
 
 def unavailable(

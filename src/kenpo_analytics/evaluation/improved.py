@@ -106,7 +106,7 @@ def needed(one: Estimate) -> dict[str, float | None]:
     `nnt`, `lower`, `upper` (1 / the limits of the difference); all null where no effect is shown: a number needed to
     treat whose interval runs through infinity tells nothing.
     """
-    if not one.excludes_zero or one.estimate is None or one.lower is None or one.upper is None:
+    if not one.shows_effect or one.estimate is None or one.lower is None or one.upper is None:
         return {"nnt": None, "lower": None, "upper": None}
     low, high = sorted((abs(1 / one.lower), abs(1 / one.upper)))
     return {"nnt": abs(1 / one.estimate), "lower": low, "upper": high}

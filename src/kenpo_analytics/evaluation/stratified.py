@@ -74,6 +74,7 @@ def stratified(
         lower=lower,
         upper=upper,
         level=level,
+        null_value=1.0 if measure == "odds_ratio" else 0.0,
         method="Robins–Breslow–Greenland" if measure == "odds_ratio" else "Sato",
         persons=people[0],
         compared=people[1],
@@ -216,7 +217,7 @@ def misclassified(
     sensitivities: Sequence[float] = (0.8, 0.9, 1.0),
     specificities: Sequence[float] = (0.9, 0.95, 1.0),
 ) -> pl.DataFrame:
-    """What if the rule that names the group errs (カタカナ氏名 as a proxy of nationality)? Odds ratios corrected for it.
+    """What if the rule that names the group errs (カタカナ氏名 as a proxy of nationality)? Corrected odds ratios.
 
     `table` as in `stratified`, "exposed" being who the rule picks. Sensitivity and specificity of the rule are taken
     equal among people with and without the outcome (non-differential); pairs that would need negative counts are null.
@@ -243,8 +244,9 @@ def _corrected(cells: NDArray[np.float64], se: float, sp: float) -> NDArray[np.f
     events, others = a + c, (n - a) + (m - c)
     exposed_events = (a - (1 - sp) * events) / (se + sp - 1)
     exposed_others = ((n - a) - (1 - sp) * others) / (se + sp - 1)
+    control_events, control_others = events - exposed_events, others - exposed_others
     made = np.column_stack(
-        [exposed_events, exposed_events + exposed_others, events - exposed_events, events + others - exposed_events - exposed_others]
-    )  # fmt: skip
-    bad = (made < -1e-9).any() or (exposed_others < -1e-9).any() or (events - exposed_events < -1e-9).any()
+        [exposed_events, exposed_events + exposed_others, control_events, control_events + control_others]
+    )
+    bad = min(part.min() for part in (exposed_events, exposed_others, control_events, control_others)) < -1e-9
     return None if bad else made

@@ -184,7 +184,7 @@ def placebo_dates(series: pl.DataFrame, *, start: int | str, value: str = "value
     for index in range(first + LEAST, begin - LEAST + 1):
         one, _ = interrupted(before, start=from_month_index(index), value=value, **options)
         rows.append({"month": from_month_index(index), "estimate": one.estimate, "lower": one.lower,
-                     "upper": one.upper, "excludes_zero": one.excludes_zero})  # fmt: skip
+                     "upper": one.upper, "excludes_zero": one.shows_effect})  # fmt: skip
     schema = {"month": pl.Int64, "estimate": pl.Float64, "lower": pl.Float64, "upper": pl.Float64,
               "excludes_zero": pl.Boolean}  # fmt: skip
     return pl.DataFrame(rows, schema=schema)

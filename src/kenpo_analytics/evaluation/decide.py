@@ -1,0 +1,120 @@
+"""What may be concluded? All designs on one page, and one sentence that never claims more than the interval holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from kenpo_analytics.evaluation.estimate import ROLES, Estimate, as_rows
+from kenpo_analytics.evaluation.protocol import Protocol, standing
+
+STATES = {"estimated": "推定", "not_identified": "識別不能", "refused": "推定せず"}
+VERDICTS = ("lower", "higher", "not_shown", "not_identified", "disagree", "warned")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict, its Japanese sentence, the primary estimate, and the table of all designs (`rows`)."""
+
+    verdict: str
+    sentence: str
+    primary: Estimate
+    rows: pl.DataFrame
+
+
+def decide(
+    estimates: Sequence[Estimate],
+    *,
+    primary: str,
+    protocol: Protocol | None = None,
+    warnings: Sequence[str] = (),
+    outcome: str = "次回健診の空腹時血糖",
+) -> Decision:
+    """Which design carries the conclusion, and what is it?
+
+    Parameters
+    ----------
+    estimates
+        One per design, the naive one included; `primary` names the one that was declared.
+    protocol
+        The locked plan; without it the sentence says 事後選択.
+    warnings
+        What diagnostics of the primary design warn of (a placebo year, a negative control, event-study years): with
+        any, no effect is claimed.
+
+    Returns
+    -------
+    Decision
+        `verdict`: lower / higher (the primary interval leaves out zero, no diagnostic warns, no other defensible design
+        points the other way), disagree (it does, but another design's interval lies wholly on the other side), warned
+        (it does, but a diagnostic warns), not_shown (the interval holds zero), not_identified.
+    """
+    chosen = next((one for one in estimates if one.design == primary), None)
+    if chosen is None:
+        raise ValueError(f"no estimate of the primary design {primary}")
+    chosen = replace(chosen, role="primary")
+    all_of = [chosen if one.design == primary else one for one in estimates]
+    against = opposed(chosen, all_of)
+    verdict = _verdict(chosen, against, warnings)
+    parts = [_sentence(verdict, chosen, against, warnings, outcome), standing(protocol)]
+    return Decision(verdict, "".join(parts), chosen, as_rows(all_of).with_columns(
+        role_label=pl.col("role").replace_strict(ROLES, return_dtype=pl.String),
+        state_label=pl.col("state").replace_strict(STATES, return_dtype=pl.String),
+    ))  # fmt: skip
+
+
+def opposed(chosen: Estimate, others: Sequence[Estimate]) -> list[Estimate]:
+    """Which other defensible designs contradict the primary one, their whole interval on the other side?"""
+    if not chosen.shows_effect or chosen.estimate is None:
+        return []
+    side = chosen.estimate < chosen.null_value
+    return [
+        one
+        for one in others
+        if one is not chosen
+        and one.role in ("sensitivity", "primary")
+        and one.unit == chosen.unit
+        and one.shows_effect
+        and ((one.estimate or 0.0) < one.null_value) != side
+    ]
+
+
+def _verdict(chosen: Estimate, against: Sequence[Estimate], warnings: Sequence[str]) -> str:
+    if chosen.state != "estimated" or chosen.estimate is None:
+        return "not_identified"
+    if not chosen.shows_effect:
+        return "not_shown"
+    if warnings or chosen.warnings:
+        return "warned"
+    if against:
+        return "disagree"
+    return "lower" if chosen.estimate < chosen.null_value else "higher"
+
+
+def _sentence(
+    verdict: str, chosen: Estimate, against: Sequence[Estimate], warnings: Sequence[str], outcome: str
+) -> str:
+    if verdict == "not_identified":
+        return f"主解析({chosen.label})では効果を判断できません。{chosen.reason}。"
+    shown = f"主解析({chosen.label})の推定は{_number(chosen)}です。"
+    if verdict == "not_shown":
+        zero = "区間は効果なしを含みます。効果がないことの証明でもありません。"
+        return f"通知の効果は確認されていません。{shown}{zero}"
+    if verdict == "warned":
+        told = "、".join((*warnings, *chosen.warnings))
+        why = f"区間は効果なしを含みませんが、診断が前提の崩れを示しています({told})。"
+        return f"通知の効果があったとは結論しません。{shown}{why}"
+    if verdict == "disagree":
+        names = "、".join(one.label for one in against)
+        return f"設計によって結論が食い違うため、効果を判断できません。{shown}一方、{names}の区間は逆の向きです。"
+    word = "低く" if verdict == "lower" else "高く"
+    return f"通知によって{outcome}は{word}なったと推定されます。{shown}前提: {chosen.assumption}。"
+
+
+def _number(one: Estimate) -> str:
+    """The estimate with its interval as the conclusion prints it: rounded once, here."""
+    scale, digits = (100.0, 1) if one.unit == "ポイント" else (1.0, 2)
+    values = [f"{number * scale:+.{digits}f}".replace("-", "−") for number in (one.estimate, one.lower, one.upper)]  # type: ignore[operator]
+    return f"{values[0]}{one.unit}({one.level:.0%}信頼区間 {values[1]}～{values[2]})"

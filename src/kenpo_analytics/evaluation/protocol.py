@@ -1,0 +1,141 @@
+"""What was decided before anybody looked? The protocol (解析計画) of an evaluation, locked by its fingerprint."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from kenpo_analytics.errors import DefinitionError
+
+FILE = "protocol.toml"
+DESIGNS = ("did_ancova", "diff_in_disc", "iptw", "aipw", "ancova", "iptw_ipcw", "randomised")
+POST_HOC = "事後選択"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A declared evaluation: programme, years, rule, estimand, the one primary design, its windows, and its day.
+
+    `declared_on` is the day that the file names; `digest` its content's fingerprint, printed in every report. A report
+    without a protocol says 事後選択 (chosen after looking).
+    """
+
+    programme: str
+    rule: str
+    before: tuple[int, ...]
+    years: tuple[int, ...]
+    estimand: str
+    primary: str
+    high: tuple[float, float]
+    low: tuple[float, float]
+    bandwidth: float
+    declared_on: dt.date
+    ethics_id: str = ""
+    registration_id: str = ""
+    digest: str = ""
+
+
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "programme": str,
+    "rule": str,
+    "before": list,
+    "years": list,
+    "estimand": str,
+    "primary": str,
+    "high": list,
+    "low": list,
+    "bandwidth": (int, float),
+    "declared_on": dt.date,
+    "ethics_id": str,
+    "registration_id": str,
+}
+_OPTIONAL = ("ethics_id", "registration_id")
+
+
+def read_protocol(path: Path) -> Protocol:
+    """Which evaluation was declared? Read before any outcome is loaded.
+
+    Raises
+    ------
+    DefinitionError
+        No such file, not TOML, a missing or unknown key, a design that does not exist, bands that overlap.
+    """
+    try:
+        held = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DefinitionError(f"解析計画を読めません: {path}", hint="場所を確かめてください。") from error
+    except ValueError as error:
+        raise DefinitionError(
+            f"解析計画の書き方に誤りがあります: {error}", hint="TOMLの書き方を確かめてください。"
+        ) from error
+    _refuse(held)
+    found = Protocol(
+        programme=held["programme"],
+        rule=held["rule"],
+        before=tuple(held["before"]),
+        years=tuple(held["years"]),
+        estimand=held["estimand"],
+        primary=held["primary"],
+        high=(float(held["high"][0]), float(held["high"][1])),
+        low=(float(held["low"][0]), float(held["low"][1])),
+        bandwidth=float(held["bandwidth"]),
+        declared_on=held["declared_on"],
+        ethics_id=held.get("ethics_id", ""),
+        registration_id=held.get("registration_id", ""),
+    )
+    return replace(found, digest=fingerprint(found))
+
+
+def _refuse(held: Mapping[str, Any]) -> None:
+    if unknown := sorted(set(held) - set(_KEYS)):
+        raise DefinitionError(
+            f"解析計画に使われない名前があります: {', '.join(unknown)}", hint=f"使える名前: {', '.join(_KEYS)}"
+        )
+    if missing := [name for name in _KEYS if name not in held and name not in _OPTIONAL]:
+        raise DefinitionError(
+            f"解析計画に次の項目がありません: {', '.join(missing)}", hint="docs/evaluation.md の例を見てください。"
+        )
+    if wrong := [n for n, kind in _KEYS.items() if n in held and (not isinstance(held[n], kind) or held[n] is True)]:
+        raise DefinitionError(f"解析計画の値の型が違います: {', '.join(wrong)}")
+    if held["primary"] not in DESIGNS:
+        raise DefinitionError(
+            f"主解析の設計の名前が違います: 「{held['primary']}」", hint=f"使える名前: {', '.join(DESIGNS)}"
+        )
+    if held["rule"] not in ("and", "or"):
+        raise DefinitionError(f"抽出の基準は and か or です: 「{held['rule']}」")
+    _refuse_bands(held["low"], held["high"])
+
+
+def _refuse_bands(low: list[Any], high: list[Any]) -> None:
+    numbers = all(isinstance(value, int | float) for value in (*low, *high))
+    if not numbers or len(low) != 2 or len(high) != 2 or not low[0] < low[1] < high[0] < high[1]:
+        raise DefinitionError(
+            "帯は [下限, 上限] の数で、low は high より下にしてください",
+            hint="例: high = [110, 125]、low = [100, 109]",
+        )
+
+
+def fingerprint(protocol: Protocol) -> str:
+    """Which 12 characters stand for this protocol? Its values, not its layout: a comment changes nothing."""
+    values = {name: str(value) for name, value in asdict(protocol).items() if name != "digest"}
+    return hashlib.sha256(json.dumps(values, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def standing(protocol: Protocol | None, *, letters_seen_from: dt.date | None = None) -> str:
+    """How must the report call its choice of design? One Japanese sentence.
+
+    `letters_seen_from`: the earliest day on which outcomes could be known; a protocol declared later was chosen with
+    outcomes at hand and is called so.
+    """
+    if protocol is None:
+        return f"解析計画(protocol.toml)がないため、設計は結果を見られる状態で選ばれました({POST_HOC})。"
+    day = f"{protocol.declared_on.year}年{protocol.declared_on.month}月{protocol.declared_on.day}日"
+    if letters_seen_from is not None and protocol.declared_on > letters_seen_from:
+        return f"解析計画(指紋 {protocol.digest})は{day}付けで、結果が得られる時期より後です({POST_HOC})。"
+    return f"設計は解析計画(指紋 {protocol.digest}、{day}付け)で、結果を見る前に決められています。"
