@@ -1,6 +1,6 @@
 """Which records are in this claims file? One row a physical line, fields as text, whatever their number.
 
-Source: 支払基金「オンライン又は光ディスク等による請求に係る記録条件仕様」: comma separated, CP932, CRLF, 0x1A at the end.
+Source: 支払基金「オンライン又は光ディスク等による請求に係る記録条件仕様」: comma separated, CP932, CRLF, 0x1A last.
 The insurer's copy (RECODEINFO) puts データ識別, 行番号 and 枝番号 before each record and may quote fields.
 """
 

@@ -1,6 +1,6 @@
 """Which claims are in this file? RECODEINFO (支払基金 to insurer) and RECEIPTC.UKE (clinic to 支払基金).
 
-Fields count from 0 in their record, as in 「オンライン又は光ディスク等による請求に係る記録条件仕様」(医科, DPC, 歯科, 調剤).
+Fields count from 0 in their record, as in 「オンライン又は光ディスク等による請求に係る記録条件仕様」(医科用 and the others).
 """
 
 from __future__ import annotations
