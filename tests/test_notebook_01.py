@@ -33,10 +33,14 @@ def test_rows_and_people_of_every_table(page: Page) -> None:
         "通知": "mailings",
         "事業所": "workplaces",
         "全国・支部別の集計値": "national",
+        "KPIの月別実績": "kpi_monthly",
     }
     rows = {row["表"]: row for row in page.table("取り込まれた表")}
     assert set(rows) == set(names)
     for label, name in names.items():
+        if not (SAMPLE / f"{name}.parquet").exists():
+            assert rows[label]["行数"] == "―"
+            continue
         frame = pl.read_parquet(SAMPLE / f"{name}.parquet")
         assert rows[label]["行数"] == f"{len(frame):,}"
         if "person_id" in frame.columns:
@@ -44,7 +48,7 @@ def test_rows_and_people_of_every_table(page: Page) -> None:
     assert (rows["レセプト"]["最初の月"], rows["レセプト"]["最後の受領月"]) == ("2021年4月", "2025年10月")
 
 
-def test_missing_values_and_the_wrong_unit(page: Page, checkups: pl.DataFrame) -> None:
+def test_missing_and_implausible_values(page: Page, checkups: pl.DataFrame) -> None:
     rows = {row["項目"]: row for row in page.table("健診の欠測と想定外の値")}
     for label, name in {
         "空腹時血糖": "fpg",
@@ -56,12 +60,44 @@ def test_missing_values_and_the_wrong_unit(page: Page, checkups: pl.DataFrame) -
         assert rows[label]["欠測"] == f"{missing:,}"
         assert rows[label]["欠測割合"] == f"{100 * missing / len(checkups):.1f}%"
     low = int((checkups["fpg"] < 20).sum())
-    assert low > 900  # an institution reported mmol/L
     assert rows["空腹時血糖"]["想定外の値"] == f"{low:,}"
-    found = {
-        (row["列"], row["内容"]): row["該当する行数"] for row in page.table("データの点検の結果(見つかったものだけ)")
-    }
-    assert found["fpg", "想定する範囲の外"] == f"{low:,}"
+    assert (rows["空腹時血糖"]["最初の月"], rows["空腹時血糖"]["完全性"]) == ("2017年4月", "合格")
+    found = {(row["列・様式"], row["内容"]): row["該当する行"] for row in page.table("不合格の点検項目")}
+    assert found.get(("空腹時血糖(fpg)", "想定する範囲の外")) == (f"{low:,}" if low else None)
+
+
+def test_the_clinic_that_reports_another_unit_is_named(page: Page, checkups: pl.DataFrame) -> None:
+    """Whether its values stand in the table or were put aside by ingest."""
+    months = checkups.select("institution", month=pl.col("checkup_date").dt.strftime("%Y%m").cast(pl.Int32), fpg="fpg")
+    odd = [months.filter(pl.col("fpg") < 20).select("institution", "month")]
+    if (SAMPLE / "quarantine.parquet").exists():
+        aside = pl.read_parquet(SAMPLE / "quarantine.parquet").filter(rule="unit_suspected", item="fpg")
+        odd.append(aside.select("institution", pl.col("month").cast(pl.Int32)))
+    year = pl.col("month") // 100 - (pl.col("month") % 100 < 4).cast(pl.Int32)
+    counts = pl.concat(odd).group_by("institution", year.alias("year")).len().filter(pl.col("len") >= 10)
+    assert counts["len"].sum() > 900
+    told = {(row["機関"], row["年度"], row["項目"]) for row in page.table("単位の違いが疑われる機関")}
+    assert told == {(institution, f"{year}年度", "空腹時血糖") for institution, year, _ in counts.rows()}
+
+
+def test_the_overview_counts_the_details(page: Page) -> None:
+    summary = page.table("点検の状態(点検項目の数)")
+    failed = page.table("不合格の点検項目")
+    assert len(failed) == sum(int(row["不合格"]) for row in summary) > 0
+    for row in summary:
+        assert int(row["点検項目"]) == sum(int(row[state]) for state in ("合格", "不合格", "対象外", "未評価"))
+        here = [line for line in failed if (line["表"], line["面"]) == (row["表"], row["面"])]
+        assert int(row["不合格"]) == len(here)
+    assert f"不合格{len(failed)}" in page.text("要約")
+
+
+def test_the_hospitals_that_measure_no_hba1c_stand_out(page: Page, checkups: pl.DataFrame) -> None:
+    shares = checkups.group_by("institution").agg(pl.col("hba1c").is_null().mean().alias("share"), pl.len())
+    never = shares.filter(pl.col("share") == 1)
+    told = {row["機関"]: row for row in page.table("欠測割合の外れた機関") if row["項目"] == "HbA1c(NGSP)"}
+    assert set(told) == set(never["institution"]) and told
+    for institution, _, rows in never.rows():
+        assert (told[institution]["欠測"], told[institution]["この機関"]) == (f"{rows:,}", "100.0%")
 
 
 def test_which_years_may_be_used(page: Page, checkups: pl.DataFrame) -> None:
@@ -113,10 +149,12 @@ def test_three_missing_of_a_thousand_rows_are_not_solved_for(page: Page) -> None
 
     cell = next(cell.source for cell in page.code if "columns = ka.check(" in cell.source)
     lines = {"missing": [3, 10, 0], "judged": [997, 990, 1000], "out_of_range": [0, 0, None], "rows": [1000] * 3}
+    months = ["first_month", "last_month"]
     found = pl.DataFrame({"table": ["checkups"] * 3, "column": ["a", "b", "c"], **lines})
     found = found.with_columns(missing_share=pl.col("missing") / pl.col("rows"))
     call = cell[cell.index("columns = ka.check(") : cell.index("coverage = ka.check(")]
-    space = {"ka": ka, "values": list(lines)[:3], "found": type("Found", (), {"columns": found})}
+    found = found.with_columns(pl.lit(202404).alias(name) for name in months)
+    space = {"ka": ka, "values": list(lines)[:3], "months": months, "quality": type("Found", (), {"columns": found})}
     exec(call, space)
     table = space["columns"].table
     assert table.select("missing", "judged", "rows").rows() == [(None, None, 1000), (10, 990, 1000), (0, 1000, 1000)]

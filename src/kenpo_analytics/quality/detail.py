@@ -32,7 +32,7 @@ BY_DESIGN = {
 }
 """Columns that are empty by their meaning: no share of empty rows says anything about them."""
 LABELS = {
-    "missing_share": "空の行が多い",
+    "null": "空の行が多い",
     "volume": "月の件数が通常と違う",
     "unit_suspected": "別の単位の疑い",
     "outlier_median": "中央値の外れた機関",
@@ -62,7 +62,15 @@ def findings(tables: Tables, loaded: Overview, found: Mapping[str, pl.DataFrame]
     """Every rule with its state, errors first: `Quality.detail`."""
     lines = [*_missing(loaded, used), *_derived(found), *_delivered(found["files"], tables.sources is not None)]
     detail = pl.concat([_ruled(tables, loaded), pl.DataFrame(lines, schema=_DETAIL)])
+    items = [_item(table, column) for table, column in detail.select("table", "column").rows()]
+    detail = detail.with_columns(pl.Series("item", items, dtype=pl.String))
     return detail.sort(pl.col("state") != "fail", pl.col("level") != "error", maintain_order=True)
+
+
+def _item(table: str, column: str) -> str:
+    """空腹時血糖(fpg); the file type, key or nothing as it stands."""
+    label = next((c.label for c in TABLES[table].columns if c.name == column), "")
+    return f"{label.split('(')[0]}({column})" if label else column
 
 
 def _ruled(tables: Tables, loaded: Overview) -> pl.DataFrame:
@@ -81,7 +89,7 @@ def _ruled(tables: Tables, loaded: Overview) -> pl.DataFrame:
 
 
 def _missing(loaded: Overview, used: Definitions) -> Iterator[dict[str, Any]]:
-    """Empty rows of the columns that are not required (of required ones every empty row breaks the rule `null`)."""
+    """Empty rows of the columns that are not required: some may be, too many not (of required ones, none may)."""
     held = {(row["table"], row["column"]): row for row in loaded.columns.to_dicts()}
     limit = used.number("quality.missing.share")
     for name in loaded.columns["table"].unique(maintain_order=True):
@@ -92,7 +100,7 @@ def _missing(loaded: Overview, used: Definitions) -> Iterator[dict[str, Any]]:
                 state = "not_applicable"
             else:
                 state = "not_evaluated" if not of else "pass" if rows / of <= limit else "fail"
-            yield _line(name, column.name, "completeness", "missing_share", state, rows, of)
+            yield _line(name, column.name, "completeness", "null", state, rows, of)
 
 
 def _derived(found: Mapping[str, pl.DataFrame]) -> Iterator[dict[str, Any]]:

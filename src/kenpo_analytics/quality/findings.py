@@ -28,7 +28,8 @@ class Quality:
 
     - `detail`: table, column (or file type), dimension (completeness, conformance, plausibility), rule, label (in
       words), level (error, warning), state (pass, fail, not_applicable, not_evaluated), rows (that break the rule), of
-      (rows judged), flagged and judged (months, institutions and years, or files; null where rows are judged).
+      (rows judged), flagged and judged (months, institutions and years, or files; null where rows are judged), item
+      (the column in Japanese).
     - `summary`: table, dimension, and how many rules are in each state.
     - `columns`: those of `Overview.columns`, and the state of the column in each dimension (the worst of its rules).
     - `volume`, `units`, `outliers`, `late_months`, `silent`: from `monthly_volume`, `unit_suspicion`,

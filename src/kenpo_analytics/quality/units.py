@@ -128,7 +128,8 @@ def _rejected(quarantine: Any) -> pl.DataFrame:
 def _many(used: Definitions) -> pl.Expr:
     """Are so many values suspect that it is the institution, not a slip of the pen?"""
     many = pl.col("rows") >= used.number("quality.unit.values")
-    return pl.when(many & (pl.col("share") >= used.number("quality.unit.share"))).then(pl.lit("fail")).otherwise(pl.lit("pass")).alias("state")
+    often = pl.col("share") >= used.number("quality.unit.share")
+    return pl.when(many & often).then(pl.lit("fail")).otherwise(pl.lit("pass")).alias("state")
 
 
 def _by_range(wide: pl.DataFrame, item: str, side: str, put_aside: pl.DataFrame, used: Definitions) -> pl.DataFrame:
