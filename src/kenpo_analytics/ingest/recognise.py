@@ -44,6 +44,7 @@ class Look(NamedTuple):
     encoding: str
     rows: list[list[str]]
     sheet: str | None = None
+    height: int | None = None  # rows of that sheet
 
 
 def recognise(head: bytes, whole: Callable[[], bytes], mappings: Sequence[Mapping] = ()) -> str:
@@ -98,15 +99,16 @@ def look(head: bytes, whole: Callable[[], bytes], mappings: Sequence[Mapping] = 
 
 def _rows(text: str) -> list[list[str]]:
     """The first rows; line by line where a stray quote would swallow the lines after it."""
-    rows = _parsed(io.StringIO(text))
+    mark = "\t" if text.count("\t") > text.count(",") else ","
+    rows = _parsed(io.StringIO(text), mark)
     swallowed = any(cell.count("\n") > MAX_BREAKS for row in rows for cell in row)
-    return [row for line in text.split("\n")[:ROWS] for row in _parsed([line])] if swallowed else rows
+    return [row for line in text.split("\n")[:ROWS] for row in _parsed([line], mark)] if swallowed else rows
 
 
-def _parsed(lines: Iterable[str]) -> list[list[str]]:
+def _parsed(lines: Iterable[str], mark: str) -> list[list[str]]:
     rows: list[list[str]] = []
     with suppress(csv.Error):  # a field of more than 128 KiB
-        for row in islice(filter(None, csv.reader(lines)), ROWS):
+        for row in islice(filter(None, csv.reader(lines, delimiter=mark)), ROWS):
             rows.append(row)
     return rows
 
@@ -140,7 +142,7 @@ def _claims(rows: list[list[str]], place: int) -> bool:
 
 def codes(row: Sequence[str]) -> list[str]:
     """Which cells of a header row are JLAC10 item codes (17 digits, any width, with spaces)?"""
-    plain = ("".join(unicodedata.normalize("NFKC", cell).split()).upper() for cell in row)
+    plain = ("".join(unicodedata.normalize("NFKC", cell).split()).lstrip("#").upper() for cell in row)
     return [cell for cell in plain if _JLAC10.fullmatch(cell)]
 
 
@@ -151,28 +153,27 @@ def _workbook(data: bytes, mappings: Sequence[Mapping]) -> Look:
     """The first sheet whose headers a mapping knows, else the first one with rows."""
     from kenpo_analytics.ingest.mapping import find_header
 
-    seen = Look("unknown", "xlsx", [])
-    for sheet, rows in _sheets(data):
+    seen = Look("unknown", "xlsx", [], height=0)
+    for sheet, rows, height in _sheets(data):
         table = find_header(rows, mappings)
         if table is not None:
-            return Look(f"mapped:{table.mapping.name}", "xlsx", rows, sheet)
+            return Look(f"mapped:{table.mapping.name}", "xlsx", rows, sheet, height)
         if rows and not seen.rows:
-            seen = Look("unknown", "xlsx", rows, sheet)
+            seen = Look("unknown", "xlsx", rows, sheet, height)
     return seen
 
 
-def _sheets(data: bytes) -> list[tuple[str, list[list[str]]]]:
-    """The first rows of each sheet as text; none where it cannot be read (a password, damage)."""
+def _sheets(data: bytes) -> list[tuple[str, list[list[str]], int]]:
+    """The first rows of each sheet as text, and how many it has; none where it cannot be read (a password, damage)."""
     import fastexcel
 
+    sheets = []
     try:
         book = fastexcel.read_excel(data)
-        frames = [
-            (name, book.load_sheet(name, header_row=None, n_rows=ROWS, dtypes="string")) for name in book.sheet_names
-        ]
-        return [
-            (name, [["" if cell is None else cell for cell in row] for row in sheet.to_polars().rows()])
-            for name, sheet in frames
-        ]
-    except Exception:  # fastexcel's own errors have no base but this, and any of them means: not a table we can read
+        for name in book.sheet_names:
+            sheet = book.load_sheet(name, header_row=None, n_rows=ROWS, dtypes="string")
+            rows = [["" if cell is None else cell for cell in row] for row in sheet.to_polars().rows()]
+            sheets.append((name, rows, sheet.total_height))
+    except Exception:  # fastexcel's own errors have no other base, and any of them means: not a table we can read
         return []
+    return sheets
