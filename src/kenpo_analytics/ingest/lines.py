@@ -26,13 +26,14 @@ class Lines(NamedTuple):
     bad: tuple[int, ...]
 
 
-def decode(stream: BinaryIO, block: int = BLOCK_BYTES) -> tuple[str, Iterator[Lines]]:
+def decode(stream: BinaryIO, block: int = BLOCK_BYTES, encoding: str | None = None) -> tuple[str, Iterator[Lines]]:
     r"""In which encoding is this file, and what are its lines?
 
     "utf-8" or "cp932", one for the whole file: UTF-8 where a BOM says so or most lines with non-ASCII bytes decode,
     else CP932; "ascii" where the first MiB is ASCII (decided later, if need be). Lines come in blocks of about `block`
     bytes: memory is constant. CRLF and CR become "\n" (a CR alone is a space in a file that has LF); 0x1A at the
-    start or end of a line and byte order marks go; the last line gets its "\n".
+    start or end of a line and byte order marks go; the last line gets its "\n". An `encoding`
+    that is given (cp932, utf-8) is taken.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def decode(stream: BinaryIO, block: int = BLOCK_BYTES) -> tuple[str, Iterator[Li
         raise IngestError("文字コードがUTF-16です。", hint="「CSV UTF-8」か、Shift_JISのCSVで保存し直してください。")
     blocks = _blocks(head, stream, block)
     first = next(blocks, b"")
-    encoding = "utf-8" if first.startswith(b"\xef\xbb\xbf") else encoding_of(first)
+    encoding = encoding or ("utf-8" if first.startswith(b"\xef\xbb\xbf") else encoding_of(first))
     return encoding, _lines(chain([first] if first else [], blocks), encoding)
 
 
