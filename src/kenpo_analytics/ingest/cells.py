@@ -6,17 +6,13 @@ later one that says something else is a "conflict".
 
 from __future__ import annotations
 
-import datetime as dt
-import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import polars as pl
 
-from kenpo_analytics import months
-from kenpo_analytics.errors import DateError
 from kenpo_analytics.ingest import text
+from kenpo_analytics.ingest.cell_values import Read, days, one_of, plain, rule_where
 from kenpo_analytics.ingest.mapping_toml import Field
 from kenpo_analytics.ingest.records import REJECTED
 
@@ -30,126 +26,11 @@ REASONS = {
     "check_digit": "市区町村コードの検査数字が合いません。",
     "unknown_municipality": "市町村が分かりません。",
     "unknown_word": "この欄の語が分かりません。",
+    "not_a_year": "年度として読めません。",
     "not_a_month": "年月として読めないか、ありえない年月です。",
     "jds": "2013年4月より前のHbA1cで、NGSP値かJDS値かが見出しから分かりません。",
 }
-OPEN_END = re.compile(r"(?:9999[-/.年]?(?:12|99)[-/.月]?(?:31|99)日?|0+)(?:[T ]0+:00(?::00)?)?")
-"""How lists write "no end yet" in a date column, besides leaving it blank."""
-_EXPONENT = re.compile(r"[0-9](?:\.[0-9]+)?E\+?[0-9]+", re.I)
-_WHOLE = re.compile(r"([0-9]+)\.0+")
-
 _UNLISTED = "\ufffd"
-Reading = tuple[Any, str | None]
-"""A text's value, or the rule it is refused under; (None, None) where nothing is said."""
-Read = Callable[[str], Reading]
-
-
-def plain(raw: str) -> str:
-    """How is a word compared? NFKC, trimmed; a whole number without its ".0"."""
-    found = unicodedata.normalize("NFKC", raw).strip()
-    whole = _WHOLE.fullmatch(found)
-    return whole[1] if whole else found
-
-
-def as_text(raw: str) -> Reading:
-    """A text as it is, trimmed; whole numbers without the ".0" that software added."""
-    return plain(raw) or None, None
-
-
-def as_number_text(raw: str) -> Reading:
-    """A 記号, 番号 or 検索番号: the text; an exponent means that its digits are lost."""
-    found = plain(raw)
-    return (None, "mangled_number") if _EXPONENT.fullmatch(found) else (found or None, None)
-
-
-def as_name(raw: str) -> Reading:
-    """A name as delivered: the hash makes names comparable."""
-    return raw.strip() or None, None
-
-
-def as_insurer(raw: str) -> Reading:
-    """A 保険者番号 whose check digit is right."""
-    number, _ = text.insurer_number(raw)
-    return (None, None) if not plain(raw) else (number, None if number else "insurer_number")
-
-
-def as_branch_number(raw: str) -> Reading:
-    """A 枝番: one or two digits, two in the result."""
-    found = plain(raw)
-    if not found:
-        return None, None
-    return (
-        (found.zfill(2), None) if found.isascii() and found.isdigit() and len(found) <= 2 else (None, "branch_number")
-    )
-
-
-def as_sex(raw: str) -> Reading:
-    """M or F."""
-    found = text.sex(plain(raw))
-    return (found, None) if found or not plain(raw) else (None, "unknown_word")
-
-
-def as_month(raw: str) -> Reading:
-    """A month YYYYMM from a month or a day in any form."""
-    if not plain(raw):
-        return None, None
-    day, rule = text.date(plain(raw)) if "." in plain(raw) or ":" in raw else (None, "")
-    if rule is None and day is not None:
-        return day.year * 100 + day.month, None
-    try:
-        month = months.parse_month(plain(raw))
-    except DateError:
-        return None, "not_a_month"
-    return (month, None) if 200001 <= month <= (dt.date.today().year + 1) * 100 + 12 else (None, "not_a_month")
-
-
-def as_fiscal_year(raw: str) -> Reading:
-    """A fiscal year (年度)."""
-    if not plain(raw):
-        return None, None
-    try:
-        return months.parse_fiscal_year(plain(raw)), None
-    except DateError:
-        return None, "not_a_date"
-
-
-def as_word(words: Mapping[str, Any]) -> Read:
-    """The value of a word of this list; words are compared in NFKC, without spaces and capitals."""
-    known = {re.sub(r"\s+", "", plain(word)).casefold(): value for word, value in words.items()}
-
-    def read(raw: str) -> Reading:
-        word = re.sub(r"\s+", "", plain(raw)).casefold()
-        return (known[word], None) if word in known else (None, "unknown_word" if word else None)
-
-    return read
-
-
-def as_number(item: str, low: float | None, high: float | None) -> Read:
-    """A number within [low, high], as `text.number`."""
-
-    def read(raw: str) -> Reading:
-        found = text.number(raw, low, high, item)
-        return found.value, found.rule
-
-    return read
-
-
-def as_date(form: str | None = None, *, serial: bool = False, may_be_open: bool = False) -> Read:
-    """A day in any usual form, or in one strptime `form`; five digits are a serial number in Excel files."""
-
-    def read(raw: str) -> Reading:
-        found = plain(raw)
-        if not found or (may_be_open and OPEN_END.fullmatch(found)):
-            return None, None
-        if form is None:
-            return text.date(found, serial=serial)
-        try:
-            day = dt.datetime.strptime(found, form).date()
-        except ValueError:
-            return None, "not_a_date"
-        return (day, None) if 1900 <= day.year <= dt.date.today().year + 1 else (None, "not_a_date")
-
-    return read
 
 
 class Cells:
@@ -188,38 +69,35 @@ class Cells:
         """Is there a column or default for this key?"""
         return key in self.columns or key in self.defaults
 
-    def read(self, key: str, reader: Read, dtype: Any, *, row: bool = False, strict: bool = False) -> pl.Series:
+    def read(self, key: str, reader: Read, *, row: bool = False, strict: bool = False) -> pl.Series:
         """Which value has each record for this key? A refused cell is null and listed; `row` refuses its record too.
 
         `strict`: of a column with a code set, a text that is not in the set is refused.
         """
-        return self._read(key, lambda _: reader, dtype, row=row, strict=strict)
+        return self._read(key, lambda _: reader, row=row, strict=strict)
 
-    def word(self, key: str, words: Mapping[str, Any], dtype: Any = pl.String, *, row: bool = False) -> pl.Series:
+    def word(self, key: str, meanings: Mapping[str, Any], dtype: Any = pl.String, *, row: bool = False) -> pl.Series:
         """Which of the meanings of these words has each record?"""
-        return self.read(key, as_word(words), dtype, row=row, strict=True)
+        return self.read(key, one_of(meanings, dtype), row=row, strict=True)
 
     def date(self, key: str, *, row: bool = False, may_be_open: bool = False) -> pl.Series:
         """Which day has each record for this key?"""
-        return self._read(
-            key, lambda meaning: as_date(meaning.date, serial=self.serial, may_be_open=may_be_open), pl.Date, row=row
-        )
+        return self._read(key, lambda field: days(field.date, serial=self.serial, may_be_open=may_be_open), row=row)
 
-    def _read(
-        self, key: str, reader: Callable[[Field], Read], dtype: Any, *, row: bool, strict: bool = False
-    ) -> pl.Series:
-        made = pl.Series(key, [None] * self.height, dtype=dtype)
-        refused = pl.Series([None] * self.height, dtype=pl.String)
+    def _read(self, key: str, reader: Callable[[Field], Read], *, row: bool, strict: bool = False) -> pl.Series:
+        blank = pl.Series([None], dtype=pl.String).new_from_index(0, self.height)
+        made, refused = reader(Field(key))(blank)
         for _, meaning, texts in self.columns.get(key, ()):
-            values, rules = _convert(coded(texts, meaning, strict=strict), reader(meaning), dtype)
-            differs = _rule(made.ne(values).fill_null(False), "conflict")
+            values, rules = reader(meaning)(coded(texts, meaning, strict=strict))
+            differs = rule_where(made.ne(values).fill_null(False), "conflict")
             made = pl.select(pl.coalesce(made, values)).to_series()
             refused = pl.select(pl.coalesce(refused, rules, differs)).to_series()
         if key in self.defaults:
-            default, rule = reader(Field(key))(self.defaults[key])
-            blank = made.is_null() & refused.is_null()
-            made = pl.select(pl.when(blank).then(pl.lit(default, dtype=dtype)).otherwise(made)).to_series()
-            refused = pl.select(pl.when(blank).then(pl.lit(rule, dtype=pl.String)).otherwise(refused)).to_series()
+            constant = pl.Series([self.defaults[key]], dtype=pl.String)
+            value, rule = (one.new_from_index(0, self.height) for one in reader(Field(key))(constant))
+            empty = made.is_null() & refused.is_null()
+            made = pl.select(pl.when(empty).then(value).otherwise(made)).to_series()
+            refused = pl.select(pl.when(empty).then(rule).otherwise(refused)).to_series()
         self.refuse(key, refused, row=row)
         return made.alias(key)
 
@@ -242,7 +120,7 @@ class Cells:
 
     def refuse_where(self, key: str, where: pl.Series, rule: str, *, row: bool = True) -> None:
         """Note the records of which this is true under one rule."""
-        self.refuse(key, _rule(where, rule), row=row)
+        self.refuse(key, rule_where(where, rule), row=row)
 
     def rejected(self, institution: pl.Series | None, month: pl.Series | None) -> tuple[pl.Series, pl.DataFrame]:
         """Which records are kept, and what was refused? A refused record is listed once, for its first reason."""
@@ -273,22 +151,3 @@ def coded(texts: pl.Series, meaning: Field, *, strict: bool = False) -> pl.Serie
     distinct = texts.unique().drop_nulls()
     made = [meaning.codes.get(plain(raw), _UNLISTED if strict and plain(raw) else raw) for raw in distinct]
     return texts.replace_strict(distinct, pl.Series(made, dtype=pl.String), default=None, return_dtype=pl.String)
-
-
-def _rule(where: pl.Series, rule: str) -> pl.Series:
-    return pl.select(pl.when(where).then(pl.lit(rule))).to_series()
-
-
-def _convert(texts: pl.Series, read: Read, dtype: Any) -> tuple[pl.Series, pl.Series]:
-    distinct = texts.unique().drop_nulls()
-    readings = [read(raw) for raw in distinct]
-    values, rules = (
-        texts.replace_strict(
-            distinct,
-            pl.Series([reading[at] for reading in readings], dtype=kind),
-            default=None,
-            return_dtype=kind,
-        )
-        for at, kind in ((0, dtype), (1, pl.String))
-    )
-    return values, rules

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from kenpo_analytics.ingest import cells as read
-from kenpo_analytics.ingest.cells import Cells
+from kenpo_analytics.ingest import cell_values as value
+from kenpo_analytics.ingest.cells import Cells, coded
 from kenpo_analytics.ingest.item_values import items, normal_answer
 from kenpo_analytics.ingest.items import columns_to_checkups
 from kenpo_analytics.ingest.list_people import Made, finish, identity
@@ -46,8 +46,8 @@ def checkups(cells: Cells) -> Made:
     made = {
         **people,
         "checkup_date": day,
-        "received_month": cells.read("received_month", read.as_month, pl.Int32),
-        "institution": cells.read("institution", read.as_number_text, pl.String),
+        "received_month": cells.read("received_month", value.month_numbers),
+        "institution": cells.read("institution", value.numbers_as_text),
         "kind": kind,
         "action": action.fill_null("put"),
     }
@@ -64,12 +64,12 @@ def _measurements(cells: Cells, ngsp: pl.Series) -> Iterator[tuple[str, str, pl.
     for key, code in item_codes().items():
         number = items()[code].unit != ""
         for header, meaning, texts in cells.columns.get(key, ()):
-            made = read.coded(texts, meaning, strict=not number)
+            made = coded(texts, meaning, strict=not number)
             if not number:
                 distinct = made.unique().drop_nulls()
                 words = {raw: _ANSWERS.get(normal_answer(raw).lower(), raw) for raw in distinct}
                 made = made.replace(words) if words else made
-            if key == "hba1c" and "ngsp" not in read.plain(header).lower():
+            if key == "hba1c" and "ngsp" not in value.plain(header).lower():
                 old = made.is_not_null() & (made.str.strip_chars() != "") & ~ngsp
                 cells.refuse_where("hba1c", old.fill_null(False), "jds", row=False)
                 made = pl.select(pl.when(~old).then(made)).to_series()

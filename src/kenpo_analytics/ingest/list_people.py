@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from kenpo_analytics.ingest import cells as read
+from kenpo_analytics.ingest import cell_values as value
 from kenpo_analytics.ingest.cells import Cells
 from kenpo_analytics.ingest.records import IDENTITY
 from kenpo_analytics.ingest.text import insurer_number
@@ -18,26 +18,26 @@ Made = tuple[pl.DataFrame, pl.DataFrame]
 
 def identity(cells: Cells, *, row: tuple[str, ...] = ()) -> dict[str, pl.Series]:
     """The identity columns; those in `row` refuse their record when blank or unreadable."""
-    insurer = cells.read("insurer", read.as_insurer, pl.String, row="insurer" in row)
-    symbol = cells.read("symbol", read.as_number_text, pl.String, row="number" in row)
-    number = cells.read("number", read.as_number_text, pl.String, row="number" in row)
-    branch_number = cells.read("branch_number", read.as_branch_number, pl.String)
+    insurer = cells.read("insurer", value.insurers, row="insurer" in row)
+    symbol = cells.read("symbol", value.numbers_as_text, row="number" in row)
+    number = cells.read("number", value.numbers_as_text, row="number" in row)
+    branch_number = cells.read("branch_number", value.branch_numbers)
     if cells.has("symbol_number"):
-        both = cells.read("symbol_number", read.as_number_text, pl.String, row="number" in row)
+        both = cells.read("symbol_number", value.numbers_as_text, row="number" in row)
         first, second, third = _split(both)
         symbol, number, branch_number = (
             pl.select(pl.coalesce(given, part)).to_series()
             for given, part in ((symbol, first), (number, second), (branch_number, third))
         )
-    kana = cells.read("kana", read.as_name, pl.String)
-    name = cells.read("name", read.as_name, pl.String)
+    kana = cells.read("kana", value.names)
+    name = cells.read("name", value.names)
     made = {
         "insurer": insurer,
         "symbol": symbol,
         "number": number,
         "branch_number": branch_number,
         "birth": cells.date("birth", row=True),
-        "sex": cells.read("sex", read.as_sex, pl.String, row=True, strict=True),
+        "sex": cells.read("sex", value.sexes, row=True, strict=True),
         "kana": pl.select(pl.coalesce(kana, name)).to_series(),
     }
     for key in row:

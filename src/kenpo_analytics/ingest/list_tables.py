@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from kenpo_analytics.ingest import cells as read
+from kenpo_analytics.ingest import cell_values as value
 from kenpo_analytics.ingest.cells import Cells
 from kenpo_analytics.ingest.list_checkups import checkups
 from kenpo_analytics.ingest.list_people import Made, finish, identity
@@ -20,9 +20,9 @@ from kenpo_analytics.ingest.list_words import (
     STATE,
     TRUE_FALSE,
 )
-from kenpo_analytics.ingest.places import municipality, prefecture_code
+from kenpo_analytics.ingest.places import municipality, prefecture_code, prefectures
 from kenpo_analytics.ingest.records import STAGED
-from kenpo_analytics.tables import TABLES
+from kenpo_analytics.tables import TABLES, Column
 
 
 def members(cells: Cells) -> Made:
@@ -42,8 +42,8 @@ def members(cells: Cells) -> Made:
     cells.refuse_where("valid_to", (end <= begin).fill_null(False), "order")
     cells.refuse_where("birth", (people["birth"] > begin).fill_null(False), "order")
     branch, relationship = _branch(cells, people["insurer"]), _relationship(cells, people["branch_number"])
-    code = cells.read("municipality", read.as_text, pl.String)
-    town, unknown = municipality(code, cells.read("address", read.as_name, pl.String), branch)
+    code = cells.read("municipality", value.words)
+    town, unknown = municipality(code, cells.read("address", value.names), branch)
     cells.refuse("municipality", unknown)
     birth = people["birth"]
     early = (birth.dt.month() < 4) | ((birth.dt.month() == 4) & (birth.dt.day() == 1))
@@ -56,23 +56,26 @@ def members(cells: Cells) -> Made:
         "insured_kind": cells.word("insured_kind", INSURED_KIND),
         "branch": branch,
         "municipality": town,
-        "workplace_id": cells.read("workplace_id", read.as_number_text, pl.String),
+        "workplace_id": cells.read("workplace_id", value.numbers_as_text),
     }
     return finish(cells, STAGED["members"], {**people, **own})
 
 
 def _branch(cells: Cells, insurer: pl.Series) -> pl.Series:
-    given = cells.read("branch", _as_branch, pl.String, row=True)
+    given = cells.read("branch", _BRANCHES, row=True)
     derived = insurer.str.extract(r"^01(\d{2})\d{4}$")
-    known = derived.map_elements(prefecture_code, return_dtype=pl.String)
+    known = pl.select(pl.when(derived.is_in(list(prefectures().values()))).then(derived)).to_series()
     branch = pl.select(pl.coalesce(given, known)).to_series()
     cells.refuse_where("branch", branch.is_null(), "missing")
     return branch
 
 
-def _as_branch(raw: str) -> read.Reading:
-    code = prefecture_code(read.plain(raw))
-    return (code, None) if code or not read.plain(raw) else (None, "unknown_word")
+def _one_branch(raw: str) -> value.Reading:
+    code = prefecture_code(value.plain(raw))
+    return (code, None) if code or not value.plain(raw) else (None, "unknown_word")
+
+
+_BRANCHES = value.each(_one_branch, pl.String)
 
 
 def _relationship(cells: Cells, branch_number: pl.Series) -> pl.Series:
@@ -91,13 +94,13 @@ def mailings(cells: Cells) -> Made:
     status = cells.word("status", MAILED, row=True)
     status = pl.select(pl.coalesce(status, pl.when(sent.is_not_null()).then(pl.lit("sent")))).to_series()
     own = {
-        "programme": cells.read("programme", read.as_text, pl.String),
+        "programme": cells.read("programme", value.words),
         "planned_date": day,
         "sent_date": sent,
         "status": status,
-        "reason": cells.read("reason", read.as_text, pl.String),
+        "reason": cells.read("reason", value.words),
         "rule": cells.word("rule", RULE),
-        "leaflet": cells.read("leaflet", read.as_text, pl.String),
+        "leaflet": cells.read("leaflet", value.words),
         "checkup_date": cells.date("checkup_date"),
     }
     for key in ("programme", "planned_date", "status"):
@@ -109,7 +112,7 @@ def guidance(cells: Cells) -> Made:
     """特定保健指導: one row a person and fiscal year (年度), with its level and the days it began and ended."""
     people = identity(cells)
     own = {
-        "fiscal_year": cells.read("fiscal_year", read.as_fiscal_year, pl.Int64, row=True),
+        "fiscal_year": cells.read("fiscal_year", value.fiscal_years, row=True),
         "level": cells.word("level", LEVEL),
         "first_interview": cells.date("first_interview"),
         "completed": cells.date("completed"),
@@ -120,7 +123,7 @@ def guidance(cells: Cells) -> Made:
 
 def claim_status(cells: Cells) -> Made:
     """Claims that were returned (返戻) or came back (再請求), by 検索番号. Excel loses digits beyond 15."""
-    key = cells.read("claim_key", read.as_number_text, pl.String, row=True)
+    key = cells.read("claim_key", value.numbers_as_text, row=True)
     lost = key.str.contains(r"^\d{15,}00$") & cells.serial
     cells.refuse_where("claim_key", key.is_null(), "missing")
     cells.refuse_where("claim_key", lost.fill_null(False), "mangled_number")
@@ -133,28 +136,24 @@ def declared(table: str) -> Callable[[Cells], Made]:
     """How is a list without people read? Each column by its declaration; a required one refuses its row."""
 
     def made(cells: Cells) -> Made:
-        own = {}
+        own = {column.name: _declared_column(cells, column) for column in TABLES[table].columns}
         for column in TABLES[table].columns:
-            name = column.name
-            if column.kind in ("int", "float"):
-                reader = read.as_number("", column.low, column.high)
-                found = cells.read(name, reader, pl.Float64, row=column.required)
-                own[name] = _whole(cells, found, row=column.required) if column.kind == "int" else found
-            elif column.kind == "month":
-                own[name] = cells.read(name, read.as_month, pl.Int32, row=column.required)
-            elif column.kind == "date":
-                own[name] = cells.date(name, row=column.required)
-            elif column.kind == "bool":
-                own[name] = cells.word(name, TRUE_FALSE, pl.Boolean, row=column.required)
-            else:
-                own[name] = cells.read(
-                    name, _text_reader(name), pl.String, row=column.required, strict=bool(column.values)
-                )
             if column.required:
-                cells.refuse_where(name, own[name].is_null(), "missing")
+                cells.refuse_where(column.name, own[column.name].is_null(), "missing")
         return finish(cells, STAGED[table], own)
 
     return made
+
+
+def _declared_column(cells: Cells, column: Column) -> pl.Series:
+    name, row = column.name, column.required
+    if column.kind == "date":
+        return cells.date(name, row=row)
+    if column.kind == "int":
+        return _whole(cells, cells.read(name, value.figures(column.low, column.high), row=row), row=row)
+    readers = {"month": value.month_numbers, "bool": value.one_of(TRUE_FALSE, pl.Boolean)}
+    readers |= {"float": value.figures(column.low, column.high), "str": _TEXTS.get(name, value.words)}
+    return cells.read(name, readers[column.kind], row=row, strict=column.kind == "bool" or bool(column.values))
 
 
 def _whole(cells: Cells, numbers: pl.Series, *, row: bool) -> pl.Series:
@@ -163,15 +162,13 @@ def _whole(cells: Cells, numbers: pl.Series, *, row: bool) -> pl.Series:
     return pl.select(pl.when(~broken).then(numbers)).to_series().cast(pl.Int64, strict=False).alias(numbers.name)
 
 
-def _text_reader(name: str) -> read.Read:
-    if name in ("branch", "area"):
-        return _as_branch
-    if name == "sex":
-        return read.as_sex
-    if name == "state":
-        return read.as_word(STATE)
-    return read.as_number_text if name == "workplace_id" else read.as_text
-
+_TEXTS = {
+    "branch": _BRANCHES,
+    "area": _BRANCHES,
+    "sex": value.sexes,
+    "state": value.one_of(STATE),
+    "workplace_id": value.numbers_as_text,
+}
 
 READERS: dict[str, Callable[[Cells], Made]] = {
     "members": members,

@@ -6,9 +6,8 @@ refused by its line. Of an Excel file every visible sheet whose headers fit is r
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -20,11 +19,10 @@ from kenpo_analytics.ingest.list_tables import READERS
 from kenpo_analytics.ingest.mapping import HEADER_ROWS, Mapping
 from kenpo_analytics.ingest.mapping_toml import Field
 from kenpo_analytics.ingest.records import Batch, rejected
+from kenpo_analytics.ingest.rows import Table, after, first_rows, table, whole_blocks
 from kenpo_analytics.ingest.sources import Source
 
 BATCH_ROWS = 50_000
-QUOTED_LINES = 50
-"""A cell that stays open over more lines than this was never meant to be quoted."""
 _ZIP = b"PK\x03\x04"
 _REASONS = {
     "ragged": "列の数が見出し行と違います。",
@@ -33,8 +31,6 @@ _REASONS = {
     "no_sheet": "対応表に書かれたシートがありません。",
     "sheet_ignored": "対応表の見出しがないか、非表示のため、このシートは読みませんでした。",
 }
-Row = tuple[int, list[str] | None]
-"""Line number and cells; null cells where the line cannot be cut into cells."""
 
 
 def read_mapped(source: Source, mapping: Mapping) -> Iterator[Batch]:
@@ -75,82 +71,32 @@ def header_place(rows: Sequence[Sequence[str]], mapping: Mapping) -> int | None:
 
 def _read_csv(source: Source, mapping: Mapping) -> Iterator[Batch]:
     with source.open() as stream:
-        _, blocks = text.decode(stream)
-        bad: set[int] = set()
+        _, blocks = text.decode(stream, encoding=mapping.encoding)
+        blocks = whole_blocks(blocks)
         first = next(blocks, None)
         if first is None:
             return
-        lines = _numbered(chain([first], blocks), bad)
-        tab = first.text.count("\t") > first.text.count(",")
-        rows = _rows(lines, "\t" if tab else ",")
-        top = list(islice(rows, HEADER_ROWS))
-        place = header_place([cells or [] for _, cells in top], mapping)
+        separator = "\t" if first.text.count("\t") > first.text.count(",") else ","
+        top = first_rows(first, separator, HEADER_ROWS)
+        place = header_place([cells for _, cells in top], mapping)
         if place is None:
             yield _refused_file("no_header", _REASONS["no_header"])
             return
-        headers = top[place][1] or []
-        body = chain(top[place + 1 :], rows)
-        while piece := list(islice(body, BATCH_ROWS)):
-            yield _batch(piece, headers, mapping, bad)
+        line, headers = top[place]
+        for block in chain([after(first, line)], blocks):
+            yield from _table_batches(table(block, separator, len(headers)), headers, mapping)
 
 
-def _numbered(blocks: Iterator[Any], bad: set[int]) -> Iterator[tuple[int, str]]:
-    for block in blocks:
-        bad.update(block.bad)
-        yield from enumerate(block.text[:-1].split("\n"), block.first)
-
-
-def _rows(lines: Iterator[tuple[int, str]], mark: str) -> Iterator[Row]:
-    """Rows cut at the separator; a quoted cell may hold line breaks, an unclosed quote costs its own line only."""
-    waiting: list[tuple[int, str]] = []
-    while True:
-        number, line = waiting.pop(0) if waiting else next(lines, (0, None))
-        if line is None:
-            return
-        if '"' not in line:
-            yield number, line.split(mark)
-            continue
-        taken = [line]
-        while "".join(taken).count('"') % 2 and len(taken) < QUOTED_LINES:
-            following = waiting[len(taken) - 1] if len(taken) <= len(waiting) else next(lines, None)
-            if following is None:
-                break
-            if len(taken) > len(waiting):
-                waiting.append(following)
-            taken.append(following[1])
-        cells = _cut("\n".join(taken), mark)
-        if cells is not None:
-            del waiting[: len(taken) - 1]
-        yield number, cells
-
-
-def _cut(line: str, mark: str) -> list[str] | None:
-    if line.count('"') % 2:
-        return None
-    try:
-        return next(csv.reader([line + "\n"] if "\n" not in line else line.splitlines(True), delimiter=mark))
-    except (csv.Error, StopIteration):
-        return None
-
-
-def _batch(piece: list[Row], headers: Sequence[str], mapping: Mapping, bad: set[int]) -> Batch:
-    """Rows of one piece: refused by their shape, or cells by key."""
-    width, refused, lines, table = len(headers), [], [], []
-    for number, cells in piece:
-        rule = "open_quote" if cells is None else "encoding" if number in bad else None
-        if cells is not None and len(cells) > width and not any(cell.strip() for cell in cells[width:]):
-            cells = cells[:width]
-        if cells is not None and not any(map(str.strip, cells)):
-            continue
-        if rule is None and cells is not None and len(cells) == width:
-            lines.append(number)
-            table.append(cells)
-        else:
-            refused.append((number, rule or "ragged"))
-    columns = list(zip(*table, strict=True)) if table else [()] * width
-    by_key = _by_key(headers, [pl.Series(column, dtype=pl.String) for column in columns], mapping)
-    cells_ = Cells(by_key, mapping.defaults, None, pl.Series("line", lines, dtype=pl.Int64))
-    return _staged(cells_, mapping, refused)
+def _table_batches(found: Table, headers: Sequence[str], mapping: Mapping) -> Iterator[Batch]:
+    columns = _by_key(headers, found.columns, mapping)
+    refused = found.refused
+    for start in range(0, max(len(found.lines), 1), BATCH_ROWS):
+        piece = {
+            key: [(header, meaning, texts.slice(start, BATCH_ROWS)) for header, meaning, texts in alternatives]
+            for key, alternatives in columns.items()
+        }
+        yield _staged(Cells(piece, mapping.defaults, None, found.lines.slice(start, BATCH_ROWS)), mapping, refused)
+        refused = []
 
 
 def _by_key(
