@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from kenpo_analytics.ingest import cda
 from kenpo_analytics.ingest.checkup_xml import BATCH, read_checkup_xml
 from kenpo_analytics.ingest.item_values import items
 from kenpo_analytics.ingest.records import CHECKUPS, Batch
 from kenpo_analytics.ingest.sources import Source
+from kenpo_analytics.ingest.xml_tree import MAX_BYTES, MAX_TAGS
 from tests.checkup_documents import (
     INTERPRETATION,
     OID,
@@ -191,8 +191,9 @@ def test_institution_is_the_performer_else_the_author() -> None:
 def test_insurer_is_repaired_by_its_check_digit_and_reported() -> None:
     document = Document(insurer="1240019")
     assert read(document.bytes()).rows["checkups"]["insurer"].to_list() == ["01240019"]
-    assert refused(document) == [("value", "recordTarget/patientRole/id[101]", "repaired")]
-    assert refused(Document(insurer="01240018")) == [("value", "recordTarget/patientRole/id[101]", "check_digit")]
+    assert refused(document) == [("value", "recordTarget/patientRole/id[101]", "insurer_repaired")]
+    assert read(document.bytes(), document.bytes()).rejected["entry"].to_list() == ["a/DATA/h0.xml"]  # said once
+    assert refused(Document(insurer="01240018")) == [("value", "recordTarget/patientRole/id[101]", "insurer_number")]
     assert row(Document(insurer=None, ticket="01240019"))["insurer"] == "01240019"
 
 
@@ -434,8 +435,8 @@ def test_depth_of_one_hundred_is_read() -> None:
 
 
 def test_size_and_number_of_elements_have_limits() -> None:
-    assert lost(Document(kana="ア" * (cda.MAX_BYTES // 3)).bytes()) == "too_large"
-    assert lost(Document(entries=("<observation/>" * (2 * cda.MAX_TAGS + 1),)).bytes()) == "too_large"
+    assert lost(Document(kana="ア" * (MAX_BYTES // 3)).bytes()) == "too_large"
+    assert lost(Document(entries=("<observation/>" * (2 * MAX_TAGS + 1),)).bytes()) == "too_large"
 
 
 @pytest.mark.parametrize(
@@ -493,10 +494,13 @@ def test_no_rejection_tells_of_a_person() -> None:
     assert not any(secret in text for secret in ("ヒミツ", "９８７６", "７６５４", "1971", "60.7"))
 
 
-def test_batches_hold_two_thousand_documents() -> None:
+def test_batches_hold_two_thousand_documents_or_64_mib() -> None:
     data = Document().bytes()
     files = {f"a/DATA/h{at}.xml": data for at in range(BATCH + 1)}
     assert [batch.read for batch in read_checkup_xml(source(files))] == [BATCH, 1]
+    large = Document(kana="ア" * 2**22).bytes()
+    files = {f"a/DATA/h{at}.xml": large for at in range(7)}
+    assert [batch.read for batch in read_checkup_xml(source(files))] == [6, 1]
 
 
 # --- round trip and damage -----------------------------------------------------------------------------
@@ -527,7 +531,7 @@ people = some.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(people, days, days, numbers, some.none() | some.sampled_from(list(SMOKED)), some.booleans(), some.booleans())
 def test_generated_people_come_back(
     person: dict[str, Any], one: dt.date, other: dt.date, found: dict[str, float | None], smoked: str | None,

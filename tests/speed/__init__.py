@@ -1,1 +1,1 @@
-"""Speed of the three jobs, as ratios measured in one run: `make speed`. Not timed tests."""
+"""Speed of the jobs, as ratios measured in one run: `make speed`. Not timed tests."""

@@ -1,20 +1,17 @@
-"""What does a 特定健診 document (HL7 CDA R2, hc08) say? One document's bytes → its header and observations, safely.
+"""What does a 特定健診 document (HL7 CDA R2, hc08) say? One document's bytes → its header and observations.
 
 The structure is that of 特定健診情報ファイル仕様説明書 (厚生労働省; hc08_V08.xsd). Reading does not depend on the order
-of elements or the namespace's prefix; no DTD, hence no entity, is ever read, and nothing outside the bytes is opened.
+of elements or the namespace's prefix.
 """
 
 from __future__ import annotations
 
-import codecs
-import re
 from collections.abc import Collection
 from typing import NamedTuple
-from xml.etree.ElementTree import Element, ParseError, XMLParser
+from xml.etree.ElementTree import Element
 
-MAX_BYTES = 20 * 2**20
-MAX_DEPTH = 100
-MAX_TAGS = 200_000
+from kenpo_analytics.ingest.xml_tree import RefusedDocument, tree
+
 _HL7 = "{urn:hl7-org:v3}"
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _CODE, _VALUE, _ID, _TIME = _HL7 + "code", _HL7 + "value", _HL7 + "id", _HL7 + "effectiveTime"
@@ -27,30 +24,6 @@ _TICKET = ("participant", "associatedEntity", "scopingOrganization")  # 受診�
 _ITEM_SYSTEMS = (None, "", "1.2.392.200119.6.1005", "1.2.392.200119.4.504")  # XSD default, 項目コード, JLAC10 of JAHIS
 _CODED = ("CD", "CO", "CE", "CV", "CS")
 _INTERPRETATION = "2.16.840.1.113883.5.83"  # L / H inside `value`: beyond the input range
-_DECLARED = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
-_CODECS = {
-    **dict.fromkeys(
-        ("shift_jis", "shift-jis", "sjis", "x-sjis", "windows-31j", "cp932", "ms932", "csshiftjis"), "cp932"
-    ),
-    **dict.fromkeys(("utf-16", "utf-16le", "utf-16be"), "utf-16"),
-    **dict.fromkeys(("utf-8", "utf8", "us-ascii"), "utf-8"),
-    "euc-jp": "euc_jp",
-}
-REASONS = {
-    "unreadable": "XMLとして読めません(整形式でないか、途中で切れています)。",
-    "encoding": "文字コードの宣言と中身が合わないか、対応していない文字コードです。",
-    "too_large": "1件の文書が大きすぎます(20 MiB、20万要素、深さ100まで)。",
-    "dtd": "DTD(文書型宣言)のあるXMLは読みません。",
-    "root": "特定健診の文書(urn:hl7-org:v3 の ClinicalDocument)ではありません。",
-}
-
-
-class RefusedDocument(Exception):
-    """A document that is not read at all; `rule` is a key of `REASONS`."""
-
-    def __init__(self, rule: str) -> None:
-        super().__init__(REASONS[rule])
-        self.rule = rule
 
 
 class Header(NamedTuple):
@@ -86,72 +59,10 @@ def parse(data: bytes) -> Element:
     RefusedDocument
         Too large or deep, a DTD, not UTF-8, UTF-16, CP932 or EUC-JP, not well formed, another root element.
     """
-    root = _tree(data)
+    root = tree(data)
     if root.tag != _HL7 + "ClinicalDocument":
         raise RefusedDocument("root")
     return root
-
-
-def _tree(data: bytes) -> Element:
-    if len(data) > MAX_BYTES:
-        raise RefusedDocument("too_large")
-    data = _utf8(data)
-    if data.count(b"<") > 2 * MAX_TAGS:
-        raise RefusedDocument("too_large")
-    if b"<!DOCTYPE" in data:  # complete: the bytes are UTF-8 by now, and XML knows no other spelling
-        raise RefusedDocument("dtd")
-    parser = XMLParser(encoding="utf-8")
-    try:
-        parser.feed(data)
-        root = parser.close()
-    except (ParseError, ValueError):
-        raise RefusedDocument("unreadable") from None
-    _refuse_depth(root)
-    return root
-
-
-def _utf8(data: bytes) -> bytes:
-    while data.startswith(codecs.BOM_UTF8):
-        data = data.removeprefix(codecs.BOM_UTF8)
-        if not data.startswith(codecs.BOM_UTF8):
-            return data
-    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return _recoded(data, "utf-16")
-    if data[:1] == b"\0" or data[1:2] == b"\0":
-        return _recoded(data, "utf-16-be" if data[:1] == b"\0" else "utf-16-le")
-    declared = _DECLARED.match(data)
-    codec = _CODECS.get(declared[1].decode("ascii").lower()) if declared else "utf-8"
-    if codec is None or codec == "utf-16":  # UTF-16 would have shown itself by its zero bytes
-        raise RefusedDocument("encoding")
-    if codec == "utf-8" or data.isascii():
-        return data
-    if _is_utf8(data):  # what is UTF-8 is never meant as CP932, whatever was declared: one of the two is wrong
-        raise RefusedDocument("encoding")
-    return _recoded(data, codec)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _recoded(data: bytes, codec: str) -> bytes:
-    try:
-        return data.decode(codec).encode()
-    except UnicodeError:
-        raise RefusedDocument("encoding") from None
-
-
-def _refuse_depth(root: Element) -> None:
-    level = [root]
-    for _ in range(MAX_DEPTH):
-        level = [child for element in level for child in element]
-        if not level:
-            return
-    raise RefusedDocument("too_large")
 
 
 def header(root: Element) -> Header:
@@ -258,5 +169,5 @@ def _several(values: list[Element]) -> list[_Reading]:
 
 def creation_time(data: bytes) -> str | None:
     """On which day was the archive made? creationTime of its index (交換用基本情報 ix08) in any namespace."""
-    times = (child for child in _tree(data) if child.tag.rpartition("}")[2] == "creationTime")
+    times = (child for child in tree(data) if child.tag.rpartition("}")[2] == "creationTime")
     return next((time.get("value", "").strip() for time in times), None) or None

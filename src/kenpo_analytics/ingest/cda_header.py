@@ -121,8 +121,11 @@ _ROW = (
     _Check(pl.col("kind").is_null(), _EVENT + "code", "kind", "報告区分とプログラム種別から健診の種類が決まりません。"),
 )  # fmt: skip
 _VALUE = (
-    *_absent("insurer", _PATIENT + "id[101]", "保険者番号", "check_digit"),
-    _Check(pl.col("repaired"), _PATIENT + "id[101]", "repaired", "保険者番号の失われた0を検証番号により補いました。"),
+    *_absent("insurer", _PATIENT + "id[101]", "保険者番号", "insurer_number"),
+    _Check(
+        pl.col("repaired") & (pl.col("repaired").cum_sum() == 1), _PATIENT + "id[101]", "insurer_repaired",
+        "保険者番号の失われた先頭の0を、検証番号で確かめて補いました(最初の文書)。",
+    ),
     _Check(
         pl.col("institution").is_null() & pl.col("raw_institution").is_not_null(), _EVENT + "performer", "institution",
         "健診機関番号が10桁の数字ではありません。",

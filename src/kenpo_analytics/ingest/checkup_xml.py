@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from kenpo_analytics.ingest.item_values import items
 from kenpo_analytics.ingest.items import to_checkups
 from kenpo_analytics.ingest.records import IDENTITY, TRACE, Batch, rejected
 from kenpo_analytics.ingest.sources import Source
+from kenpo_analytics.ingest.xml_tree import MAX_BYTES, REASONS, RefusedDocument
 
-BATCH = 2_000
+BATCH, BATCH_BYTES = 2_000, 64 * 2**20
 _DAMAGE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, IngestError)
 _OF_CHECKUP = ("checkup_date", "received_month", "institution", "kind", "action")
 _ODD = {
@@ -34,19 +35,24 @@ _ODD = {
 def read_checkup_xml(source: Source) -> Iterator[Batch]:
     """Which checkups are in this archive, folder or document?
 
-    One document is one record; 2,000 make a batch. A document that cannot be read, or names no valid exam date, birth
-    date, sex or kind of checkup, is one rejected row. `filed` is the day the archive was made (ix08 creationTime), else
-    the day the document was made (ClinicalDocument/effectiveTime), null before the exam; `received_month` its month.
+    One document is one record; 2,000 or 64 MiB make a batch. A document that cannot be read, or names no valid exam
+    date, birth date, sex or kind of checkup, is one rejected row. `filed` is the day the archive was made (ix08
+    creationTime), else the day the document was made (ClinicalDocument/effectiveTime), null where it lies before the
+    exam; `received_month` its month.
 
     `kind`: プログラム種別 030 or 報告区分 41 is 事業者健診; 010, or 報告区分 10/19 with 000, 990 or none, is 特定健診;
     報告区分 40/49 (特定健診以外) with 000, 990 or none under a 協会けんぽ number (01…) is 生活習慣病予防健診, what
     協会けんぽ itself gives its insured (仮定); any other is rejected (広域連合, 学校, がん検診 … are not our checkups).
     報告区分 19 and 49 take the record back (`action` "delete").
     """
-    day = _index_day(source)
-    entries: Sequence[str | None] = source.entries or (None,)
-    for start in range(0, len(entries), BATCH):
-        yield _batch(source, entries[start : start + BATCH], day)
+    pile = _Pile(_index_day(source))
+    for entry in source.entries or (None,):
+        pile.add(source, entry)
+        if pile.full:
+            yield pile.batch()
+            pile = _Pile(pile.day)
+    if pile.read:
+        yield pile.batch()
 
 
 def _index_day(source: Source) -> str | None:
@@ -55,38 +61,55 @@ def _index_day(source: Source) -> str | None:
         return None
     try:
         return cda.creation_time(_bytes(source, source.index))
-    except (*_DAMAGE, cda.RefusedDocument):
+    except (*_DAMAGE, RefusedDocument):
         return None
 
 
 def _bytes(source: Source, entry: str | None) -> bytes:
     with source.open(entry) as stream:
-        return stream.read(cda.MAX_BYTES + 1)
+        return stream.read(MAX_BYTES + 1)
 
 
-def _batch(source: Source, entries: Sequence[str | None], day: str | None) -> Batch:
-    heads: list[Head] = []
-    found: list[cda.Observation] = []
-    counts: list[int] = []
-    refused: list[dict[str, Any]] = []
-    codes = items().keys()
-    for entry in entries:
+class _Pile:
+    """Documents on their way into one batch, as parallel lists."""
+
+    def __init__(self, day: str | None) -> None:
+        self.day = day
+        self.read = self._size = 0
+        self._codes = items().keys()
+        self._heads: list[Head] = []
+        self._found: list[cda.Observation] = []
+        self._counts: list[int] = []
+        self._refused: list[dict[str, Any]] = []
+
+    @property
+    def full(self) -> bool:
+        return self.read >= BATCH or self._size >= BATCH_BYTES
+
+    def add(self, source: Source, entry: str | None) -> None:
+        self.read += 1
         try:
-            root = cda.parse(_bytes(source, entry))
-        except (*_DAMAGE, cda.RefusedDocument) as error:
-            rule = error.rule if isinstance(error, cda.RefusedDocument) else "unreadable"
-            refused.append(
-                {"entry": entry, "line": 1, "level": "row", "item": "ClinicalDocument", "rule": rule,
-                 "reason": cda.REASONS[rule]}
-            )  # fmt: skip
-            continue
-        seen = cda.observations(root, codes)
-        heads.append((entry, day, *cda.header(root)))
-        found += seen
-        counts.append(len(seen))
-    header, problems = read_header(heads)
-    rows, values = _measured(header, _long(found, counts))
-    return Batch({"checkups": rows}, len(entries), pl.concat([rejected(refused), problems, values]))
+            data = _bytes(source, entry)
+            self._size += len(data)
+            root = cda.parse(data)
+        except RefusedDocument as refusal:
+            return self._refuse(entry, refusal.rule)
+        except _DAMAGE:
+            return self._refuse(entry, "unreadable")
+        found = cda.observations(root, self._codes)
+        self._heads.append((entry, self.day, *cda.header(root)))
+        self._found += found
+        self._counts.append(len(found))
+        return None
+
+    def _refuse(self, entry: str | None, rule: str) -> None:
+        place = {"entry": entry, "line": 1, "level": "row", "item": "ClinicalDocument"}
+        self._refused.append({**place, "rule": rule, "reason": REASONS[rule]})
+
+    def batch(self) -> Batch:
+        header, problems = read_header(self._heads)
+        rows, values = _measured(header, _long(self._found, self._counts))
+        return Batch({"checkups": rows}, self.read, pl.concat([rejected(self._refused), problems, values]))
 
 
 def _long(found: list[cda.Observation], counts: list[int]) -> pl.DataFrame:
