@@ -7,26 +7,25 @@ refused by its line. Of an Excel file every visible sheet whose headers fit is r
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import polars as pl
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest import text
+from kenpo_analytics.ingest import csv_rows, text
 from kenpo_analytics.ingest.cells import Cells
+from kenpo_analytics.ingest.lines import Lines
 from kenpo_analytics.ingest.list_tables import READERS
 from kenpo_analytics.ingest.mapping import HEADER_ROWS, Mapping
 from kenpo_analytics.ingest.mapping_toml import Field
 from kenpo_analytics.ingest.records import Batch, rejected
-from kenpo_analytics.ingest.rows import Table, after, first_rows, table, whole_blocks
 from kenpo_analytics.ingest.sources import Source
 
 BATCH_ROWS = 50_000
 _ZIP = b"PK\x03\x04"
-_REASONS = {
-    "ragged": "列の数が見出し行と違います。",
-    "open_quote": "閉じない引用符があり、行の終わりが分かりません。",
+REASONS = {
+    **csv_rows.REASONS,
     "no_header": "対応表の見出し行が、初めの20行にありません。",
     "no_sheet": "対応表に書かれたシートがありません。",
     "sheet_ignored": "対応表の見出しがないか、非表示のため、このシートは読みませんでした。",
@@ -39,7 +38,7 @@ def read_mapped(source: Source, mapping: Mapping) -> Iterator[Batch]:
     Parameters
     ----------
     source
-        A CSV (CP932 or UTF-8; tabs too) or .xlsx file. The header row is the one of the first 20 rows with most of the
+        A CSV (CP932 or UTF-8) or .xlsx file. The header row is the one of the first 20 rows with most of the
         mapping's headers.
     mapping
         Which header gives which key; derivations and requirements by table are in `list_tables`.
@@ -72,30 +71,34 @@ def header_place(rows: Sequence[Sequence[str]], mapping: Mapping) -> int | None:
 def _read_csv(source: Source, mapping: Mapping) -> Iterator[Batch]:
     with source.open() as stream:
         _, blocks = text.decode(stream, encoding=mapping.encoding)
-        blocks = whole_blocks(blocks)
         first = next(blocks, None)
         if first is None:
             return
-        separator = "\t" if first.text.count("\t") > first.text.count(",") else ","
-        top = first_rows(first, separator, HEADER_ROWS)
-        place = header_place([cells for _, cells in top], mapping)
+        top = list(islice(csv_rows.records(first), HEADER_ROWS))
+        place = header_place([cells or [] for _, cells in top], mapping)
         if place is None:
-            yield _refused_file("no_header", _REASONS["no_header"])
+            yield _refused_file("no_header", REASONS["no_header"])
             return
-        line, headers = top[place]
-        for block in chain([after(first, line)], blocks):
-            yield from _table_batches(table(block, separator, len(headers)), headers, mapping)
+        line, headers = top[place][0], top[place][1] or []
+        below = _after(first, line + sum(cell.count("\n") for cell in headers))
+        for rows in csv_rows.rows(chain([below], blocks), headers):
+            yield from _csv_batches(rows, headers, mapping)
 
 
-def _table_batches(found: Table, headers: Sequence[str], mapping: Mapping) -> Iterator[Batch]:
-    columns = _by_key(headers, found.columns, mapping)
-    refused = found.refused
-    for start in range(0, max(len(found.lines), 1), BATCH_ROWS):
-        piece = {
-            key: [(header, meaning, texts.slice(start, BATCH_ROWS)) for header, meaning, texts in alternatives]
-            for key, alternatives in columns.items()
-        }
-        yield _staged(Cells(piece, mapping.defaults, None, found.lines.slice(start, BATCH_ROWS)), mapping, refused)
+def _after(block: Lines, line: int) -> Lines:
+    """The lines of a block that come after this line."""
+    rest = block.text.split("\n", line - block.first + 1)[-1]
+    return Lines(rest, line + 1, tuple(number for number in block.bad if number > line))
+
+
+def _csv_batches(rows: csv_rows.Rows, headers: Sequence[str], mapping: Mapping) -> Iterator[Batch]:
+    refused = rows.refused
+    for start in range(0, max(rows.frame.height, 1), BATCH_ROWS):
+        frame = rows.frame.slice(start, BATCH_ROWS)
+        columns = [frame[f"c{place}"] for place in range(min(len(headers), frame.width - 1))]
+        yield _staged(
+            Cells(_by_key(headers, columns, mapping), mapping.defaults, None, frame["line"]), mapping, refused
+        )
         refused = []
 
 
@@ -109,10 +112,7 @@ def _by_key(
 
 
 def _staged(cells: Cells, mapping: Mapping, refused: list[tuple[int, str]]) -> Batch:
-    shape = [
-        {"line": line, "level": "row", "rule": rule, "reason": _REASONS.get(rule) or text.reason(rule)}
-        for line, rule in refused
-    ]
+    shape = [{"line": line, "level": "row", "rule": rule, "reason": REASONS[rule]} for line, rule in refused]
     rows, values = READERS[mapping.table](cells)
     noted = pl.concat([rejected(shape), values])
     return Batch({mapping.table: rows}, cells.height + len(refused), noted)
@@ -132,7 +132,7 @@ def _read_excel(source: Source, mapping: Mapping) -> Iterator[Batch]:
     except Exception:
         raise IngestError("Excelファイルとして読めません。") from None
     if mapping.sheet is not None and mapping.sheet not in names:
-        yield _refused_file("no_sheet", _REASONS["no_sheet"])
+        yield _refused_file("no_sheet", REASONS["no_sheet"])
         return
     ignored, read = [], 0
     for name in [mapping.sheet] if mapping.sheet is not None else names:
@@ -145,13 +145,13 @@ def _read_excel(source: Source, mapping: Mapping) -> Iterator[Batch]:
         read += 1
         yield from _sheet_batches(frame, name, place, mapping)
     if not read:
-        yield _refused_file("no_header", _REASONS["no_header"])
+        yield _refused_file("no_header", REASONS["no_header"])
     elif ignored:
         yield Batch({}, 0, rejected([_ignored(name) for name in ignored]))
 
 
 def _ignored(name: str) -> dict[str, Any]:
-    return {"entry": name, "level": "value", "rule": "sheet_ignored", "reason": _REASONS["sheet_ignored"]}
+    return {"entry": name, "level": "value", "rule": "sheet_ignored", "reason": REASONS["sheet_ignored"]}
 
 
 def _sheet(book: Any, name: str) -> tuple[pl.DataFrame, bool]:
