@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import narwhals as nw
@@ -69,13 +70,15 @@ def overdue_months(claims: Any, *, through: int | str, definitions: Definitions 
     for month in month_range(add_months(known.complete_through, 1), last):
         lag = pl.col("lag") <= months_between(month, last)
         arrived = float(old.filter(lag)["n"].sum()) / float(old["n"].sum())
-        lines.append(_late(month, counts.get(month, 0), arrived, usual_rows(month, complete), used))
+        lines.append(_late(month, counts.get(month, 0), arrived, complete, used))
     return frames.small(pl.DataFrame(lines, schema=LATE, orient="row"), frames.source_of(claims))
 
 
-def _late(month: int, rows: int, arrived: float, usual: float | None, used: Definitions) -> tuple[Any, ...]:
+def _late(month: int, rows: int, arrived: float, complete: Mapping[int, int], used: Definitions) -> tuple[Any, ...]:
+    least = used.number("quality.volume.rows")
+    usual = usual_rows(month, rows / arrived if arrived else 0, complete, least)
     expected = usual * arrived if usual is not None else None
-    if expected is None or expected < used.number("quality.volume.rows"):
+    if expected is None or expected < least:
         return month, rows, arrived, usual, expected, None, "not_evaluated"
     late = rows < expected / used.number("quality.volume.ratio")
     return month, rows, arrived, usual, expected, rows / expected, "fail" if late else "pass"

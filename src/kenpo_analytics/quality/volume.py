@@ -12,8 +12,8 @@ from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.months import add_months, month_range, months_between
 from kenpo_analytics.quality.inventory import Overview
 
-YEARS = 2
-"""The same month of so many other years makes a usual level; else the months near it do."""
+YEARS = 3
+"""The same month of so many other years makes a usual level whatever one of them was; of fewer it is not sure."""
 NEAR = 3
 JUDGED_LIKE = {"checkups": "checkups", "claims": "claims", "claim_fees": "claims"}
 """Whose arrival says how far the months of a table are complete."""
@@ -32,8 +32,9 @@ _SCHEMA: dict[str, Any] = {
 def monthly_volume(loaded: Overview, *, definitions: Definitions | None = None) -> pl.DataFrame:
     """In which months came far more or far fewer rows than usual, or none?
 
-    Usual is the median of the same calendar month in the other years (two or more), else of the months up to three
-    away (four or more): checkups follow the seasons. Months without any row count as 0.
+    Usual is the median of the same calendar month in the other years: checkups follow the seasons. Of fewer than three
+    years one odd month would spoil it; then a month is also compared with the median of the months up to three away,
+    and the nearer of the two is its usual level. Months without any row count as 0.
 
     Parameters
     ----------
@@ -63,12 +64,16 @@ def monthly_volume(loaded: Overview, *, definitions: Definitions | None = None) 
     return pl.DataFrame(lines, schema=_SCHEMA, orient="row")
 
 
-def usual_rows(month: int, counts: Mapping[int, int]) -> float | None:
-    """How many rows has this month usually? From the other months in `counts`; None when they are too few."""
+def usual_rows(month: int, rows: float, counts: Mapping[int, int], least: float) -> float | None:
+    """How many rows has this month usually, judged from the others in `counts`? None when that is not known.
+
+    `rows` decides between two levels where neither is sure; a level below `least` is none.
+    """
     others = {other: n for other, n in counts.items() if other != month}
     same = [n for other, n in others.items() if other % 100 == month % 100]
     near = [n for other, n in others.items() if abs(months_between(other, month)) <= NEAR]
-    return median(same) if len(same) >= YEARS else median(near) if len(near) > NEAR else None
+    levels = [median(same)] if len(same) >= YEARS else [median(held) for held in (same, near) if len(held) >= 2]
+    return min((level for level in levels if level >= least), key=lambda level: abs(level - rows), default=None)
 
 
 def _span(clock: str, run: Mapping[str, Any], counts: Mapping[int, Any], through: int) -> tuple[int, int] | None:
@@ -89,8 +94,7 @@ def _judged(
     lines = []
     for month in months:
         rows, persons = counts.get(month, (0, 0))
-        usual = usual_rows(month, judged) if month in judged else None
-        usual = usual if usual is not None and usual >= least else None
+        usual = usual_rows(month, rows, judged, least) if month in judged else None
         state = "not_evaluated" if usual is None else "pass" if usual / factor <= rows <= usual * factor else "fail"
         lines.append((month, rows, persons, usual, rows / usual if usual else None, state))
     return lines
