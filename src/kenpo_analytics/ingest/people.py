@@ -23,6 +23,8 @@ LATER = ("made", "seq", "entry", "line")
 """Which of two rows is later: the day the file was made, then the order of ingestion, then the place in the file."""
 _FAMILY = ["id_family", "id_birth"]
 _NAME = ["id_birth", "id_kana"]
+_DAYS = 1 << 23
+"""More days than there are dates: a group's number times this, plus a day, sorts and compares as the two together."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,10 @@ def _based(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
     rows = rows.with_columns(node=node.rank("dense").cast(pl.Int64) - 1)
     seen = rows.select("node", *IDS).unique()
-    several = [pl.col(name).drop_nulls().n_unique().over(_FAMILY) for name in ("id_kana", "id_number")]
-    seen = seen.with_columns(alone=(several[0] <= 1) & (several[1] <= 1) & pl.col("id_family").is_not_null())
+    alone = ~_several("id_kana") & ~_several("id_number") & pl.col("id_family").is_not_null()
+    seen = seen.with_columns(alone=alone)
     edges = [_anchored(seen, "node", ["id_number", "id_birth"]), _anchored(seen.filter("alone"), "node", _FAMILY)]
-    numbered = pl.col("id_number").is_not_null().any().over(_FAMILY)
+    numbered = pl.col("id_number").max().over(_FAMILY).is_not_null()
     rows = rows.with_columns(base=_components(rows, "node", edges), numbered=numbered)
     bare = pl.col("id_kana").is_null() & pl.col("id_number").is_null()
     pairs = rows.filter(bare).with_columns(copies=pl.len().over("seq", "valid_from", *_FAMILY))
@@ -131,6 +133,11 @@ def _based(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     ).unique()
     rows = rows.join(doubt.with_columns(unclear=pl.lit(True)), on=_FAMILY, how="left", maintain_order="left")
     return rows.with_columns(unclear=pl.col("unclear").fill_null(False) & bare), doubt
+
+
+def _several(name: str) -> pl.Expr:
+    """Are there two values among those of the same 記号・番号 and birthday?"""
+    return (pl.col(name).min().over(_FAMILY) != pl.col(name).max().over(_FAMILY)).fill_null(False)
 
 
 def _anchored(rows: pl.DataFrame, name: str, keys: list[str]) -> pl.DataFrame:
@@ -152,7 +159,7 @@ def _components(rows: pl.DataFrame, name: str, edges: list[pl.DataFrame]) -> pl.
 
 def _clip(rows: pl.DataFrame, who: str) -> pl.DataFrame:
     """End each stretch where the next one of `who` begins; `cut_short` marks a written end that was later."""
-    after = pl.col("valid_from").shift(-1).over(who)
+    after = pl.when(pl.col(who) == pl.col(who).shift(-1)).then(pl.col("valid_from").shift(-1))
     late = (pl.col("valid_to") > after).fill_null(False)
     rows = rows.sort(who, "valid_from").with_columns(after=after)
     rows = rows.with_columns(cut=late, opened=pl.col("valid_to").is_null() & pl.col("after").is_not_null())
@@ -173,7 +180,7 @@ def _bridged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
     """
     rows = _clip(rows, "base")
     day = (pl.col("made") + (pl.col("made") % 100 == 0)).cast(pl.String).str.to_date("%Y%m%d", strict=False)
-    known = pl.max_horizontal(day, pl.col("valid_from").max().over("seq"), pl.col("valid_from") + pl.duration(days=1))
+    known = pl.max_horizontal(day, pl.col("valid_from").max().over("seq") + pl.duration(days=1))
     rows = rows.with_columns(until=pl.col("valid_to").fill_null(known))
     rows = rows.with_columns(name=_components(rows, "base", [_anchored(rows, "base", _NAME)]))
     rows = _overlapping(rows, "name")
@@ -187,9 +194,12 @@ def _bridged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
 
 def _overlapping(rows: pl.DataFrame, who: str) -> pl.DataFrame:
     """Rows with `<who>_overlaps`: does any stretch of the group begin before an earlier one has ended?"""
-    rows = rows.sort(who, "valid_from", "base")
-    early = pl.col("until").cum_max().shift(1).over(who) > pl.col("valid_from")
-    return rows.with_columns(early.fill_null(False).any().over(who).alias(f"{who}_overlaps"))
+    start, end = (
+        pl.col(who) * _DAYS + pl.col(name).cast(pl.Int32).cast(pl.Int64) + _DAYS // 2
+        for name in ("valid_from", "until")
+    )
+    early = rows.sort(who, "valid_from").filter(end.cum_max().shift(1) > start)[who].unique()
+    return rows.with_columns(pl.col(who).is_in(early.implode()).alias(f"{who}_overlaps"))
 
 
 def _adjoining(rows: pl.DataFrame) -> pl.DataFrame:
@@ -203,15 +213,14 @@ def _adjoining(rows: pl.DataFrame) -> pl.DataFrame:
 def _with_rules(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows with `link_rule`: how the number they stand under was joined to the person."""
     rows = rows.sort("person", "valid_from")
-    last, end = pl.col("id_family").shift(1).over("person"), pl.col("valid_to").shift(1).over("person")
-    first = pl.col("valid_from") == pl.col("valid_from").min().over("person")
-    change = ~first & pl.col("id_family").ne_missing(last)
-    adjoins = (end == pl.col("valid_from")).fill_null(False)
+    first = pl.col("person").ne_missing(pl.col("person").shift(1))
+    change = pl.col("id_family").ne_missing(pl.col("id_family").shift(1))
+    adjoins = (pl.col("valid_to").shift(1) == pl.col("valid_from")).fill_null(False)
     joined = pl.when(adjoins).then(pl.lit("number_change")).otherwise(pl.lit("rejoined"))
     rule = pl.when(first).then(pl.lit("exact")).when(change).then(joined)
-    rows = rows.with_columns(link_rule=rule).with_columns(pl.col("link_rule").forward_fill().over("person"))
-    several = (pl.col("person").n_unique() > 1).over(_FAMILY) & pl.col("id_family").is_not_null()
-    twin = (several & ~pl.col("numbered")).any().over("person")
+    rows = rows.with_columns(link_rule=rule).with_columns(pl.col("link_rule").forward_fill())
+    twins = _several("person") & pl.col("id_family").is_not_null() & ~pl.col("numbered")
+    twin = pl.col("person").is_in(rows.filter(twins)["person"].unique().implode())
     return rows.with_columns(link_rule=pl.when(twin).then(pl.lit("twin_unresolved")).otherwise("link_rule"))
 
 
