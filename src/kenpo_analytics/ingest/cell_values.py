@@ -20,7 +20,7 @@ from kenpo_analytics.ingest import text
 Read = Callable[[pl.Series], tuple[pl.Series, pl.Series]]
 """Texts → values and rules; both null where nothing is said."""
 Reading = tuple[Any, str | None]
-OPEN_END = re.compile(r"9999[-/.年]?(?:12|99)[-/.月]?(?:31|99)日?|0+")
+OPEN_END = re.compile(r"9999[-/.年]?(?:12|99)[-/.月]?(?:31|99)日?|0[0/.-]*")
 """How lists write "no end yet" in a date column, besides leaving it blank."""
 _EXPONENT = r"^[0-9](?:\.[0-9]+)?[Ee]\+[0-9]+$"
 _FIRST_MONTH = 200001

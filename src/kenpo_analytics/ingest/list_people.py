@@ -44,6 +44,7 @@ def identity(cells: Cells, *, row: tuple[str, ...] = ()) -> dict[str, pl.Series]
         cells.refuse_where(key, made[key].is_null(), "missing")
     if cells.has("sex"):
         cells.refuse_where("sex", made["sex"].is_null(), "missing")
+    cells.refuse_where("number", made["number"].is_null() & made["kana"].is_null(), "missing")
     _note_repairs(cells)
     return {key: made[key].alias(key) for key in IDENTITY}
 

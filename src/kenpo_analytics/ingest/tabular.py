@@ -6,6 +6,9 @@ refused by its line. Of an Excel file every visible sheet whose headers fit is r
 
 from __future__ import annotations
 
+import lzma
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -23,6 +26,7 @@ from kenpo_analytics.ingest.records import Batch, rejected
 from kenpo_analytics.ingest.sources import Source
 
 BATCH_ROWS = 50_000
+_DAMAGE = (IngestError, OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _ZIP = b"PK\x03\x04"
 REASONS = {
     **csv_rows.REASONS,
@@ -49,7 +53,7 @@ def read_mapped(source: Source, mapping: Mapping) -> Iterator[Batch]:
         with source.open() as stream:
             head = stream.read(4)
         yield from _read_excel(source, mapping) if head == _ZIP else _read_csv(source, mapping)
-    except (IngestError, OSError) as error:
+    except _DAMAGE as error:
         reason = error.message if isinstance(error, IngestError) else text.reason("unreadable")
         yield _refused_file("unreadable", reason)
 
