@@ -20,7 +20,7 @@ from kenpo_analytics.ingest.checkup_xml import BATCH, read_checkup_xml
 from kenpo_analytics.ingest.item_values import items
 from kenpo_analytics.ingest.records import CHECKUPS, Batch
 from kenpo_analytics.ingest.sources import Source
-from kenpo_analytics.ingest.xml_tree import MAX_BYTES, MAX_TAGS
+from kenpo_analytics.ingest.xml_tree import MAX_BYTES, MAX_MARKS
 from tests.checkup_documents import (
     INTERPRETATION,
     OID,
@@ -116,6 +116,14 @@ def test_exam_date_is_that_of_the_service_event_alone() -> None:
     document = Document(filed="20240930", exam="20240602")
     assert row(document)["checkup_date"] == dt.date(2024, 6, 2)
     assert refused(document.changed(exam=None)) == [("row", "documentationOf/serviceEvent/effectiveTime", "missing")]
+
+
+def test_events_on_several_days_name_no_day() -> None:
+    text = Document().xml()
+    event = text[text.index("<documentationOf>") : text.index("</documentationOf>") + len("</documentationOf>")]
+    assert row(text.replace(event, event * 2).encode())["checkup_date"] == dt.date(2024, 4, 1)
+    other = event.replace("20240401", "20240402")
+    assert lost(text.replace(event, event + other).encode()) == "not_a_date"
 
 
 def test_timestamps_are_cut_to_the_day() -> None:
@@ -436,7 +444,9 @@ def test_depth_of_one_hundred_is_read() -> None:
 
 def test_size_and_number_of_elements_have_limits() -> None:
     assert lost(Document(kana="ア" * (MAX_BYTES // 3)).bytes()) == "too_large"
-    assert lost(Document(entries=("<observation/>" * (2 * MAX_TAGS + 1),)).bytes()) == "too_large"
+    assert lost(Document(entries=("<observation/>" * MAX_MARKS,)).bytes()) == "too_large"
+    many = " ".join(f'a{at}=""' for at in range(MAX_MARKS))
+    assert lost(Document(entries=(f"<observation {many}/>",)).bytes()) == "too_large"
 
 
 @pytest.mark.parametrize(
@@ -665,9 +675,8 @@ def _float(text: str) -> float:
 
 def test_ten_thousand_damaged_documents_give_rejections_and_no_other_values() -> None:
     rng = random.Random(20240401)
-    files: dict[str, bytes] = {}
-    for at in range(10_000):
-        files[f"a/DATA/h{at}.xml"] = DAMAGE[at % len(DAMAGE)](_sound(rng), rng)
+    sound = [_sound(rng) for _ in range(100)]
+    files = {f"a/DATA/h{at}.xml": DAMAGE[at % len(DAMAGE)](rng.choice(sound), rng) for at in range(10_000)}
     read_rows = read_documents = 0
     for batch in read_checkup_xml(source(files)):
         read_documents += batch.read

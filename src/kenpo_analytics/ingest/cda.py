@@ -109,10 +109,10 @@ def _attribute(element: Element | None, tag: str, name: str) -> str | None:
 
 
 def _exam_date(root: Element) -> str | None:
-    """健診実施日 is serviceEvent/effectiveTime alone; events on several days name no day."""
+    """健診実施日 is serviceEvent/effectiveTime alone; several days are joined, which is no day."""
     events = (each.find(_HL7 + "serviceEvent") for each in root.findall(_HL7 + "documentationOf"))
-    days = {_attribute(event, _TIME, "value") for event in events}
-    return days.pop() if len(days) == 1 else None
+    days = {_attribute(event, _TIME, "value") or "" for event in events} - {""}
+    return "|".join(sorted(days)) or None
 
 
 def observations(root: Element, codes: Collection[str]) -> list[Observation]:
