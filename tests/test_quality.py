@@ -369,3 +369,16 @@ def test_few_rejected_are_masked_and_not_given_back_by_the_total_of_the_files() 
     found = quarantine.with_columns(files=pl.lit(1), reason=pl.lit("理由"), **extra)
     shown = space(call("rejections"), quality=type("Q", (), {"rejections": found}))["rejections"].table
     assert shown["rows"].to_list() == [None, None]  # the files say 13 in all
+
+
+def test_few_missing_are_masked_but_no_median_is() -> None:
+    clinics = [f"b{n}" for n in range(6)]
+    rows = [{"institution": c, "sbp": 150.0 if c == "b5" else 120.0 + i % 3} for c in clinics for i in range(100)]
+    for row in rows[:4]:
+        row["sbp"] = None
+    found = type("Q", (), {"outliers": ka.institution_outliers(pl.DataFrame(rows))})
+    gaps = space(call("gaps"), quality=found)["gaps"].table
+    assert gaps.filter(institution="b0").select("records", "behind", "value").row(0)[1:] == (None, None)
+    medians = space(call("medians"), quality=found)["medians"].table
+    assert medians.filter(institution="b5").select("records", "value", "state").row(0) == (100, 150.0, "fail")
+    assert "behind" not in medians.columns  # 100 - 96 would be the four
