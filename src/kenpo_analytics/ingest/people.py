@@ -127,7 +127,7 @@ def _based(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     numbered = pl.col("id_number").max().over(_FAMILY).is_not_null()
     rows = rows.with_columns(base=_components(rows, "node", edges), numbered=numbered)
     bare = pl.col("id_kana").is_null() & pl.col("id_number").is_null()
-    pairs = rows.filter(bare).with_columns(copies=pl.len().over("seq", "valid_from", *_FAMILY))
+    pairs = rows.filter(bare).with_columns(copies=pl.len().over("seq", "made", "valid_from", *_FAMILY))
     doubt = pl.concat(
         [seen.filter(~pl.col("alone")).filter(bare).select(_FAMILY), pairs.filter(pl.col("copies") > 1).select(_FAMILY)]
     ).unique()
