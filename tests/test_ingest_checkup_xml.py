@@ -652,17 +652,15 @@ def _explained(data: bytes) -> dict[str, set[float]]:
     """Every number that stands in a PQ <value> of an observation, by column: what an accepted value may be."""
     columns = {item.code: item.column for item in items().values()}
     found: dict[str, set[float]] = {}
-    if data[:2] == b"\xff\xfe":
-        data = data.decode("utf-16").partition("?>")[2].encode()
-    elif data[:1] == b"\0":
-        data = data.decode("utf-16-be").partition("?>")[2].encode()
-    for element in ElementTree.fromstring(data).iter("{urn:hl7-org:v3}observation"):
+    codec = {b"\xff\xfe": "utf-16", b"\0<": "utf-16-be"}.get(data[:2], "utf-8-sig")
+    text = data.decode(codec).partition("?>")[2]  # a byte order mark outweighs a damaged declaration
+    for element in ElementTree.fromstring(text).iter("{urn:hl7-org:v3}observation"):
         code = element.find("{urn:hl7-org:v3}code")
         for value in element.findall("{urn:hl7-org:v3}value"):
             if code is not None and re.fullmatch(
-                r" *[-+]?[0-9.]+(e[0-9]+)? *|[０-９]+", text := value.get("value", "")
+                r" *[-+]?[0-9.]+(e[0-9]+)? *|[０-９]+", written := value.get("value", "")
             ):
-                found.setdefault(columns.get(code.get("code", ""), ""), set()).add(_float(text))
+                found.setdefault(columns.get(code.get("code", ""), ""), set()).add(_float(written))
     return found
 
 
