@@ -52,7 +52,7 @@ def lines(rows: Sequence[Sequence[str]]) -> str:
 
 
 def cc2x(people: Sequence[Person], codes: Sequence[str], *, hashes: bool = True, names: bool = True) -> str:
-    """The sample file of the input tool: two comment rows, the second with the codes, then Japanese names, then data."""
+    """A file of the input tool: two comment rows, the second with the codes, then Japanese names, then data."""
     keys = ["KEY1", "受診者保険者番号", "記号", "番号", "枝番", "氏名", "生年月日", "性別", "郵便番号", "住所"]
     keys += ["受診券整理番号", "受診券有効期限", "健診実施年月日"]
     mark = "#" if hashes else ""
@@ -60,8 +60,22 @@ def cc2x(people: Sequence[Person], codes: Sequence[str], *, hashes: bool = True,
     if names:
         head.append([""] * len(keys) + [f"項目({at})" for at in range(len(codes))])
     rows = [
-        [str(at), INSURER, p.symbol, p.number, p.branch, p.kana, f"{p.birth:%Y%m%d}", p.sex, "514-0000", "三重県津市"]
-        + ["", "", f"{p.day:%Y%m%d}", *(p.values.get(code, "") for code in codes)]
+        [
+            str(at),
+            INSURER,
+            p.symbol,
+            p.number,
+            p.branch,
+            p.kana,
+            f"{p.birth:%Y%m%d}",
+            p.sex,
+            "514-0000",
+            "三重県津市",
+            "",
+            "",
+            f"{p.day:%Y%m%d}",
+            *(p.values.get(code, "") for code in codes),
+        ]
         for at, p in enumerate(people, start=1)
     ]
     return lines([*head, *rows])
@@ -124,7 +138,7 @@ FKAC167 = {
 
 
 def fkac167(people: Sequence[Person]) -> str:
-    """健診結果一覧 of 特定健診等データ管理システム: a title row with FKAC167 in its second field, then headers, then data."""
+    """健診結果一覧 of 特定健診等データ管理システム: a title row with FKAC167 in it, then headers, then data."""
     keys = [
         "保険者番号",
         "広域連合番号",
@@ -137,8 +151,21 @@ def fkac167(people: Sequence[Person]) -> str:
     ]
     keys += ["データ管理番号１", "受診券整理番号", "健診実施年月日", "健診機関コード"]
     rows = [
-        [INSURER, "", p.symbol, p.number, "", f"{p.birth:%Y%m%d}", p.sex, "", "", "24240000123", f"{p.day:%Y%m%d}"]
-        + ["2411000001", *(p.values.get(code, "") if code else "1" for code in FKAC167.values())]
+        [
+            INSURER,
+            "",
+            p.symbol,
+            p.number,
+            "",
+            f"{p.birth:%Y%m%d}",
+            p.sex,
+            "",
+            "",
+            "24240000123",
+            f"{p.day:%Y%m%d}",
+            "2411000001",
+            *(p.values.get(code, "") if code else "1" for code in FKAC167.values()),
+        ]
         for p in people
     ]
     return lines([["20240710", "FKAC167"], [*keys, *(name.strip() for name in FKAC167)], *rows])

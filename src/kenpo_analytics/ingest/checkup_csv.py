@@ -134,7 +134,7 @@ def _read(source: Source, score: Callable[[Sequence[str]], int], code: Callable[
                     break
                 batch, repair = _batch(block, plan, repairs)
                 repairs = repairs or repair
-                line = max(line, *(at + 1 for at, _ in block.refused), *(block.frame["line"].tail(1) + 1))
+                line = max([line, *block.frame["line"].tail(1), *(at for at, _ in block.refused[-1:])])
                 yield batch
         if plan is None and (not top.header or _plan([top.header, *reversed(top.above)], code) is None):
             yield _one_row("header", 1)

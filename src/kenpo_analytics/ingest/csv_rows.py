@@ -7,7 +7,6 @@ by the csv module, each line by itself, so that a damaged line never swallows it
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -122,20 +121,18 @@ def _block(block: Lines, named: int, width: int) -> Rows:
     refused: list[tuple[int, str]] = []
     if frame is None:
         frame, refused = _careful(block, width)
-    columns = [f"c{at}" for at in range(width)]
-    surplus = pl.any_horizontal(pl.lit(False), *(pl.col(name) != "" for name in columns[named:]))
-    blank = pl.all_horizontal(pl.col(columns).str.strip_chars(f" \u3000{_END}") == "")
-    odd = (pl.col("end") != _END) | surplus | pl.col("c0").str.contains(r"^\s*(#|$)")
-    frame = frame.with_columns(odd=odd | pl.col("line").is_in(list(block.bad)))
-    if not frame["odd"].any():
-        return Rows(frame.drop("odd", "end"), sorted(refused))
-    wrong = frame.filter(pl.col("odd") & ~blank & ~pl.col("c0").str.contains(r"^\s*#")).with_columns(
-        rule=pl.when(pl.col("line").is_in(list(block.bad))).then(pl.lit("encoding"))
-        .when((pl.col("end") != _END) | surplus).then(pl.lit("ragged"))
-    )  # fmt: skip
-    refused += wrong.filter(pl.col("rule").is_not_null()).select("line", "rule").iter_rows()
-    kept = pl.concat([frame.filter(~pl.col("odd")), wrong.filter(pl.col("rule").is_null()).drop("rule")]).sort("line")
-    return Rows(kept.drop("odd", "end"), sorted(refused))
+    ragged = pl.any_horizontal(pl.col("end") != _END, *(pl.col(f"c{at}") != "" for at in range(named, width)))
+    bad = pl.col("line").is_in(list(block.bad)) if block.bad else pl.lit(False)
+    comment = pl.col("c0").str.contains(r"^\s*#")
+    odd = frame.select(ragged | bad | comment | pl.col("c0").str.contains(r"^\s*$")).to_series()
+    if not odd.any():
+        return Rows(frame.drop("end"), refused)
+    blank = pl.all_horizontal(pl.col("^c[0-9]+$").str.strip_chars(f" \u3000{_END}") == "")
+    rule = pl.when(bad).then(pl.lit("encoding")).when(ragged).then(pl.lit("ragged"))
+    looked = frame.filter(odd).filter(~blank & ~comment).with_columns(rule=rule)
+    refused += looked.drop_nulls("rule").select("line", "rule").iter_rows()
+    kept = pl.concat([frame.filter(~odd), looked.filter(pl.col("rule").is_null()).drop("rule")]).sort("line")
+    return Rows(kept.drop("end"), sorted(refused))
 
 
 def _parsed(block: Lines, width: int) -> pl.DataFrame | None:
@@ -143,11 +140,11 @@ def _parsed(block: Lines, width: int) -> pl.DataFrame | None:
     if "\0" in block.text or _END in block.text:
         return None
     quoted = '"' in block.text
-    names = ",".join([*(f"c{at}" for at in range(width)), "end"])
+    names = ",".join([*(f"c{at}" for at in range(width)), "end\n"])
     ended = block.text.replace("\n", f",{_END}\n")
     try:
         frame = pl.read_csv(
-            io.BytesIO(f"{names}\n{ended}".encode()),
+            b"".join([names.encode(), ended.encode()]),
             infer_schema=False,
             quote_char='"' if quoted else None,
             empty_string_is_null=False,
