@@ -429,7 +429,7 @@ records = st.one_of(
 
 
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(records, min_size=1, max_size=14, unique_by=lambda r: (r[0], r[1]["filed"])), st.data())
 def test_the_order_of_deliveries_does_not_matter(tmp_path_factory, world, data):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest import people
 from kenpo_analytics.ingest.identity import Key, seal_frame
+from kenpo_analytics.ingest.listed import listed
 from kenpo_analytics.ingest.records import MEMBERS
 from kenpo_analytics.ingest.staging import sealed
 from tests.staged_world import KEY, member, who
@@ -34,7 +35,9 @@ def staged(*lists: list[dict[str, Any]], made: list[int] | None = None, key: Key
 
 
 def resolve(*lists: list[dict[str, Any]], made: list[int] | None = None) -> people.People:
-    return people.resolve(staged(*lists, made=made), KEY)
+    rows, repeated = listed(staged(*lists, made=made).lazy())
+    assert rows.height + repeated["rows"].sum() == sum(map(len, lists))
+    return people.resolve(rows, KEY)
 
 
 def stretches(found: people.People) -> list[tuple]:
@@ -151,6 +154,8 @@ def test_twins_that_nobody_can_tell_apart_are_quarantined():
     mixed = resolve(named, [member(bare, CHANGE)])
     assert rules(mixed) == ["twin_ambiguous", "twin_unresolved", "twin_unresolved"]
     assert mixed.rows["fate"].to_list() == ["accepted", "accepted", "quarantined"]
+    repeated = resolve([member(bare, START), member(bare, START)], [member(bare, START)])
+    assert rules(repeated) == ["twin_ambiguous"] * 3
 
 
 def test_a_row_without_name_and_branch_number_is_the_one_person_of_that_number():
@@ -196,7 +201,8 @@ def test_a_list_repeated_month_by_month_changes_nothing():
     rows = [member(who(), START), member(who(number="2", kana="ベツ"), CHANGE)]
     once, often = resolve(rows), resolve(*[rows] * 12)
     assert once.members.equals(often.members)
-    assert often.rows["fate"].value_counts().sort("fate").rows() == [("accepted", 2), ("duplicate", 22)]
+    assert often.rows["fate"].value_counts().sort("fate").rows() == [("accepted", 2), ("duplicate", 2)]
+    assert listed(staged(*[rows] * 12).lazy())[1].rows() == [(seq, 2) for seq in range(2, 12)]
     assert often.said.is_empty()
 
 
@@ -276,7 +282,7 @@ def worlds(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(worlds(), st.data())
 def test_neither_order_nor_splitting_nor_repetition_matters(world, data):
     rows = [row for person in world for row in person]
@@ -287,12 +293,10 @@ def test_neither_order_nor_splitting_nor_repetition_matters(world, data):
     lists = [part for part in (shuffled[:cut], shuffled[cut:], again) if part]
     split = resolve(*lists, made=[20250101] * len(lists))
     assert split.members.equals(whole.members)
-    counts = split.rows["fate"].value_counts()
-    assert counts["count"].sum() == len(rows) + len(again)
-    assert dict(counts.rows()).get("duplicate", 0) == len(again)
+    assert split.rows["fate"].to_list().count("accepted") == len(rows)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(worlds())
 def test_the_true_people_are_found_again_without_overlaps(world):
     found = resolve([row for person in world for row in person])

@@ -19,6 +19,7 @@ from kenpo_analytics.ingest.assemble import typed
 from kenpo_analytics.ingest.assemble_claims import share
 from kenpo_analytics.ingest.identity import Key
 from kenpo_analytics.ingest.link import LINKS
+from kenpo_analytics.ingest.listed import listed
 from kenpo_analytics.ingest.notices import SAID, nothing
 from kenpo_analytics.ingest.staging import STORE, Entry, Store
 
@@ -64,6 +65,12 @@ class _Work:
         counts += [(links == rule).sum().cast(pl.Int64).alias(f"linked_{rule}") for rule in LINKS]
         self.tallies.append(fates.group_by("seq").agg(counts).with_columns(table=pl.lit(table)))
         self.said.append(said)
+
+    def repeated(self, table: str, counts: pl.DataFrame) -> None:
+        """Count rows that were not even looked at, as repetitions (`seq`, `rows`)."""
+        zero = [pl.lit(0, pl.Int64).alias(name) for name in ("accepted", *(f"linked_{rule}" for rule in LINKS))]
+        tally = counts.select("seq", *zero, duplicate="rows", table=pl.lit(table))
+        self.tallies.append(tally.select(self.tallies[-1].columns))
 
     def put(self, table: str, part: assemble.Part) -> None:
         """Write a table that is whole, and account for its rows."""
@@ -115,12 +122,14 @@ def build(data: Path, key: Key) -> Summary:
 
 
 def _members(work: _Work, key: Key) -> people.People | None:
-    staged = work.staged("members")
+    staged = work.store.scan("members")
     if staged is None:
         return None
-    resolved = people.resolve(staged, key)
+    rows, repeated = listed(staged)
+    resolved = people.resolve(rows, key)
     fates = resolved.rows.select("seq", "fate", link=pl.lit(None, pl.String))
     work.put("members", assemble.Part(typed(resolved.members, "members"), fates, resolved.said))
+    work.repeated("members", repeated)
     return resolved
 
 

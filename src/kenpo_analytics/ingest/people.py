@@ -32,7 +32,7 @@ class People:
     """The resolved members.
 
     `members` is the canonical table. `nodes` (person_id and the hashes) holds every identity a person was listed under.
-    `rows` are the staged rows with `fate` accepted, duplicate or quarantined. `said` lists the quarantined ones and the
+    `rows` are the listed rows with `fate` accepted, duplicate or quarantined. `said` lists the quarantined ones and the
     cases to look at. `unclear` (id_family, id_birth) are twins whose rows nobody can tell apart. `clipped` stretches
     ended where the next one began.
     """
@@ -45,8 +45,8 @@ class People:
     clipped: int
 
 
-def resolve(staged: pl.DataFrame, key: Key) -> People:
-    """Which people do the staged member rows make?
+def resolve(listed: pl.DataFrame, key: Key) -> People:
+    """Which people do the member rows make? `listed` are those of `listed.listed`.
 
     A row of the same person and first day is a repetition: the later one (`LATER`) holds, so that a loss filled in
     later ends the stretch. A stretch that runs into the next one of its person is ended there. Stretches without a day
@@ -57,7 +57,7 @@ def resolve(staged: pl.DataFrame, key: Key) -> People:
     IngestError
         Two people got the same id (63 bits: never seen).
     """
-    rows = staged.with_row_index("row").with_columns(fate=pl.lit("duplicate"))
+    rows = listed.with_row_index("row")
     nameless = pl.col("id_birth").is_null() | (pl.col("id_family").is_null() & pl.col("id_kana").is_null())
     bad, live = rows.filter(nameless), _corrected(rows.filter(~nameless))
     live, unclear = _based(live)
@@ -67,20 +67,16 @@ def resolve(staged: pl.DataFrame, key: Key) -> People:
     empty, kept = latest.filter(ending.fill_null(False)), latest.filter(~ending.fill_null(False))
     kept, namesakes = _bridged(kept)
     kept = _with_rules(_clip(kept, "person"))
-    listed = live.join(kept.select("base", "person").unique(), on="base")
-    ids = _person_ids(listed.filter(~ending.fill_null(False)), key)
+    known = live.join(kept.select("base", "person").unique(), on="base")
+    ids = _person_ids(known.filter(~ending.fill_null(False)), key)
     kept = kept.join(ids, on="person", maintain_order="left")
-    nodes = listed.join(ids, on="person").select("person_id", *IDS).unique()
-    said = [
-        say(bad, "members", "no_identity"),
-        say(blurred, "members", "twin_ambiguous"),
-        say(empty, "members", "no_days"),
-    ]
+    nodes = known.join(ids, on="person").select("person_id", *IDS).unique()
+    lost = {"no_identity": bad, "twin_ambiguous": blurred, "no_days": empty}
+    said = [say(frame, "members", rule) for rule, frame in lost.items()]
     said += [_people_said(kept, namesakes), say(kept.filter("cut_short"), "members", "overlap", item="valid_to")]
-    fate = pl.DataFrame({"row": kept["row"]}).with_columns(fate=pl.lit("accepted"))
-    gone = pl.concat([bad["row"], blurred["row"], empty["row"]])
-    fate = pl.concat([fate, pl.DataFrame({"row": gone}).with_columns(fate=pl.lit("quarantined"))])
-    rows = rows.drop("fate").join(fate, on="row", how="left").with_columns(pl.col("fate").fill_null("duplicate"))
+    gone = pl.concat([frame["row"] for frame in lost.values()]).implode()
+    held = pl.when(pl.col("row").is_in(kept["row"].implode())).then(pl.lit("accepted")).otherwise(pl.lit("duplicate"))
+    rows = rows.with_columns(fate=pl.when(pl.col("row").is_in(gone)).then(pl.lit("quarantined")).otherwise(held))
     return People(_table(kept), nodes, rows, pl.concat(said), unclear, int(kept["clipped"].sum()))
 
 
@@ -174,13 +170,13 @@ def _clip(rows: pl.DataFrame, who: str) -> pl.DataFrame:
 def _bridged(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
     """Rows with `person`: bases of one name and birthday are one where no two overlap. And the persons that do.
 
-    A stretch without an end is known to last until its list was made (or its list's last entry): a later list with a
+    A stretch without an end is known to last until its list was made (`listed_until` at least): a later list with a
     new number and without the old one shows a change of job, not a namesake. Among namesakes, one spell that begins on
     the very day on which exactly one other ends goes on from it.
     """
     rows = _clip(rows, "base")
     day = (pl.col("made") + (pl.col("made") % 100 == 0)).cast(pl.String).str.to_date("%Y%m%d", strict=False)
-    known = pl.max_horizontal(day, pl.col("valid_from").max().over("seq") + pl.duration(days=1))
+    known = pl.max_horizontal(day, "listed_until")
     rows = rows.with_columns(until=pl.col("valid_to").fill_null(known))
     rows = rows.with_columns(name=_components(rows, "base", [_anchored(rows, "base", _NAME)]))
     rows = _overlapping(rows, "name")
