@@ -63,11 +63,6 @@ class Archive:
 
     def inner(self, name: str) -> Archive:
         """The archive that is a member of this one, read into memory."""
-        if self.members[name].file_size > MAX_INNER_BYTES:
-            raise IngestError(
-                f"zipの中のzipが大きすぎます({MAX_INNER_BYTES >> 20} MiBまで)。",
-                hint="外側のzipを展開して、中のzipをそのまま置いてください。",
-            )
         with self.open(name) as stream:
             return Archive(io.BytesIO(stream.read()))
 

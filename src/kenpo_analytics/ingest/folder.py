@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest.archives import MAGIC, MAX_INNER_BYTES, archive, open_member, refuse_bomb
+from kenpo_analytics.ingest.archives import MAGIC, MAX_INNER_BYTES, Archive, archive, open_member, refuse_bomb
 from kenpo_analytics.ingest.recognise import HEAD_BYTES, recognise
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _IGNORED = (".*", "~$*", "thumbs.db", "desktop.ini", "readme*", "synthetic", "*.
 _IGNORED_FOLDERS = (".*", "__macosx")
 _OF_ARCHIVES = ("DATA", "CLAIMS", "XSD")
 _DOCUMENT = re.compile(r"(?:.*/)?DATA/h[^/]*\.xml", re.IGNORECASE)
-_SIDE = re.compile(r"(?:.*/)?(?:DATA/g|CLAIMS/|XSD/)[^/]*\.(?:xml|xsd)", re.IGNORECASE)
+_SIDE = re.compile(r"(?:.*/)?(?:DATA/g[^/]*|(?:CLAIMS|XSD)/.*)\.(?:xml|xsd)", re.IGNORECASE)
 
 
 class Home(NamedTuple):
@@ -106,12 +107,14 @@ def _special(path: Path, root: Path) -> str | None:
 
 
 def _on_disk(path: Path, root: Path) -> File:
-    folder, inside = path.parent, path.name
-    if folder != root and folder.name.upper() in _OF_ARCHIVES:
-        folder, inside = folder.parent, f"{folder.name}/{path.name}"
+    folder = path.parent
+    for parent in path.relative_to(root).parents:
+        if parent.name.upper() in _OF_ARCHIVES:
+            folder = root / parent.parent
     at = folder.relative_to(root).as_posix()
     home = Home(folder, None, _shown(root.resolve().name if at == "." else at))
-    return File(path, _shown(path.relative_to(root).as_posix()), None, path.lstat().st_size, home, inside)
+    name, inside = _shown(path.relative_to(root).as_posix()), path.relative_to(folder).as_posix()
+    return File(path, name, None, path.lstat().st_size, home, inside)
 
 
 def _shown(name: str) -> str:
@@ -128,7 +131,7 @@ def _looked(file: File, mappings: Sequence[Mapping], depth: int = 0) -> list[Fou
         layout = _layout(file, mappings)
         return _unfolded(file, mappings, depth) if layout == "archive" else [Found(file, layout)]
     except IngestError as error:
-        return [Found(file, "refused", error.message)]
+        return [Found(file, "refused", error.message + (error.hint or ""))]
 
 
 def _layout(file: File, mappings: Sequence[Mapping]) -> str:
@@ -140,7 +143,7 @@ def _layout(file: File, mappings: Sequence[Mapping]) -> str:
     else:
         with file.open() as stream:
             head = stream.read(HEAD_BYTES)
-        if head.startswith(MAGIC) and "[Content_Types].xml" not in archive(file.path, file.entry).members:
+        if head.startswith(MAGIC) and not _is_workbook(file):
             return "archive"
         layout = recognise(head, lambda: _whole(file), mappings)
     if layout == "checkup_xml" and file.size > MAX_DOCUMENT_BYTES:
@@ -148,9 +151,18 @@ def _layout(file: File, mappings: Sequence[Mapping]) -> str:
     return layout
 
 
+def _is_workbook(file: File) -> bool:
+    """Whether a zip is a document of an office suite."""
+    opened = archive(file.path) if file.entry is None else Archive(io.BytesIO(_whole(file)))
+    return "[Content_Types].xml" in opened.members
+
+
 def _whole(file: File) -> bytes:
     if file.size > MAX_INNER_BYTES:
-        raise IngestError(f"Excelが大きすぎます({MAX_INNER_BYTES >> 20} MiBまで)。", hint="CSVで保存してください。")
+        raise IngestError(
+            f"Excelか、zipの中のzipが大きすぎます({MAX_INNER_BYTES >> 20} MiBまで)。",
+            hint="ExcelはCSVで保存し、外側のzipは展開して置いてください。",
+        )
     with file.open() as stream:
         return stream.read()
 
@@ -166,6 +178,8 @@ def _unfolded(file: File, mappings: Sequence[Mapping], depth: int) -> list[Found
             found.append(inner)
             total += inner.file.size
         refuse_bomb(len(found), total, file.size)
+    if not found:
+        raise IngestError("zipの中に、取り込むファイルがありません。")
     return found
 
 

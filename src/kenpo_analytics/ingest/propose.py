@@ -125,7 +125,7 @@ def _guess(table: str, name: str) -> str | None:
 
 
 def toml(proposal: Proposal, headers: Sequence[str], kinds: Sequence[str], name: str) -> str:
-    """How is the proposal written as mapping.toml? Guesses and unknown headers are marked; `kinds` is what columns hold."""
+    """How is the proposal written as mapping.toml? Guesses and unknown headers are marked; `kinds`: what they hold."""
     labels = keys_of(proposal.table)
     lines = [f"name = {_quoted(name)}", f'table = "{proposal.table}"', "", "[columns]"]
     for place, (header, key, kind) in enumerate(zip(_numbered(headers), proposal.keys, kinds, strict=True)):

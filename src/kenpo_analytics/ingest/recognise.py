@@ -35,6 +35,7 @@ _ROOT = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(?=[\s>/])([^>]*)")
 _PROLOG = re.compile(r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>", re.DOTALL)
 _SIDE = re.compile(r"tokuteikenshin\.jp|/0000161103|XMLSchema$")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_AS_XLSX = "パスワードのない.xlsxか、CSVで保存し直してください。"
 
 
 class Look(NamedTuple):
@@ -59,6 +60,11 @@ def recognise(head: bytes, whole: Callable[[], bytes], mappings: Sequence[Mappin
         Gives all bytes; called for workbooks only.
     mappings
         The user's own, which come before everything else a table may be.
+
+    Raises
+    ------
+    IngestError
+        A workbook of the old kind (.xls), with a password, or damaged.
     """
     return _document(head) or look(head, whole, mappings).layout
 
@@ -84,7 +90,9 @@ def _document(head: bytes) -> str | None:
 
 def look(head: bytes, whole: Callable[[], bytes], mappings: Sequence[Mapping] = ()) -> Look:
     """What is seen of a table in these bytes? Parameters and layouts as in `recognise`; documents are "unknown"."""
-    if head.startswith((*MAGIC, _OLE)):
+    if head.startswith(_OLE):
+        raise IngestError("古い形式(.xls)か、パスワードのかかったExcelです。", hint=_AS_XLSX)
+    if head.startswith(MAGIC):
         return _workbook(whole(), mappings)
     try:
         encoding, blocks = decode(io.BytesIO(head))
@@ -114,12 +122,20 @@ def _parsed(lines: Iterable[str], mark: str) -> list[list[str]]:
 
 
 def _delivery(rows: list[list[str]], mappings: Sequence[Mapping]) -> str:
-    """The layout by the most telling mark first; a FKAC522 holds JLAC10 codes, too."""
+    """The user's own mappings first, then the layout by the most telling mark: a FKAC522 holds JLAC10 codes, too."""
     from kenpo_analytics.ingest.mapping import find_header
 
-    table = find_header(rows, mappings)
+    table = find_header(rows, mappings) if mappings else None
     if table is not None and table.mapping in mappings:
         return f"mapped:{table.mapping.name}"
+    marked = _marked(rows)
+    if marked is not None:
+        return marked
+    table = table or find_header(rows, mappings)
+    return "unknown" if table is None else f"mapped:{table.mapping.name}"
+
+
+def _marked(rows: list[list[str]]) -> str | None:
     for mark in ("FKAC522", "FKAC167"):
         if any(mark in (cell.strip() for cell in row) for row in rows[:5]):
             return mark.lower()
@@ -128,9 +144,7 @@ def _delivery(rows: list[list[str]], mappings: Sequence[Mapping]) -> str:
             return layout
     if any(len(row) >= 120 and row[1] == "S" and re.fullmatch(r"\d{9}", row[2]) for row in rows):
         return "fee_master"
-    if any(len(codes(row)) >= 3 for row in rows[:20]):
-        return "cc2x"
-    return "unknown" if table is None else f"mapped:{table.mapping.name}"
+    return "cc2x" if any(len(codes(row)) >= 3 for row in rows[:20]) else None
 
 
 def _claims(rows: list[list[str]], place: int) -> bool:
@@ -164,7 +178,7 @@ def _workbook(data: bytes, mappings: Sequence[Mapping]) -> Look:
 
 
 def _sheets(data: bytes) -> list[tuple[str, list[list[str]], int]]:
-    """The first rows of each sheet as text, and how many it has; none where it cannot be read (a password, damage)."""
+    """The first rows of each sheet as text, and how many it has."""
     import fastexcel
 
     sheets = []
@@ -174,6 +188,6 @@ def _sheets(data: bytes) -> list[tuple[str, list[list[str]], int]]:
             sheet = book.load_sheet(name, header_row=None, n_rows=ROWS, dtypes="string")
             rows = [["" if cell is None else cell for cell in row] for row in sheet.to_polars().rows()]
             sheets.append((name, rows, sheet.total_height))
-    except Exception:  # fastexcel's own errors have no other base, and any of them means: not a table we can read
-        return []
+    except Exception:  # fastexcel's own errors have no other base, and any of them means the same
+        raise IngestError("Excelとして読めません。", hint=_AS_XLSX) from None
     return sheets
