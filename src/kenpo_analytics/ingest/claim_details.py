@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from kenpo_analytics.ingest.claim_codes import DOMAINS, ClaimCodes
+from kenpo_analytics.ingest.claim_records import Claims
 
 MEDICAL = ("入院", "入院外")
 DISPENSING = "調剤"
@@ -17,23 +18,22 @@ _TYPE = pl.col("u0")
 _DAYS = [f"u{at}" for at in range(13, 44)]
 
 
-def details(
-    rows: pl.DataFrame, good: pl.DataFrame, codes: ClaimCodes
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def details(claims: Claims, good: pl.DataFrame, codes: ClaimCodes) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Flags by claim (dx_*, rx_*), fee lines (g, code, day, count) and rejections of level "value".
 
     A flag is null where the kind of claim carries no such records (歯科 both, 調剤 diseases), and where a record of the
     claim cannot be read and no other one answers the question.
     """
     about = good.select("g", "kind", "institution", month="treatment_month")
-    rows = rows.filter(_TYPE.is_in(["SY", "IY", "SI"])).join(about, on="g", maintain_order="left")
+    rows = claims.rows.filter(_TYPE.is_in(["SY", "IY", "SI"])).join(about, on="g", maintain_order="left")
     diseases = _diseases(rows, codes)
     drugs = _drugs(rows, codes)
     flags = about.select("g")
     for name, found, kinds in (("dx", diseases, MEDICAL), ("rx", drugs, (*MEDICAL, DISPENSING))):
-        claims = about.filter(pl.col("kind").is_in(kinds)).select("g")
-        flags = flags.join(_flags(claims, found, name), on="g", how="left")
-    fees, wrong_fees = _fees(rows.filter(_TYPE == "SI", pl.col("kind").is_in(MEDICAL)), codes)
+        judged = about.filter(pl.col("kind").is_in(kinds)).select("g")
+        flags = flags.join(_flags(judged, found, name), on="g", how="left")
+    lines = rows.filter(_TYPE == "SI", pl.col("kind").is_in(MEDICAL))
+    fees, wrong_fees = _fees(lines, claims.wide, codes)
     unread = pl.concat([_unread(found, item) for found, item in ((diseases, "SY[1]"), (drugs, "IY[3]"))])
     return flags, fees, pl.concat([_heads(good), unread, wrong_fees])
 
@@ -42,7 +42,7 @@ def _diseases(rows: pl.DataFrame, codes: ClaimCodes) -> pl.DataFrame:
     """Diseases as records: their domains, and whether they could be read; suspected ones have none."""
     found = rows.filter(_TYPE == "SY", pl.col("kind").is_in(MEDICAL))
     domain = pl.col("u1").replace_strict(codes.diseases, default=None, return_dtype=pl.String)
-    suspected = pl.col("u4").str.contains(_SUSPECTED) | pl.col("u5").str.ends_with("の疑い")
+    suspected = pl.col("u4").str.contains(_SUSPECTED) | pl.col("u5").str.strip_chars_end().str.ends_with("の疑い")
     strange = domain.is_not_null() & ~pl.col("u4").str.contains("^(?:[0-9]{4})*$").fill_null(True)
     unread = ~pl.col("u1").str.contains("^[0-9]{7}$").fill_null(False) | strange
     return found.select(
@@ -109,13 +109,13 @@ def _heads(good: pl.DataFrame) -> pl.DataFrame:
 # --- fees ----------------------------------------------------------------------------------------------
 
 
-def _fees(lines: pl.DataFrame, codes: ClaimCodes) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _fees(lines: pl.DataFrame, wide: pl.DataFrame, codes: ClaimCodes) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Add-ons by day, and the basic fees of the same day; what could not be read."""
     code = pl.col("u3")
     bad = lines.filter(~code.str.contains("^[0-9]{9}$").fill_null(False))
     addon = code.is_in(list(codes.addons))
     lines = lines.with_columns(addon=addon).filter(pl.col("addon") | code.is_in(list(codes.visits)))
-    lines = lines.join(lines.filter("addon").select("g"), on="g", how="semi")
+    lines = lines.join(lines.filter("addon").select("g"), on="g", how="semi").join(wide, on="row", how="left")
     cells = (
         lines.select(*_PLACE, "u3", "addon", "u6", *_DAYS)
         .unpivot(_DAYS, index=[*_PLACE, "u3", "addon", "u6"], variable_name="day", value_name="text")

@@ -53,8 +53,8 @@ _KINDS = {"3": "歯科", "4": "調剤"}
 def heads(claims: Claims, *, insurer: bool, cut_off: int | None) -> pl.DataFrame:
     """One row a claim: `g`, line, identity, months, kind, institution, points, days, status, claim_key, item, rule."""
     rows = claims.rows.with_columns(part=(_TYPE == "RE").cum_sum().over("g"))
-    frame = _claims(rows, cut_off)
-    chosen = _common(rows, frame)
+    frame = _claims(rows, cut_off).with_columns(cut_off=pl.col("cut_off") | pl.col("g").is_in(claims.cut.to_list()))
+    chosen = _common(rows, claims.wide, frame)
     frame = frame.join(chosen, on="g", how="left")
     for kind in ("HO", "KO"):
         frame = frame.join(_payer(rows, chosen, kind), on="g", how="left")
@@ -80,10 +80,11 @@ def _claims(rows: pl.DataFrame, cut_off: int | None) -> pl.DataFrame:
     )
 
 
-def _common(rows: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+def _common(rows: pl.DataFrame, wide: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
     """The claim's RE. Of a DPC claim of several parts, the total (総括区分 0 or 1) comes before its parts."""
     fields = [f"u{at}" for at in (1, 2, 3, 4, 5, 6, 18, 19, 20, 25, 36, 37, 38, 41)]
-    common = rows.filter(_TYPE == "RE").select("g", "part", *fields).join(frame.select("g", "dpc"), on="g")
+    common = rows.filter(_TYPE == "RE").join(wide, on="row", how="left").select("g", "part", *fields)
+    common = common.join(frame.select("g", "dpc"), on="g")
     later = ~(pl.col("dpc") & pl.col("u18").is_in(["0", "1"])).fill_null(False)
     common = common.sort("g", later, "part").unique("g", keep="first", maintain_order=True).drop("dpc")
     return common.rename({field: f"re{field[1:]}" for field in fields})
@@ -124,11 +125,11 @@ def _read(frame: pl.DataFrame, insurer: bool) -> pl.DataFrame:
         .otherwise(pl.coalesce(_months(frame["ir6"]), _months(frame["ir7"]))),
         birth=_births(frame["re6"]),
         sex=pl.col("re5").replace_strict({"1": "M", "2": "F"}, default=None, return_dtype=pl.String),
-        kana=pl.coalesce(*(_if(pl.col(f"re{at}"), _KANA) for at in (38, 36, 25, 41)), "re4"),
+        kana=pl.coalesce(_by_kind(table, {"4": [41], "3": [25, 36], "DPC": [38, 36], "1": [36]}, _KANA), "re4"),
         status=pl.when(pl.col("sn2").is_in(["06", "07"])).then(pl.lit("after_loss")).otherwise(pl.lit("normal")),
-        insurer=_distinct(pl.select(pl.coalesce(frame["ho1"].str.strip_chars(), frame["sn3"])).to_series(), _insurer),
-        symbol=pl.coalesce("ho2", "sn4"),
-        number=pl.coalesce("ho3", "sn5"),
+        insurer=_distinct(frame.select(_given("ho1", "sn3")).to_series(), _insurer),
+        symbol=_given("ho2", "sn4"),
+        number=_given("ho3", "sn5"),
         branch_number=_if(pl.col("sn6"), "^[0-9]{2}$"),
         points_text=pl.coalesce("ho5", "ko5"),
         days_text=pl.coalesce("ho4", "ko4"),
@@ -157,11 +158,23 @@ def _institution(table: pl.Expr) -> pl.Expr:
 
 
 def _claim_key(insurer: bool) -> pl.Expr:
-    own = [_if(pl.col(f"re{at}"), _KEY) for at in (18, 20, 19, 37)]
+    own = _by_kind(pl.col("re2").str.slice(0, 1), {"4": [37], "3": [19], "DPC": [20], "1": [18]}, _KEY)
     if insurer:
-        return pl.coalesce(_if(pl.col("key_2"), _KEY), _if(pl.col("key_3"), _KEY), *own)
+        return pl.coalesce(_if(pl.col("key_2"), _KEY), _if(pl.col("key_3"), _KEY), own)
     numbered = _if(pl.col("re1"), "^[0-9]{1,6}$").str.strip_chars_start("0")
-    return pl.coalesce(*own, pl.concat_str("institution", "received_month", numbered, "kind", separator="|"))
+    return pl.coalesce(own, pl.concat_str("institution", "received_month", numbered, "kind", separator="|"))
+
+
+def _by_kind(table: pl.Expr, fields: dict[str, list[int]], pattern: str) -> pl.Expr:
+    """The first field of RE that has this form, among those of the kind of claim."""
+    kind = pl.when(pl.col("dpc") & (table == "1")).then(pl.lit("DPC")).otherwise(table)
+    cases = (pl.when(kind == name).then(_if(pl.col(f"re{at}"), pattern)) for name, ats in fields.items() for at in ats)
+    return pl.coalesce(*cases)
+
+
+def _given(name: str, confirmed: str) -> pl.Expr:
+    """What the clinic wrote, as delivered; what the payer office confirmed where that is blank."""
+    return pl.coalesce(_if(pl.col(name), r"\S"), confirmed)
 
 
 def _if(text: pl.Expr, pattern: str) -> pl.Expr:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
-from typing import ClassVar, Protocol
+from collections.abc import Collection, Iterator
+from typing import ClassVar, NamedTuple, Protocol
 
+import numpy as np
 import polars as pl
 
 from kenpo_analytics.ingest.lines import Lines, decode
 
-FIELDS = 44
-"""Longest record that is read: SI and IY with 31 days."""
+NARROW, WIDE = 8, 44
+"""Fields every record needs, and those of RE (name in kana) and SI (31 days)."""
 _ALL = (
     "MN IR YK UK HI RE HO KO SN RO JD MF KH GR SY SI IY TO CO SJ NI TI TR TS GO HG HR RC JY EX MD RT JR MK "
     "BU SB KK SK GA HH GT CD HS SS SH CZ KI TK ST HK HA HJ KA JS TJ TZ IH"
@@ -35,17 +36,29 @@ class Readable(Protocol):
         ...
 
 
-def records(stream: Readable, prefix: int) -> Iterator[pl.DataFrame]:
-    """Which records does the file hold? Blocks of rows: `line`, `bad` (undecodable), p0.. (prefix), u0..u43 (text).
+class Block(NamedTuple):
+    """Rows of a file: `rows` holds row, line, bad (undecodable), p0.. (prefix) and u0..u7; `wide` row and u8..u43.
 
-    A field that is missing or empty is null. A line is always one row: a quote that is not closed on its line is a
-    character like any other, so that no damage swallows a neighbour. Commas inside quotes become full-width ones.
+    `wide` is there for RE and for SI of the codes that are looked for: most lines are neither.
+    """
+
+    rows: pl.DataFrame
+    wide: pl.DataFrame
+
+
+def records(stream: Readable, prefix: int, fees: Collection[str]) -> Iterator[Block]:
+    """Which records does the file hold? A field that is missing or empty is null.
+
+    A line is always one row: a quote that is not closed on its line is a character like any other, so that no damage
+    swallows a neighbour. Commas inside quotes become full-width ones.
     """
     _, blocks = decode(stream)  # type: ignore[arg-type]
+    row = 0
     for block in blocks:
         text, numbers = _plain(block)
         if numbers:
-            yield _parsed(text, numbers, block.bad, prefix)
+            yield _parsed(text.encode(), numbers, block.bad, prefix, fees, row)
+            row += len(numbers)
 
 
 def _plain(block: Lines) -> tuple[str, list[int] | range]:
@@ -67,18 +80,31 @@ def _unquoted(match: re.Match[str]) -> str:
     return match[1] + match[2].replace('""', '"').replace(",", "，")
 
 
-def _parsed(text: str, numbers: list[int] | range, bad: tuple[int, ...], prefix: int) -> pl.DataFrame:
-    names = [*(f"p{at}" for at in range(prefix)), *(f"u{at}" for at in range(FIELDS))]
-    frame = pl.read_csv(
-        io.BytesIO(f"{','.join(names)}\n{text}".encode()),
-        infer_schema=False,
-        quote_char=None,
-        truncate_ragged_lines=True,
-    )
+def _parsed(
+    data: bytes, numbers: list[int] | range, bad: tuple[int, ...], prefix: int, fees: Collection[str], row: int
+) -> Block:
+    frame = _csv(data, [*(f"p{at}" for at in range(prefix)), *(f"u{at}" for at in range(NARROW))])
     if frame.height != len(numbers):
         raise AssertionError(f"{len(numbers)} lines gave {frame.height} rows")
+    rows = pl.Series("row", range(row, row + frame.height), dtype=pl.Int64)
     line = pl.Series("line", numbers, dtype=pl.Int64)
-    return frame.with_columns(line, line.is_in(list(bad)).alias("bad"))
+    frame = frame.with_columns(rows, line, line.is_in(list(bad)).alias("bad"))
+    kind = frame["u0"]
+    needed = ((kind == "RE") | ((kind == "SI") & frame["u3"].is_in(list(fees)))).fill_null(False)
+    skipped = [f"_{at}" for at in range(prefix + NARROW)]
+    wide = _csv(_lines_at(data, needed.arg_true().to_numpy()), [*skipped, *(f"u{at}" for at in range(NARROW, WIDE))])
+    return Block(frame, wide.drop(skipped).with_columns(rows.filter(needed)))
+
+
+def _csv(data: bytes, names: list[str]) -> pl.DataFrame:
+    header = f"{','.join(names)}\n".encode()
+    return pl.read_csv(io.BytesIO(header + data), infer_schema=False, quote_char=None, truncate_ragged_lines=True)
+
+
+def _lines_at(data: bytes, wanted: np.ndarray) -> bytes:
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
+    starts = np.concatenate(([0], ends))
+    return b"".join(data[starts[at] : ends[at]] for at in wanted)
 
 
 class LastLine:

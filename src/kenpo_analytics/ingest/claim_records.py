@@ -1,8 +1,8 @@
 """Which records make one claim? Rows cut into claims, corrected by JY, and never mixed with a neighbour's.
 
 RECODEINFO: a claim begins at MN. Where damage ate an MN, 行番号 falls back at the next IR, YK, RE or HO: a claim of its
-own then, which is rejected for want of its MN. UKE: a claim begins at RE; an HO or KO after details, or a second HO,
-shows a lost RE.
+own then, which is rejected for want of its MN. UKE: a claim begins at RE; an HO, KO or SN after details, or a
+second HO or SN, shows a lost RE.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest.claim_lines import KNOWN
+from kenpo_analytics.ingest.claim_lines import KNOWN, Block
 
 HEADERS = ("IR", "YK")
-READ = ("MN", *HEADERS, "RE", "HO", "KO", "SN", "SY", "SI", "IY", "JY", "BU", "GO")
+READ = ("MN", *HEADERS, "RE", "HO", "KO", "SN", "SY", "SI", "IY", "JY", "BU", "GO", "RC")
 _DETAILS = ("SY", "SI", "IY")
 _DAMAGED = {"line": pl.Int64, "rule": pl.String}
 _MOST_ROWS = 1_000_000
@@ -25,38 +25,45 @@ _TYPE = pl.col("u0")
 
 @dataclass(frozen=True)
 class Claims:
-    """Whole claims: `rows` with the claim's number `g`; `damaged` lines with the rule they break.
+    """Whole claims: `rows` with the claim's number `g`; `damaged` lines with the rule they break; `wide` by row.
 
-    `header` holds the row of IR or YK by claim; `removed` and `broken` are claims taken back by JY and those whose
-    correction cannot be carried out.
+    `header` holds the row of IR or YK by claim; `removed` are claims taken back by JY, `broken` those whose correction
+    cannot be carried out, `cut` the last one where it alone has no RC: the file breaks off in it.
     """
 
     rows: pl.DataFrame
+    wide: pl.DataFrame
     header: pl.DataFrame
     damaged: pl.DataFrame
     removed: pl.Series
     broken: pl.Series
+    cut: pl.Series
 
 
-def insurer_claims(blocks: Iterable[pl.DataFrame]) -> Iterator[Claims]:
+def insurer_claims(blocks: Iterable[Block]) -> Iterator[Claims]:
     """Which claims does a RECODEINFO file hold? Corrections (JY) done."""
-    prefixed = pl.col("p0").is_in(["1", "2"]) & pl.col("line_number").is_not_null()
-    for rows, damaged in _whole(blocks, _insurer_start(), prefixed):
-        header = rows.filter(_TYPE.is_in(HEADERS), pl.col("p0") == "1").unique("g", keep="first", maintain_order=True)
+    prefixed = pl.col("p0").is_in(["1", "2"])
+    ended: bool | None = None
+    for rows, wide, damaged, last in _whole(blocks, _insurer_start(), prefixed):
         corrected, removed, broken = _corrected(rows)
-        yield Claims(corrected, header, damaged, removed, broken)
+        header = corrected.filter(_TYPE.is_in(HEADERS)).unique("g", keep="first", maintain_order=True)
+        with_end = rows.group_by("g").agg((_TYPE == "RC").any())
+        cut = with_end.filter(~pl.col("u0"))["g"] if last and ended else rows["g"].clear()
+        if not with_end.is_empty():
+            ended = ended is not False and bool(with_end["u0"].all())
+        yield Claims(corrected, wide, header, damaged, removed, broken, cut)
 
 
-def uke_claims(blocks: Iterable[pl.DataFrame]) -> Iterator[Claims]:
+def uke_claims(blocks: Iterable[Block]) -> Iterator[Claims]:
     """Which claims does a UKE file hold? Those after GO have no header until the next IR or YK."""
     none = pl.Series(dtype=pl.UInt32)
     totals = _Totals()
-    for rows, damaged in _whole(totals.counted(blocks), _uke_start(), pl.lit(True)):
+    for rows, wide, damaged, _ in _whole(totals.counted(blocks), _uke_start(), pl.lit(True)):
         rows = rows.with_columns(part=_TYPE.is_in([*HEADERS, "GO"]).cum_sum())
         header = rows.filter(_TYPE.is_in(HEADERS)).select("part", "u2", "u3", "u4", "u6", "u7")
         claims = rows.filter(~_TYPE.is_in([*HEADERS, "GO", "MN"]))
         header = claims.select("g", "part").unique("g", keep="first", maintain_order=True).join(header, on="part")
-        yield Claims(claims, header, pl.concat([damaged, totals.wrong()]), removed=none, broken=none)
+        yield Claims(claims, wide, header, pl.concat([damaged, totals.wrong()]), removed=none, broken=none, cut=none)
 
 
 class _Totals:
@@ -66,18 +73,18 @@ class _Totals:
         self._count = dict.fromkeys(("headers", "claims", "ends", "said", "line"), 0)
         self._done = False
 
-    def counted(self, blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    def counted(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """The blocks, while they are counted."""
         for block in blocks:
             said = pl.col("u1").filter(_TYPE == "GO").cast(pl.Int64, strict=False).sum()
-            found = block.select(
+            found = block.rows.select(
                 headers=_TYPE.is_in(HEADERS).sum(),
                 claims=(_TYPE == "RE").sum(),
                 ends=(_TYPE == "GO").sum(),
                 said=said,
             ).row(0, named=True)
             self._count = {name: self._count[name] + (found.get(name) or 0) for name in self._count}
-            self._count["line"] = int(block["line"][-1])
+            self._count["line"] = int(block.rows["line"][-1])
             yield block
         self._done = True
 
@@ -97,18 +104,29 @@ def _insurer_start() -> pl.Expr:
 
 
 def _uke_start() -> pl.Expr:
-    before = _TYPE.shift(1)
-    lost = ((_TYPE == "HO") & (before.is_in([*_DETAILS, "HO"]))) | ((_TYPE == "KO") & before.is_in(_DETAILS))
-    return _TYPE.is_in(["RE", *HEADERS, "GO"]) | lost.fill_null(False)
+    """Does a claim start here? RE (and what stands between claims), or a sign that an RE is lost."""
+    opens = _TYPE.is_in(["RE", *HEADERS, "GO"])
+    behind = _TYPE.is_in(["HO", "KO", "SN"]) & _TYPE.shift(1).is_in(_DETAILS)
+    starts = (opens | behind).fill_null(False)
+    starts = starts | _again(_TYPE == "HO", starts)
+    return starts | _again(((_TYPE == "SN") & (pl.col("u1") == "1")).fill_null(False), starts)
+
+
+def _again(once: pl.Expr, opens: pl.Expr) -> pl.Expr:
+    """Is this the second record of a kind of which a claim has one?"""
+    count = once.cast(pl.Int64).cum_sum()
+    return once & (count - pl.when(opens).then(count).forward_fill().fill_null(0) > 1)
 
 
 def _whole(
-    blocks: Iterable[pl.DataFrame], start: pl.Expr, prefixed: pl.Expr
-) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    blocks: Iterable[Block], start: pl.Expr, prefixed: pl.Expr
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, bool]]:
     """Rows of whole claims with their number, block by block; the last claim of a block waits for the next one."""
     rest: pl.DataFrame | None = None
-    for block in blocks:
-        block = _numbered(block)
+    held: pl.DataFrame | None = None
+    for narrow, wide in blocks:
+        block = _numbered(narrow)
+        wide = wide if held is None else pl.concat([held, wide])
         known = _TYPE.is_in(list(KNOWN)).fill_null(False) & prefixed
         damaged = block.filter(~known | (pl.col("bad") & ~_TYPE.is_in(["RE", "HO", "SN"])))
         rows = block.filter(known, _TYPE.is_in(READ))
@@ -119,9 +137,10 @@ def _whole(
         if rest.height > _MOST_ROWS:
             raise IngestError("1件のレセプトが大きすぎます。", hint="ファイルが壊れていないか確かめてください。")
         rule = pl.when("bad").then(pl.lit("encoding")).otherwise(pl.lit("record"))
-        yield _with_number(rows[:cut]), damaged.select("line", rule=rule)
-    if rest is not None:
-        yield _with_number(rest.with_columns(start=start)), pl.DataFrame(schema=_DAMAGED)
+        held = wide.filter(pl.col("row") >= int(rows["row"][cut])) if rows.height else wide
+        yield _with_number(rows[:cut]), wide, damaged.select("line", rule=rule), False
+    if rest is not None and held is not None:
+        yield _with_number(rest.with_columns(start=start)), held, pl.DataFrame(schema=_DAMAGED), True
 
 
 def _numbered(block: pl.DataFrame) -> pl.DataFrame:

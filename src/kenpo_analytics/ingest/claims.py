@@ -1,6 +1,6 @@
 """Which claims are in this file? RECODEINFO (支払基金 to insurer) and RECEIPTC.UKE (clinic to 支払基金).
 
-Fields count from 0 in their record, as in 「オンライン又は光ディスク等による請求に係る記録条件仕様」(医科用 and the others).
+Fields count from 0 in their record, as in 支払基金「記録条件仕様」(医科用, DPC用, 歯科用, 調剤用).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _read(source: Source, codes: ClaimCodes, *, insurer: bool) -> Iterator[Batch
     try:
         with source.open() as stream:
             last = LastLine(stream)
-            blocks = records(last, prefix)
+            blocks = records(last, prefix, codes.addons | codes.visits)
             for claims in insurer_claims(blocks) if insurer else uke_claims(blocks):
                 batch = _batch(claims, source, codes, insurer, last.cut_off(prefix))
                 found = found or batch.read > 0
@@ -72,7 +72,7 @@ def _batch(claims: Claims, source: Source, codes: ClaimCodes, insurer: bool, cut
     removed = judged.filter(taken_back, pl.col("rule") != "correction").height
     judged = judged.filter(~taken_back | (pl.col("rule") == "correction"))
     good = judged.filter(pl.col("rule").is_null())
-    flags, fees, values = details(claims.rows, good, codes)
+    flags, fees, values = details(claims, good, codes)
     table = good.join(flags, on="g", how="left", maintain_order="left").with_columns(
         entry=pl.lit(source.entry, pl.String), filed=pl.lit(None, pl.Int32)
     )

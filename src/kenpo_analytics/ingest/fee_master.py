@@ -1,7 +1,7 @@
-"""Which 診療行為コード make an out-of-hours visit by a newer master? A user's 医科診療行為マスター (s.csv), by one rule.
+"""Which 診療行為コード make an out-of-hours visit by a newer master? A user's 診療行為マスター (s.csv), by one rule.
 
 Rule (on the master in force from June 2024 it gives exactly the 156 packaged codes): the code begins 111, 112 or 113,
-項番43 時間加算区分 is not 0, and the name says 時間外, 休日, 深夜 or 夜間. 項番43 alone would take every 初診料 (it marks
+項番43 時間加算区分 is not 0, and the name says 時間外, 休日, 深夜 or 夜間. 項番43 alone takes every 初診料 (it marks
 what may be added to), the name alone 時間外対応加算 (a fee of the clinic). The class is the name's: six
 外来腫瘍化学療法診療料 codes say 休日 or 深夜 but carry 1 (時間外) in 項番43.
 Source: 支払基金 レセプト電算処理システム マスターファイル仕様説明書.
