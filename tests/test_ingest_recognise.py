@@ -146,6 +146,32 @@ def test_workbooks_that_cannot_be_read_are_refused(tmp_path: Path, data: bytes, 
     assert source.layout == "refused" and problem in str(source.problem)
 
 
+def test_a_stray_cell_at_the_far_end_does_not_take_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Laid out, 1,048,576 × 16,384 cells take 512 GiB: the reader would abort the process."""
+    import xlsxwriter
+
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        sheet = book.add_worksheet()
+        sheet.write(0, 0, "保険者番号")
+        sheet.write(1_048_575, 16_383, "x")
+    with pytest.raises(IngestError, match="広すぎ"):
+        layout(file.getvalue())
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file) as book:
+        sheet = book.add_worksheet()
+        sheet.write(0, 0, "保険者番号")
+        sheet.write_blank(1_048_575, 16_383, None, book.add_format({"bold": True}))
+    assert layout(file.getvalue()) == "unknown"  # formatted, but empty
+    data = workbook(pl.DataFrame({name: ["x"] * 3 for name in "abc"}))  # 4 rows × 3 columns
+    monkeypatch.setattr("kenpo_analytics.ingest.workbook._CHUNK_BYTES", 50)
+    monkeypatch.setattr("kenpo_analytics.ingest.workbook.MAX_CELLS", 12)
+    assert layout(data) == "unknown"
+    monkeypatch.setattr("kenpo_analytics.ingest.workbook.MAX_CELLS", 11)
+    with pytest.raises(IngestError, match="広すぎ"):
+        layout(data)
+
+
 def test_ten_thousand_damaged_heads() -> None:
     """Whatever the bytes: a layout, in no time. Undamaged ones are in the test above."""
     rng = random.Random(8)

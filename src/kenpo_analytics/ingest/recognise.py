@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.archives import MAGIC
 from kenpo_analytics.ingest.lines import decode
+from kenpo_analytics.ingest.workbook import AS_XLSX, sheets
 
 if TYPE_CHECKING:
     from kenpo_analytics.ingest.mapping import Mapping
@@ -35,7 +36,6 @@ _ROOT = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(?=[\s>/])([^>]*)")
 _PROLOG = re.compile(r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>", re.DOTALL)
 _SIDE = re.compile(r"tokuteikenshin\.jp|/0000161103|XMLSchema$")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_AS_XLSX = "パスワードのない.xlsxか、CSVで保存し直してください。"
 
 
 class Look(NamedTuple):
@@ -91,7 +91,7 @@ def _document(head: bytes) -> str | None:
 def look(head: bytes, whole: Callable[[], bytes], mappings: Sequence[Mapping] = ()) -> Look:
     """What is seen of a table in these bytes? Parameters and layouts as in `recognise`; documents are "unknown"."""
     if head.startswith(_OLE):
-        raise IngestError("古い形式(.xls)か、パスワードのかかったExcelです。", hint=_AS_XLSX)
+        raise IngestError("古い形式(.xls)か、パスワードのかかったExcelです。", hint=AS_XLSX)
     if head.startswith(MAGIC):
         return _workbook(whole(), mappings)
     try:
@@ -168,26 +168,10 @@ def _workbook(data: bytes, mappings: Sequence[Mapping]) -> Look:
     from kenpo_analytics.ingest.mapping import find_header
 
     seen = Look("unknown", "xlsx", [], height=0)
-    for sheet, rows, height in _sheets(data):
-        table = find_header(rows, mappings)
+    for sheet in sheets(data, ROWS):
+        table = find_header(sheet.rows, mappings)
         if table is not None:
-            return Look(f"mapped:{table.mapping.name}", "xlsx", rows, sheet, height)
-        if rows and not seen.rows:
-            seen = Look("unknown", "xlsx", rows, sheet, height)
+            return Look(f"mapped:{table.mapping.name}", "xlsx", sheet.rows, sheet.name, sheet.height)
+        if sheet.rows and not seen.rows:
+            seen = Look("unknown", "xlsx", sheet.rows, sheet.name, sheet.height)
     return seen
-
-
-def _sheets(data: bytes) -> list[tuple[str, list[list[str]], int]]:
-    """The first rows of each sheet as text, and how many it has."""
-    import fastexcel
-
-    sheets = []
-    try:
-        book = fastexcel.read_excel(data)
-        for name in book.sheet_names:
-            sheet = book.load_sheet(name, header_row=None, n_rows=ROWS, dtypes="string")
-            rows = [["" if cell is None else cell for cell in row] for row in sheet.to_polars().rows()]
-            sheets.append((name, rows, sheet.total_height))
-    except Exception:  # fastexcel's own errors have no other base, and any of them means the same
-        raise IngestError("Excelとして読めません。", hint=_AS_XLSX) from None
-    return sheets
