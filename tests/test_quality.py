@@ -103,7 +103,9 @@ def test_which_institution_lies_far_from_the_others_on_every_engine(engine, chec
 
 def test_the_robust_z_by_hand() -> None:
     medians = {"a": 100, "b": 101, "c": 102, "d": 103, "e": 104, "f": 130}
-    rows = pl.DataFrame([{"institution": k, "fpg": float(v)} for k, v in medians.items() for _ in range(30)])
+    rows = pl.DataFrame(
+        [{"person_id": 1, "institution": k, "fpg": float(v)} for k, v in medians.items() for _ in range(30)]
+    )
     found = ka.institution_outliers(rows).filter(measure="median")
     z = dict(found.select("institution", "z").iter_rows())
     # middle 102.5; distances 2.5 1.5 .5 .5 1.5 27.5, their median 1.5
@@ -117,10 +119,14 @@ def test_the_robust_z_by_hand() -> None:
     assert set(four["state"]) == {"not_evaluated"}
 
 
-def test_a_column_that_is_not_there_is_not_judged(checkups) -> None:
+def test_a_column_that_is_not_there_is_not_judged(engine, checkups, claims) -> None:
     assert set(ka.institution_outliers(checkups)["item"]) == {"fpg", "hba1c", "sbp", "fasting"}
-    with pytest.raises(TableError, match="institution"):
-        ka.institution_outliers(checkups.drop("institution"))
+    bare, silent = engine(checkups.drop("institution")), engine(claims.drop("institution"))
+    assert engine.frame(ka.institution_outliers(bare)).is_empty()
+    assert engine.frame(ka.unit_suspicion(bare)).is_empty()
+    assert engine.frame(ka.overdue_institutions(silent, complete_through=202502)).is_empty()
+    with pytest.raises(TableError, match="checkup_date"):
+        ka.unit_suspicion(engine(checkups.drop("checkup_date")))
 
 
 # --- months ---------------------------------------------------------------------------------------------
@@ -164,9 +170,9 @@ def test_claims_that_are_late_for_their_age_on_every_engine(engine, claims) -> N
 
 def test_institutions_that_fell_silent_on_every_engine(engine, claims) -> None:
     found = engine.frame(ka.overdue_institutions(engine(claims), complete_through=202502))
-    everyone = [(clinic, 202311, 1, 30.0, True) for clinic in world.CLINICS]
     rows = failed(found, "institution", "treatment_month", "months", "usual", "resumed")
-    assert rows == [*everyone, ("a9", 202408, 3, 30.0, True)]
+    assert rows == [("a9", 202408, 3, 30.0, True)]  # of 2023-11 nobody's claims came: that is no clinic's silence
+    assert len(found) == 10
     closed = claims.filter((pl.col("institution") != "a3") | (pl.col("treatment_month") < 202412))
     found = ka.overdue_institutions(closed, complete_through=202502).filter(institution="a3")
     assert found.select("treatment_month", "months", "resumed").rows()[-1] == (202412, 3, False)
@@ -236,7 +242,7 @@ def test_what_failed_is_what_was_planted(quality: Quality) -> None:
         ("checkups", "checkup_date", "volume", 1, 36),
         ("claims", "treatment_month", "volume", 1, 35),
         ("claims", "treatment_month", "overdue_months", 1, 1),
-        ("claims", "institution", "overdue_institutions", 11, 11),
+        ("claims", "institution", "overdue_institutions", 1, 10),
         ("claims", "recodeinfo", "quarantine", None, 1),
         ("claims", "recodeinfo", "linkage", None, 1),
     }
@@ -319,7 +325,7 @@ def test_the_page_names_what_was_planted(page: Page) -> None:
         (row["医療機関"], row["最初に途切れた診療月"], row["途切れた月数"])
         for row in page.table("レセプトの途切れた医療機関")
     }
-    assert ("a9", "2024年8月", "3か月") in silent and len(silent) == 11
+    assert ("a9", "2024年8月", "3か月") in silent and len(silent) == 1
     late = page.table("まだ完了していない診療月")[0]
     assert (late["診療月"], late["届いた件数"], late["状態"]) == ("2025年3月", "100", "不合格")
     assert {row["機関"] for row in page.table("欠測割合の外れた機関")} == {"a4", "a5"}
@@ -357,7 +363,7 @@ def call(name: str) -> str:
 def test_few_rows_and_few_left_over_are_masked_in_what_was_found() -> None:
     lines = {"rule": ["null", "range", "type"], "rows": [4, 20, 0], "of": [1000, 996, 0], "flagged": [None] * 3}
     found = pl.DataFrame({"table": ["checkups"] * 3, "column": ["fpg"] * 3} | lines)
-    found = found.with_columns(judged=pl.col("flagged"), state=pl.lit("fail"))
+    found = found.with_columns(judged=pl.col("flagged"), state=pl.lit("fail"), item=pl.lit("00000000000000001"))
     found = found.with_columns(pl.col("flagged", "judged").cast(pl.Int64))
     shown = space(call("detail"), quality=type("Q", (), {"detail": found}))["detail"].table
     assert shown.select("rows", "of").rows() == [(None, 1000), (20, None), (0, 0)]  # 1000 - 996 = 4
@@ -373,7 +379,11 @@ def test_few_rejected_are_masked_and_not_given_back_by_the_total_of_the_files() 
 
 def test_few_missing_are_masked_but_no_median_is() -> None:
     clinics = [f"b{n}" for n in range(6)]
-    rows = [{"institution": c, "sbp": 150.0 if c == "b5" else 120.0 + i % 3} for c in clinics for i in range(100)]
+    rows = [
+        {"institution": c, "person_id": i, "sbp": 150.0 if c == "b5" else 120.0 + i % 3}
+        for c in clinics
+        for i in range(100)
+    ]
     for row in rows[:4]:
         row["sbp"] = None
     found = type("Q", (), {"outliers": ka.institution_outliers(pl.DataFrame(rows))})

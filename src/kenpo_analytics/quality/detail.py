@@ -116,6 +116,9 @@ def _derived(found: Mapping[str, pl.DataFrame]) -> Iterator[dict[str, Any]]:
         dimension = "plausibility" if measure == "median" else "completeness"
         behind = "behind" if measure == "median" else "records"
         yield _counted("checkups", str(item), dimension, f"outlier_{measure}", rows, of=behind)
+    for name, rule in (("units", "unit_suspected"), ("outliers", "outlier_median")):
+        if found[name].is_empty():  # nobody says which institution a checkup is of
+            yield _line("checkups", "institution", "plausibility", rule, "not_applicable")
     yield _counted("claims", "treatment_month", "completeness", "overdue_months", found["late_months"])
     yield _counted("claims", "institution", "completeness", "overdue_institutions", found["silent"])
 

@@ -38,7 +38,8 @@ def institution_outliers(checkups: Any, *, definitions: Definitions | None = Non
     Parameters
     ----------
     checkups
-        Canonical checkups: pandas, polars (eager, lazy) or DuckDB. Needs institution; items that are there are judged.
+        Canonical checkups: pandas, polars (eager, lazy) or DuckDB. Needs person_id; items that are there are judged;
+        without institution there is nothing to compare: no rows.
     definitions
         `quality.outlier.*` and `quality.institution.records`.
 
@@ -56,7 +57,8 @@ def institution_outliers(checkups: Any, *, definitions: Definitions | None = Non
     """
     used = definitions or define()
     present = [name for name in (*MEASURED, *ASKED) if name in frames.columns_of(checkups)]
-    lazy = frames.enter(checkups, CHECKUPS, ("institution", *present)).filter(~nw.col("institution").is_null())
+    lazy = frames.enter(checkups, CHECKUPS, ("person_id", *present), optional=("institution",))
+    lazy = lazy.filter(~nw.col("institution").is_null())
     counts = [nw.col(name).count().cast(nw.Int64).alias(f"n_{name}") for name in present]
     middle = [nw.col(name).median().alias(f"m_{name}") for name in present if name in MEASURED]
     plan = lazy.group_by("institution").agg(nw.len().cast(nw.Int64).alias("records"), *counts, *middle)

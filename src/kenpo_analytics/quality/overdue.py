@@ -88,12 +88,14 @@ def overdue_institutions(claims: Any, *, complete_through: int | str, definition
     """Which institutions that claim every month have a complete month without any claim?
 
     An institution is expected to claim when it has claims in each of the `quality.overdue.months` months before, and
-    `quality.overdue.claims` or more in the middle one of them. An institution that closed looks the same.
+    `quality.overdue.claims` or more in the middle one of them. An institution that closed looks the same. A month of
+    which no institution claimed is a missing delivery (`monthly_volume`), and passed over here.
 
     Parameters
     ----------
     claims
-        Canonical claims: pandas, polars (eager, lazy) or DuckDB. Returned ones (返戻) do not count.
+        Canonical claims: pandas, polars (eager, lazy) or DuckDB. Returned ones (返戻) do not count; without institution
+        no rows.
     complete_through
         The last treatment month that is complete (`mature_month(…).complete_through`); later ones are not judged.
     definitions
@@ -111,24 +113,27 @@ def overdue_institutions(claims: Any, *, complete_through: int | str, definition
         A column is missing or of another type.
     """
     used, last = definitions or define(), parse_month(complete_through)
-    lazy = frames.enter(claims, CLAIMS, ("institution", "treatment_month", "status"))
+    lazy = frames.enter(claims, CLAIMS, ("treatment_month", "status"), optional=("institution",))
     lazy = lazy.filter(nw.col("status") != "returned", nw.col("treatment_month") <= last)
     lazy = lazy.filter(~nw.col("institution").is_null()).with_columns(i=index_of(nw.col("treatment_month")))
     counted = frames.collect(lazy.group_by("institution", "i").agg(n=nw.len()))
-    return frames.small(_silent(counted.cast({"i": pl.Int32, "n": pl.Int64}), last, used), frames.source_of(claims))
+    return frames.small(_silent(counted.cast({"i": pl.Int32, "n": pl.Int64}), used), frames.source_of(claims))
 
 
-def _silent(counted: pl.DataFrame, last: int, used: Definitions) -> pl.DataFrame:
-    """Every institution and month from the first on, those without claims too; where a habit breaks off."""
+def _silent(counted: pl.DataFrame, used: Definitions) -> pl.DataFrame:
+    """Every institution and month from its first on, those without claims too; where a habit breaks off.
+
+    Months are numbered without those of which nobody claimed: these are not an institution's fault.
+    """
     span, by = int(used.number("quality.overdue.months")), "institution"
     if counted.is_empty():
         return pl.DataFrame(schema=SILENT)
-    end = last // 100 * 12 + last % 100 - 1
-    begun = int(counted["i"].min())  # type: ignore[arg-type]
-    months = pl.DataFrame({"i": range(begun, end + 1)}, schema={"i": pl.Int32})
-    grid = counted.group_by(by).agg(pl.col("i").min().alias("begun")).join(months, how="cross")
-    grid = grid.filter(pl.col("i") >= pl.col("begun")).join(counted, on=[by, "i"], how="left").sort(by, "i")
-    n, here = pl.col("n").fill_null(0), pl.when(pl.col("n") > 0).then(pl.col("i"))
+    months = counted.select("i").unique().sort("i").with_row_index("number")
+    counted = counted.join(months, on="i")
+    grid = counted.group_by(by).agg(pl.col("number").min().alias("begun")).join(months, how="cross")
+    grid = grid.filter(pl.col("number") >= pl.col("begun")).drop("begun")
+    grid = grid.join(counted.drop("i"), on=[by, "number"], how="left").sort(by, "number")
+    n, here = pl.col("n").fill_null(0), pl.when(pl.col("n") > 0).then(pl.col("number"))
     grid = grid.with_columns(
         n.rolling_min(span).shift(1).over(by).alias("least"),
         n.rolling_median(span).shift(1).over(by).alias("usual"),
@@ -137,7 +142,7 @@ def _silent(counted: pl.DataFrame, last: int, used: Definitions) -> pl.DataFrame
     grid = grid.filter((pl.col("least") > 0) & (pl.col("usual") >= used.number("quality.overdue.claims")))
     gaps = grid.filter(pl.col("n").is_null()).with_columns(
         (pl.col("i") // 12 * 100 + pl.col("i") % 12 + 1).alias("treatment_month"),
-        (pl.col("again").fill_null(end + 1) - pl.col("i")).alias("months"),
+        (pl.col("again").fill_null(len(months)) - pl.col("number")).alias("months"),
         pl.col("again").is_not_null().alias("resumed"),
         pl.lit("fail").alias("state"),
     )

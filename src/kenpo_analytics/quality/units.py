@@ -52,7 +52,8 @@ def unit_suspicion(checkups: Any, quarantine: Any = None, *, definitions: Defini
     Parameters
     ----------
     checkups
-        Canonical checkups: pandas, polars (eager, lazy) or DuckDB. Needs institution and checkup_date.
+        Canonical checkups: pandas, polars (eager, lazy) or DuckDB. Needs checkup_date. Without
+        institution there is nothing to tell: no rows.
     quarantine
         The quarantine that ingest wrote; of any kind.
     definitions
@@ -83,7 +84,7 @@ def unit_suspicion(checkups: Any, quarantine: Any = None, *, definitions: Defini
 
 def _counted(checkups: Any) -> pl.DataFrame:
     """Of each institution and year: values of each item, those out of range by side, and what makes a mean."""
-    lazy = frames.enter(checkups, CHECKUPS, ("institution", "checkup_date"), optional=ITEMS)
+    lazy = frames.enter(checkups, CHECKUPS, ("checkup_date",), optional=("institution", *ITEMS))
     year = fiscal_year_of_date(nw.col("checkup_date")).alias("fiscal_year")
     lazy = lazy.filter(~nw.col("institution").is_null()).with_columns(year)
     counts = [nw.col(name).count().cast(nw.Int64).alias(f"n_{name}") for name in ITEMS]
