@@ -69,8 +69,8 @@ def find_header(lines: Iterator[Lines], score: Callable[[Sequence[str]], int]) -
     return Top(found[:best], found[best], chain([rest], lines))
 
 
-def rows(lines: Iterator[Lines], header: Sequence[str]) -> Iterator[Rows]:
-    """Which rows follow the header? Blank and comment (#) lines are none.
+def rows(lines: Iterator[Lines], header: Sequence[str], *, comments: bool = True) -> Iterator[Rows]:
+    """Which rows follow the header? Blank and, with `comments`, comment (#) lines are none.
 
     A row has as many fields as most of the first ones (a file may end all its lines in a comma), but not fewer than the
     header names; fields beyond the named ones are empty. Any other line is refused as "ragged": one field too many or
@@ -81,7 +81,7 @@ def rows(lines: Iterator[Lines], header: Sequence[str]) -> Iterator[Rows]:
     for block in whole(lines):
         width = width or _width(block.text, named, len(header))
         if block.text:
-            yield _block(block, named, width)
+            yield _block(block, named, width, comments)
 
 
 def _width(text: str, named: int, full: int) -> int:
@@ -116,14 +116,14 @@ def _cut(block: Lines) -> tuple[Lines | None, Lines]:
     return Lines(block.text[-size:], first, bad), Lines(block.text[:-size], block.first, block.bad[: -len(bad) or None])
 
 
-def _block(block: Lines, named: int, width: int) -> Rows:
+def _block(block: Lines, named: int, width: int, comments: bool) -> Rows:
     frame = _parsed(block, width)
     refused: list[tuple[int, str]] = []
     if frame is None:
         frame, refused = _careful(block, width)
     ragged = pl.any_horizontal(pl.col("end") != _END, *(pl.col(f"c{at}") != "" for at in range(named, width)))
     bad = pl.col("line").is_in(list(block.bad)) if block.bad else pl.lit(False)
-    comment = pl.col("c0").str.contains(r"^\s*#")
+    comment = pl.col("c0").str.contains(r"^\s*#") & pl.lit(comments)
     odd = frame.select(ragged | bad | comment | pl.col("c0").str.contains(r"^\s*$")).to_series()
     if not odd.any():
         return Rows(frame.drop("end"), refused)
@@ -179,7 +179,7 @@ def records(block: Lines, width: int | None = None) -> Iterator[tuple[int, list[
     """Which records are in this block? First physical line and fields of each; None for a line that is no CSV.
 
     Lines are joined to one record only where a quote opened in the first is closed in a later one, within 20 lines,
-    and (where `width` is given) the fields come out right. Blank lines are none.
+    (where `width` is given) the fields come out right, and no field has swallowed a line. Blank lines are none.
     """
     lines = block.text.split("\n")[:-1]
     odd = [line.count('"') % 2 == 1 for line in lines]
@@ -187,7 +187,7 @@ def records(block: Lines, width: int | None = None) -> Iterator[tuple[int, list[
     while at < len(lines):
         closed = next((n for n in range(1, _QUOTED_LINES) if at + n < len(lines) and odd[at + n]), 0) if odd[at] else 0
         found = _record(lines[at : at + closed + 1])
-        if closed and (not found or len(found) != (width or len(found))):
+        if closed and (not found or len(found) != (width or len(found)) or _swallows(found)):
             closed, found = 0, []
         if found and "\0" not in lines[at]:
             yield block.first + at, found
@@ -196,8 +196,14 @@ def records(block: Lines, width: int | None = None) -> Iterator[tuple[int, list[
         at += closed + 1
 
 
+def _swallows(found: list[str]) -> bool:
+    """Do stray quotes of two lines meet? Then what they hide has as many separators as a row has."""
+    return sum(field.count(",") for field in found if "\n" in field) >= len(found) - 1
+
+
 def _record(lines: list[str]) -> list[str]:
     try:
-        return next(csv.reader([*(line + "\n" for line in lines[:-1]), lines[-1]], strict=True), [])
+        found = list(csv.reader([*(line + "\n" for line in lines[:-1]), lines[-1]], strict=True))
     except csv.Error:
         return []
+    return found[0] if len(found) == 1 else []
