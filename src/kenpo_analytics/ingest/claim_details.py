@@ -97,6 +97,7 @@ def _heads(good: pl.DataFrame) -> pl.DataFrame:
     no_insurer = c("hos").is_not_null() & given.is_not_null() & c("insurer").is_null()
     wrong = [
         _wrong(claims.filter(no_insurer), "insurer_number", "HO[1]"),
+        _wrong(claims.filter(c("institution").is_null()), "institution", "IR[4]"),
         _wrong(claims.filter(c("sn6").is_not_null(), c("branch_number").is_null()), "unknown_code", "SN[6]"),
     ]
     for name in ("points", "days"):

@@ -26,7 +26,9 @@ REASONS = {
     "common": "レセプト共通レコード(RE)がありません。",
     "kind_not_used": "訪問看護のレセプトは取り込みません。",
     "unknown_code": "決められた符号ではありません。",
-    "institution": "医療機関または薬局のレコード(IR、YK)がないか、コードの形が違います。",
+    "part": "総括レセプトに含まれるレセプトです(別表15 総括区分2・3)。点数が重なるため取り込みません。",
+    "header": "医療機関または薬局のレコード(IR、YK)がないか、レセプト種別と合いません。",
+    "institution": "都道府県と医療機関コードの形が違います。",
     "not_a_date": "日付・年月として読めないか、ありえない日付・年月です。",
     "order": "診療年月が請求年月より後、または生年月日より前です。",
     "insurer": "保険者レコード(HO)も公費レコード(KO)もありません。",
@@ -115,7 +117,7 @@ def _read(frame: pl.DataFrame, insurer: bool) -> pl.DataFrame:
     table = pl.col("re2").str.slice(0, 1)
     frame = frame.with_columns(
         _kind(table),
-        institution=_institution(table),
+        institution=_institution(),
         treatment_month=_months(frame["re3"]),
         received_month=pl.when(table == "1")
         .then(_months(frame["ir7"]))
@@ -150,11 +152,10 @@ def _kind(table: pl.Expr) -> pl.Expr:
     return pl.when(valid).then(pl.when(table == "1").then(medical).otherwise(named)).alias("kind")
 
 
-def _institution(table: pl.Expr) -> pl.Expr:
-    """都道府県2 + 点数表1 + コード7; the 点数表 must be the claim's."""
+def _institution() -> pl.Expr:
+    """都道府県2 + 点数表1 + コード7."""
     text = pl.concat_str("ir2", "ir3", "ir4")
-    lengths = (pl.col("ir2").str.len_chars() == 2) & (pl.col("ir3") == table)
-    return pl.when(lengths & text.str.contains("^[0-9]{10}$")).then(text)
+    return pl.when((pl.col("ir2").str.len_chars() == 2) & text.str.contains("^[0-9]{10}$")).then(text)
 
 
 def _claim_key(insurer: bool) -> pl.Expr:
@@ -239,7 +240,8 @@ def _verdict(insurer: bool) -> pl.Expr:
         ("kind_not_used", "RE[2]", c("re2").str.starts_with("6")),
         ("unknown_code", "RE[2]", c("kind").is_null()),
         ("conflict", "RE", several),
-        ("institution", "IR", c("institution").is_null()),
+        ("part", "RE[18]", c("dpc") & c("re18").is_in(["2", "3"])),
+        ("header", "IR", ~(c("ir3") == c("re2").str.slice(0, 1)).fill_null(False)),
         ("not_a_date", "RE[3]", c("treatment_month").is_null()),
         ("not_a_date", "IR[7]", c("received_month").is_null()),
         ("not_a_date", "RE[6]", c("birth").is_null() | (age > _OLDEST)),

@@ -71,9 +71,16 @@ def _plain(block: Lines) -> tuple[str, list[int] | range]:
     for number, line in enumerate(text.split("\n"), start=first):
         for piece in line.split("\x1a"):
             if piece.strip():
-                kept.append(_QUOTED.sub(_unquoted, piece) if '"' in piece else piece)
+                kept.append(_without_quotes(piece) if '"' in piece else piece)
                 numbers.append(number)
     return "\n".join([*kept, ""]), numbers
+
+
+def _without_quotes(line: str) -> str:
+    commas = line.count(",")
+    if line[0] == line[-1] == '"' and line.count('","') == commas and line.count('"') == 2 * commas + 2:
+        return line.replace('"', "")  # every field quoted, no comma inside: the common case, without a pattern
+    return _QUOTED.sub(_unquoted, line)
 
 
 def _unquoted(match: re.Match[str]) -> str:
