@@ -246,7 +246,7 @@ def _check_date(form: str | None, place: str) -> None:
         return
     try:
         again = dt.datetime.strptime(dt.date(2024, 11, 23).strftime(form), form).date()
-    except ValueError:
+    except (ValueError, re.error):
         again = None
     if again not in (dt.date(2024, 11, 23), dt.date(2024, 11, 1)) or not _DATE_PARTS.search(form):
         hint = "省略すれば西暦・和暦のふつうの書き方を全て読みます。ほかは %d/%m/%Y のように書きます。"

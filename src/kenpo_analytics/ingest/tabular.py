@@ -85,7 +85,7 @@ def _read_csv(source: Source, mapping: Mapping) -> Iterator[Batch]:
             return
         line, headers = top[place][0], top[place][1] or []
         below = _after(first, line + sum(cell.count("\n") for cell in headers))
-        for rows in csv_rows.rows(chain([below], blocks), headers):
+        for rows in csv_rows.rows(chain([below], blocks), headers, comments=False):
             yield from _csv_batches(rows, headers, mapping)
 
 

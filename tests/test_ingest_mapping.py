@@ -1,0 +1,237 @@
+"""A list that nobody specified is read through a mapping; the known lists are recognised by their headers."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kenpo_analytics.errors import IngestError
+from kenpo_analytics.ingest import mapping as m
+from kenpo_analytics.tables import TABLES
+
+FULL = """
+name = "x_clinic"
+table = "checkups"
+sheet = "結果"
+encoding = "cp932"
+[columns]
+"受 診 日" = "checkup_date"
+"生年月日" = { key = "birth", date = "%d/%m/%Y" }
+"番号" = "number"
+"ＦＢＳ" = { key = "fpg", unit = "mg/dl", codes = { "検査なし" = "" } }
+"FBS_2" = "fpg"
+"最高血圧1" = { key = "sbp_1", unit = "mm[Hg]" }
+"喫煙" = { key = "smoking", codes = { "１" = "yes", "2" = "no" } }
+[defaults]
+kind = "特定健診"
+insurer = "01240019"
+"""
+
+
+def test_a_mapping_says_which_header_is_which_key() -> None:
+    mapping = m.parse_mapping(FULL, "x.toml")
+    assert (mapping.name, mapping.table, mapping.sheet, mapping.encoding) == ("x_clinic", "checkups", "結果", "cp932")
+    assert mapping.columns["受診日"] == m.Field("checkup_date")
+    assert mapping.columns["生年月日"].date == "%d/%m/%Y"
+    assert mapping.columns["fbs"] == m.Field("fpg", unit="mg/dl", codes={"検査なし": ""})
+    assert mapping.columns["喫煙"].codes == {"1": "yes", "2": "no"}
+    assert mapping.defaults == {"kind": "特定健診", "insurer": "01240019"}
+    headers = ["番号", "FBS", "受診日", "生年月日", "ｆｂｓ", "備考"]
+    found = mapping.found(headers)
+    assert {key: [place for place, _ in places] for key, places in found.items()} == {
+        "checkup_date": [2],
+        "birth": [3],
+        "number": [0],
+        "fpg": [1, 4],
+    }
+    assert mapping.missing(headers) == []
+    assert mapping.missing(["番号", "受診日"]) == ["生年月日", "検査値の列"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('"number"', '"numbr"', "numbr"),
+        ('table = "checkups"', 'table = "checkup"', "checkup"),
+        ('"mg/dl"', '"mmol/L"', "mmol/L"),
+        ("%d/%m/%Y", "%Q", "%Q"),
+        ("%d/%m/%Y", "%d", "%d"),
+        ('encoding = "cp932"', 'encoding = "latin-1"', "latin-1"),
+        ('sheet = "結果"', 'sheets = "結果"', "sheets"),
+        ("unit =", "units =", "units"),
+        ('"FBS_2" = "fpg"', '"fbs" = "hba1c"', "fbs"),
+        ('kind = "特定健診"', "kind = 1", "kind"),
+        ('kind = "特定健診"', 'kinds = "特定健診"', "kinds"),
+        ('name = "x_clinic"', "", "name"),
+        ('{ "１" = "yes", "2" = "no" }', '{ "1" = 1 }', "1"),
+        ('"番号" = "number"', '"番号" = ["number"]', "番号"),
+        ("[columns]", "[column]", "column"),
+        ("[defaults]", "[defaults", "TOML"),
+        ('"番号" = "number"', '" " = "number"', " "),
+        ('"生年月日" = {', '"生年月日" = { key = "person_id" } \n"x" = {', "person_id"),
+        ('"生年月日" = {', '"生年月日" = { key = "birth_month" } \n"x" = {', "birth_month"),
+    ],
+)
+def test_what_a_mapping_may_not_say_is_named(old: str, new: str, named: str) -> None:
+    assert old in FULL
+    with pytest.raises(IngestError) as error:
+        m.parse_mapping(FULL.replace(old, new), "x.toml")
+    assert named in error.value.message
+    assert error.value.hint
+
+
+def test_a_mapping_file_that_cannot_be_read_is_an_error_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    with pytest.raises(IngestError):
+        m.load_mapping(path)
+    path.write_bytes(FULL.encode("cp932"))
+    with pytest.raises(IngestError, match="UTF-8"):
+        m.load_mapping(path)
+    path.write_text(FULL, encoding="utf-8-sig")
+    assert m.load_mapping(path) == m.parse_mapping(FULL, "x")
+
+
+def test_every_staged_table_can_be_read_by_its_own_names() -> None:
+    names = {mapping.name for mapping in m.shipped()}
+    assert len(names) == len(m.shipped())
+    for table in (
+        "members",
+        "checkups",
+        "mailings",
+        "guidance",
+        "workplaces",
+        "claim_status",
+        "national",
+        "kpi_monthly",
+    ):
+        for headers in (list(m.keys_of(table)), list(m.keys_of(table).values())):
+            found = m.match(headers)
+            assert found is not None and found.table == table
+    for table in ("workplaces", "national", "kpi_monthly"):
+        assert {column.name for column in TABLES[table].columns} < m.keys_of(table).keys()
+
+
+# 協会けんぽ鹿児島支部「事業者健診結果データの提供」に挙げられた項目の名前
+KAGOSHIMA = ["記号・番号", "氏名(カナ)", "生年月日(西暦)", "性別", "健診機関名", "受診日", "医師名", "医師の判断"]
+KAGOSHIMA += ["身長", "体重", "BMI", "腹囲", "収縮期血圧", "拡張期血圧", "中性脂肪", "HDLコレステロール"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        (KAGOSHIMA, "branch_checkup_list"),
+        (["番号", *KAGOSHIMA[1:2], "生年月日", "受診日", "健診種別", "空腹時血糖"], "checkup_list"),
+        (["保険者番号", "記号", "番号", "生年月日", "性別", "続柄", "資格取得日"], "members_list"),
+        (["保険者番号", "記号番号", "生年月日", "性別", "枝番", "異動年月日"], "members_list"),
+        (["記号・番号", "枝番", "通知名", "発送日", "健診日", "空腹時血糖"], "mailing_list"),
+        (["支部名", "KPI", "年月", "定義の版", "分子", "分母", "速報・確定"], "kpi_list"),
+        (["検索番号", "状態"], "canonical_claim_status"),
+    ],
+)
+def test_the_known_lists_are_recognised(headers: list[str], name: str) -> None:
+    found = m.match(headers)
+    assert found is not None
+    assert found.name == name
+
+
+def test_a_list_without_what_is_required_is_not_recognised() -> None:
+    assert m.match(["番号", "生年月日", "受診日", "空腹時血糖"]) is None  # no kind of checkup: not guessed
+    assert m.match(["番号", "生年月日", "受診日", "健診種別"]) is None  # nothing measured
+    assert m.match(["記号", "番号", "生年月日", "性別", "続柄", "資格取得日"]) is None  # no insurer
+    assert m.match([]) is None
+
+
+def test_the_users_mapping_comes_first_where_all_its_keys_are_there() -> None:
+    own = m.parse_mapping(
+        'name = "own"\ntable = "checkups"\n[columns]\n"記号・番号" = "symbol_number"\n"生年月日(西暦)" = "birth"\n'
+        '"受診日" = "checkup_date"\n"身長" = "height"\n[defaults]\nkind = "特定健診"',
+        "own",
+    )
+    assert m.match(KAGOSHIMA, [own]) is own
+    without_height = [header for header in KAGOSHIMA if header != "身長"]
+    found = m.match(without_height, [own])
+    assert found is not None and found.name == "branch_checkup_list"
+    assert m.named("own", [own]) is own
+    assert m.named("members_list", [own]).table == "members"
+    with pytest.raises(IngestError, match="nobody"):
+        m.named("nobody")
+
+
+def test_the_header_row_is_the_one_with_most_known_names() -> None:
+    rows = [["健診結果一覧"], [], ["受診日", "身長"], KAGOSHIMA, ["1-2", "ゴウセイ", "1970/1/1"]]
+    found = m.find_header(rows)
+    assert found is not None
+    assert (found.row, found.mapping.name) == (3, "branch_checkup_list")
+    assert m.find_header([["x"]] * 20 + [KAGOSHIMA]) is None
+    assert m.find_header([["x"]] * 19 + [KAGOSHIMA]) == m.Match(19, found.mapping)
+
+
+def test_repeated_headers_are_told_apart_by_order() -> None:
+    assert m.normal_headers(["既往歴", "既往歴 ", "ＨｂＡ１ｃ\n(NGSP)", "", "既往歴", None, "γ－GT"]) == [
+        "既往歴",
+        "既往歴_2",
+        "hba1c(ngsp)",
+        "",
+        "既往歴_3",
+        "",
+        "γ-gt",
+    ]
+
+
+def test_synonyms_give_one_key_to_each_known_header() -> None:
+    assert m.synonyms("checkups")["fbs"] == "fpg"
+    assert m.synonyms("members")["被保険者等記号"] == "symbol"
+    assert set(m.synonyms("members").values()) <= m.keys_of("members").keys()
+
+
+WIDE = str.maketrans({chr(c): chr(c + 0xFEE0) for c in range(0x21, 0x7F)})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_width_spaces_and_order_of_headers_do_not_matter(rng: random.Random) -> None:
+    headers = rng.sample(KAGOSHIMA, len(KAGOSHIMA))
+    changed = [
+        rng.choice([str.lower, str.upper, lambda text: text.translate(WIDE), lambda text: "　".join(text)])(header)
+        for header in headers
+    ]
+    found = m.match(changed)
+    assert found is not None and found.name == "branch_checkup_list"
+    assert found.found(changed).keys() == found.found(headers).keys()
+
+
+def test_ten_thousand_damaged_mappings_give_a_mapping_or_our_error() -> None:
+    rng = random.Random(20241001)
+    pieces = [
+        '"',
+        "=",
+        "[columns]",
+        "{",
+        "}",
+        "\n",
+        "key",
+        "\\u0000",
+        "'''",
+        "1979-05-27",
+        "[[columns]]",
+        "\x00",
+        "あ",
+        "%d",
+    ]
+    read = 0
+    for _ in range(10_000):
+        text = list(FULL)
+        for _ in range(rng.randint(1, 2)):
+            at = rng.randrange(len(text))
+            text[at : at + rng.choice([0, 1, 1, 9, 60])] = rng.choice([*pieces, chr(rng.randrange(32, 0x3100))])
+        try:
+            mapping = m.parse_mapping("".join(text), "damaged")
+        except IngestError:
+            continue
+        read += 1
+        assert {field.key for field in mapping.columns.values()} <= m.keys_of(mapping.table).keys()
+    assert 300 < read < 9_000  # both ways out are taken
