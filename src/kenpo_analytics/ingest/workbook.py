@@ -14,7 +14,11 @@ MAX_CELLS = 20_000_000
 """Rows × columns up to the last filled cell of a sheet: the reader lays out all of them, 32 bytes each."""
 MAX_UNFOLDED_BYTES = 2**30
 AS_XLSX = "パスワードのない.xlsxか、CSVで保存し直してください。"
-_CELL = re.compile(rb"""\br\s*=\s*["']([A-Z]{1,3})([0-9]{1,9})["']""")
+_USUAL = re.compile(rb' r="([A-Z]{1,3})'), re.compile(rb' r="[A-Z]{0,3}([0-9]{1,9})"')
+_ANY = re.compile(rb"""\br\s*=\s*["']([A-Z]{1,3})"""), re.compile(rb"""\br\s*=\s*["'][A-Z]{0,3}([0-9]{1,9})["']""")
+_UNUSUAL = (b"='", *(a + b for space in (b" ", b"\t", b"\r", b"\n") for a, b in ((space, b"="), (b"=", space))))
+"""Spellings of attributes that no spreadsheet software writes; the fast patterns would not see them."""
+_UNUSUAL += (b"\tr", b"\rr", b"\nr")
 _EMPTY = re.compile(rb"""<c r="[A-Z]+[0-9]+"(?: s="[0-9]+")?/>""")
 _CHUNK_BYTES = 2**20
 
@@ -70,13 +74,22 @@ def _check(parts: Archive) -> None:
 
 
 def _extent(stream: BinaryIO) -> tuple[int, int]:
-    """The last row and column that a sheet names, but for empty formatted cells: a bound of what its reader lays out."""
+    """The last row and column that a sheet names: a bound of what its reader lays out, which leaves out empty cells."""
     height = width = 0
     for piece in _pieces(stream):
-        found = set(_CELL.findall(_EMPTY.sub(b"", piece)))
-        height = max(height, *(int(row) for _, row in found), 0)
-        width = max(width, *(_number(letters) for letters in {letters for letters, _ in found}), 0)
+        rows, columns = _named(piece)
+        if max(height, rows) * max(width, columns) > MAX_CELLS:
+            rows, columns = _named(_EMPTY.sub(b"", piece))
+        height, width = max(height, rows), max(width, columns)
     return height, width
+
+
+def _named(piece: bytes) -> tuple[int, int]:
+    columns, rows = _ANY if any(mark in piece for mark in _UNUSUAL) else _USUAL
+    return (
+        max(map(int, set(rows.findall(piece))), default=0),
+        max(map(_number, set(columns.findall(piece))), default=0),
+    )
 
 
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:
