@@ -18,6 +18,7 @@ from kenpo_analytics.ingest import build as b
 from kenpo_analytics.ingest.assemble import canonical
 from kenpo_analytics.ingest.identity import normal_kana
 from kenpo_analytics.ingest.records import Batch
+from kenpo_analytics.months import fiscal_year_of
 from kenpo_analytics.tables import TABLES
 from tests.staged_world import KEY, balanced, batch, checkup, claim, ingest, member, opened, source, table, who
 
@@ -342,7 +343,7 @@ def test_the_same_again_changes_no_byte(tmp_path):
     assert not (tmp_path / ".ingest" / ".build").exists()
 
 
-def test_many_claims_are_split_into_fiscal_years_and_stay_the_same(tmp_path, monkeypatch):
+def test_many_claims_are_split_into_months_and_stay_the_same(tmp_path, monkeypatch):
     claims = [claim(FATHER if at % 2 else SON, 201901 + at % 12 + 100 * (at % 5), str(1000 + at)) for at in range(300)]
     fees = [
         {"claim_key": str(1000 + at), "code": "111000570", "day": 1 + at % 28, "count": 1} for at in range(0, 300, 3)
@@ -353,12 +354,13 @@ def test_many_claims_are_split_into_fiscal_years_and_stay_the_same(tmp_path, mon
         ("r2", batch(claims=claims[:50])),
     ]
     whole = ingest(tmp_path / "whole", *deliveries)
-    monkeypatch.setattr(b, "LARGE", 100)
-    monkeypatch.setattr(b, "SHARE", 60)
+    monkeypatch.setattr(b, "LARGE", 60)
     parts = ingest(tmp_path / "whole", ("one more", batch(workplaces=[])))
-    assert [path.name for path in sorted((tmp_path / "whole" / "claims").iterdir())] == [
-        f"fy{y}.parquet" for y in range(2018, 2024)
+    files = [
+        str(path.relative_to(tmp_path / "whole" / "claims")) for path in (tmp_path / "whole" / "claims").glob("*/*")
     ]
+    months = [201901 + month + 100 * year for year in range(5) for month in range(12)]
+    assert sorted(files) == sorted(str(Path(f"fy{fiscal_year_of(m)}") / f"{m}.parquet") for m in months)
     assert not (tmp_path / "whole" / "claims.parquet").exists()
     assert parts.rows["claims"] == whole.rows["claims"] == 300
     again = ingest(tmp_path / "again", *deliveries)

@@ -101,7 +101,7 @@ def test_stretches_that_change_nothing_are_one():
         [member(who(), START, CHANGE), member(who(), CHANGE, BACK), member(who(), BACK, municipality="24202")]
     )
     assert stretches(found) == [(0, START, BACK, "exact"), (0, BACK, None, "exact")]
-    assert found.rows["fate"].to_list() == ["accepted"] * 3
+    assert found.fates["fate"].to_list() == ["accepted"] * 3
 
 
 def test_another_birthday_or_sex_or_name_is_another_person():
@@ -142,7 +142,7 @@ def test_a_branch_number_in_any_list_settles_who_the_twins_are():
     for lists in ([old, new], [new, old]):
         found = resolve(*lists)
         assert [rule for *_, rule in stretches(found)] == ["exact"] * 2
-        assert found.rows["fate"].to_list().count("duplicate") == 2
+        assert found.fates["fate"].to_list().count("duplicate") == 2
 
 
 def test_twins_that_nobody_can_tell_apart_are_quarantined():
@@ -153,7 +153,7 @@ def test_twins_that_nobody_can_tell_apart_are_quarantined():
     named = [member(who(branch_number=None, kana=k), START) for k in ("ア", "イ")]
     mixed = resolve(named, [member(bare, CHANGE)])
     assert rules(mixed) == ["twin_ambiguous", "twin_unresolved", "twin_unresolved"]
-    assert mixed.rows["fate"].to_list() == ["accepted", "accepted", "quarantined"]
+    assert mixed.fates["fate"].to_list() == ["accepted", "accepted", "quarantined"]
     repeated = resolve([member(bare, START), member(bare, START)], [member(bare, START)])
     assert rules(repeated) == ["twin_ambiguous"] * 3
 
@@ -201,7 +201,7 @@ def test_a_list_repeated_month_by_month_changes_nothing():
     rows = [member(who(), START), member(who(number="2", kana="ベツ"), CHANGE)]
     once, often = resolve(rows), resolve(*[rows] * 12)
     assert once.members.equals(often.members)
-    assert often.rows["fate"].value_counts().sort("fate").rows() == [("accepted", 2), ("duplicate", 2)]
+    assert often.fates["fate"].value_counts().sort("fate").rows() == [("accepted", 2), ("duplicate", 2)]
     assert listed(staged(*[rows] * 12).lazy())[1].rows() == [(seq, 2) for seq in range(2, 12)]
     assert often.said.is_empty()
 
@@ -233,7 +233,7 @@ def test_a_stretch_that_runs_into_the_next_is_ended_there():
 def test_a_corrected_birthday_replaces_the_wrong_one():
     found = resolve([member(who(birth=d("1907-05-17")), START)], [member(who(), START)])
     assert found.members["person_id"].to_list() == resolve([member(who(), START)]).members["person_id"].to_list()
-    assert found.rows["fate"].to_list() == ["duplicate", "accepted"]
+    assert found.fates["fate"].to_list() == ["duplicate", "accepted"]
 
 
 def test_one_number_for_people_of_different_birthdays_is_listed():
@@ -293,7 +293,7 @@ def test_neither_order_nor_splitting_nor_repetition_matters(world, data):
     lists = [part for part in (shuffled[:cut], shuffled[cut:], again) if part]
     split = resolve(*lists, made=[20250101] * len(lists))
     assert split.members.equals(whole.members)
-    assert split.rows["fate"].to_list().count("accepted") == len(rows)
+    assert split.fates["fate"].to_list().count("accepted") == len(rows)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

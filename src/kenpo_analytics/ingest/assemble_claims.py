@@ -45,7 +45,8 @@ def _read(store: Store, table: str, part: int, parts: int) -> pl.DataFrame:
     staged = store.scan(table)
     if staged is None:
         return pl.DataFrame(schema=sealed(table))
-    return staged.filter(pl.col("claim_id") % parts == part).collect(engine="streaming")
+    rows = staged if parts == 1 else staged.filter(pl.col("claim_id") % parts == part)
+    return rows.drop("sex", strict=False).collect(engine="streaming")
 
 
 def _statuses(listed: pl.DataFrame, claims: pl.DataFrame) -> tuple[pl.DataFrame, Part]:

@@ -1,7 +1,7 @@
 """What is in the tables? Everything staged, resolved to people, without repetitions, written as canonical tables.
 
 A table is one file, DATA_DIR/<table>.parquet; claims and claim_fees of more than `LARGE` claims are a folder with a
-file per fiscal year of treatment. `store.load` reads both.
+file per treatment month, claims/fy2024/202404.parquet. `store.load` reads both.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from kenpo_analytics.ingest.link import LINKS
 from kenpo_analytics.ingest.listed import listed
 from kenpo_analytics.ingest.notices import SAID, nothing
 from kenpo_analytics.ingest.staging import STORE, Entry, Store
+from kenpo_analytics.months import fiscal_year_of
 
-LARGE = 5_000_000
-SHARE = 2_500_000
+LARGE = 1_000_000
+"""So many claims are worked on at once (about 1 GB)."""
 _CLAIM_ORDER = ("person_id", "treatment_month", "claim_id")
 _FEE_ORDER = (*_CLAIM_ORDER, "day", "code")
 
@@ -77,10 +78,11 @@ class _Work:
         self.account(table, part.fates, part.said)
         self.write(table, part.table)
 
-    def write(self, table: str, frame: pl.DataFrame, year: int | None = None) -> None:
-        """Write a table, or the fiscal year of one."""
-        path = self.folder / (f"{table}.parquet" if year is None else f"{table}/fy{year}.parquet")
-        path.parent.mkdir(exist_ok=True)
+    def write(self, table: str, frame: pl.DataFrame, month: int | None = None) -> None:
+        """Write a table, or a treatment month of one."""
+        name = f"{table}.parquet" if month is None else f"{table}/fy{fiscal_year_of(month)}/{month}.parquet"
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         frame.write_parquet(path, compression="zstd", compression_level=9)
         self.rows[table] = self.rows.get(table, 0) + frame.height
 
@@ -127,7 +129,7 @@ def _members(work: _Work, key: Key) -> people.People | None:
         return None
     rows, repeated = listed(staged)
     resolved = people.resolve(rows, key)
-    fates = resolved.rows.select("seq", "fate", link=pl.lit(None, pl.String))
+    fates = resolved.fates.with_columns(link=pl.lit(None, pl.String))
     work.put("members", assemble.Part(typed(resolved.members, "members"), fates, resolved.said))
     work.repeated("members", repeated)
     return resolved
@@ -150,12 +152,12 @@ def _small(work: _Work, linked: pl.DataFrame, key: Key) -> None:
 
 
 def _claims(work: _Work, linked: pl.DataFrame, members: pl.DataFrame | None) -> None:
-    """Claims and their fee lines: at once, or, of many, a share after the other into parts of fiscal years."""
+    """Claims and their fee lines: at once, or, of many, a share after the other into parts of treatment months."""
     held = work.store.scan("claims")
     total = 0 if held is None else held.select(pl.len()).collect().item()
     if total == 0 and work.store.scan("claim_status") is None:
         return
-    parts = 1 if total <= LARGE else -(-total // SHARE)
+    parts = max(1, -(-total // LARGE))
     for part in range(parts):
         made = share(work.store, linked, members, part, parts)
         work.account("claims", made.claims.fates, made.claims.said)
@@ -167,22 +169,21 @@ def _claims(work: _Work, linked: pl.DataFrame, members: pl.DataFrame | None) -> 
             else:
                 _spill(work.folder / f".{name}", frame, part)
     for name, order in {"claims": _CLAIM_ORDER, "claim_fees": _FEE_ORDER}.items():
-        for year, frame in _years(work.folder / f".{name}"):
-            work.write(name, frame.sort(order), year)
+        for month, frame in _months(work.folder / f".{name}"):
+            work.write(name, frame.sort(order), month)
 
 
 def _spill(folder: Path, frame: pl.DataFrame, part: int) -> None:
-    year = pl.col("treatment_month") // 100 - (pl.col("treatment_month") % 100 < 4)
-    for (at,), rows in frame.group_by(year.alias("year")):
-        path = folder / str(at) / f"{part}.parquet"
+    for (month,), rows in frame.group_by("treatment_month"):
+        path = folder / str(month) / f"{part}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         rows.write_parquet(path, compression="lz4")
 
 
-def _years(folder: Path) -> Iterator[tuple[int, pl.DataFrame]]:
-    for year in sorted(folder.glob("*")):
-        yield int(year.name), pl.read_parquet(sorted(year.glob("*.parquet")))
-        shutil.rmtree(year)
+def _months(folder: Path) -> Iterator[tuple[int, pl.DataFrame]]:
+    for month in sorted(folder.glob("*")):
+        yield int(month.name), pl.read_parquet(sorted(month.glob("*.parquet")))
+        shutil.rmtree(month)
 
 
 def _quarantine(work: _Work) -> pl.DataFrame:

@@ -32,14 +32,14 @@ class People:
     """The resolved members.
 
     `members` is the canonical table. `nodes` (person_id and the hashes) holds every identity a person was listed under.
-    `rows` are the listed rows with `fate` accepted, duplicate or quarantined. `said` lists the quarantined ones and the
-    cases to look at. `unclear` (id_family, id_birth) are twins whose rows nobody can tell apart. `clipped` stretches
-    ended where the next one began.
+    `fates` (seq, fate: accepted, duplicate or quarantined) has a row for each listed one. `said` lists the quarantined
+    ones and the cases to look at. `unclear` (id_family, id_birth) are twins whose rows nobody can tell apart. `clipped`
+    stretches ended where the next one began.
     """
 
     members: pl.DataFrame
     nodes: pl.DataFrame
-    rows: pl.DataFrame
+    fates: pl.DataFrame
     said: pl.DataFrame
     unclear: pl.DataFrame
     clipped: int
@@ -57,7 +57,8 @@ def resolve(listed: pl.DataFrame, key: Key) -> People:
     IngestError
         Two people got the same id (63 bits: never seen).
     """
-    rows = listed.with_row_index("row")
+    attributes = [name for name in MEMBERS.names if name in listed.columns and name not in ("valid_from", "valid_to")]
+    rows = listed.drop(attributes).with_row_index("row")
     nameless = pl.col("id_birth").is_null() | (pl.col("id_family").is_null() & pl.col("id_kana").is_null())
     bad, live = rows.filter(nameless), _corrected(rows.filter(~nameless))
     live, unclear = _based(live)
@@ -76,8 +77,9 @@ def resolve(listed: pl.DataFrame, key: Key) -> People:
     said += [_people_said(kept, namesakes), say(kept.filter("cut_short"), "members", "overlap", item="valid_to")]
     gone = pl.concat([frame["row"] for frame in lost.values()]).implode()
     held = pl.when(pl.col("row").is_in(kept["row"].implode())).then(pl.lit("accepted")).otherwise(pl.lit("duplicate"))
-    rows = rows.with_columns(fate=pl.when(pl.col("row").is_in(gone)).then(pl.lit("quarantined")).otherwise(held))
-    return People(_table(kept), nodes, rows, pl.concat(said), unclear, int(kept["clipped"].sum()))
+    fates = rows.select("seq", fate=pl.when(pl.col("row").is_in(gone)).then(pl.lit("quarantined")).otherwise(held))
+    table = _table(kept.hstack(listed[kept["row"]].select(attributes)))
+    return People(table, nodes, fates, pl.concat(said), unclear, int(kept["clipped"].sum()))
 
 
 def from_records(identities: pl.DataFrame, key: Key) -> tuple[pl.DataFrame, pl.DataFrame]:
