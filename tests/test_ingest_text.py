@@ -86,6 +86,13 @@ def test_ascii_is_decided_by_the_first_line_that_is_not() -> None:
     assert encoding == "ascii" and text.endswith("1,2\nあ,い\n")
 
 
+def test_half_width_kana_that_happen_to_be_utf_8_stay_kana() -> None:
+    data = "ﾐｱ,1\nﾏｴ,2\n".encode("cp932")
+    assert data.decode("utf-8") == "б,1\nϴ,2\n"
+    assert lines_of(data) == ("cp932", "ﾐｱ,1\nﾏｴ,2\n", [])
+    assert lines_of("36.5℃,γ-GT\n".encode())[0] == "utf-8"
+
+
 def test_refuses_utf_16_and_endless_lines() -> None:
     with pytest.raises(IngestError, match="UTF-16"):
         decode(io.BytesIO("あ".encode("utf-16")))

@@ -77,7 +77,12 @@ def encoding_of(data: bytes) -> str:
     lines = [line for line in data.split(b"\n") if not line.isascii()]
     if not lines:
         return "ascii"
-    return "utf-8" if 2 * sum(_decodes(line, "utf-8") for line in lines) >= len(lines) else "cp932"
+    return "utf-8" if 2 * sum(map(_is_utf8, lines)) >= len(lines) else "cp932"
+
+
+def _is_utf8(line: bytes) -> bool:
+    """Two half-width kana (ﾐｱ) are UTF-8 as well, of a Greek or Arabic letter: Japanese needs three bytes a sign."""
+    return _decodes(line, "utf-8") and (max(line.decode()) >= "\u0800" or not _decodes(line, "cp932"))
 
 
 def _decodes(line: bytes, encoding: str) -> bool:
