@@ -120,6 +120,19 @@ def test_without_any_member_list_people_are_made_of_the_records(tmp_path):
     assert balanced(summary)
 
 
+def test_twins_are_listed_even_where_only_their_records_tell_of_them(tmp_path):
+    rows = [checkup(twin, DAY + dt.timedelta(days=at)) for twin in (TWIN_A, TWIN_B) for at in range(2)]
+    summary = ingest(tmp_path, ("c", batch(checkups=[*rows, checkup(TWIN_A | {"kana": None}, DAY)])))
+    assert table(tmp_path, "checkups")["person_id"].n_unique() == 2
+    said = summary.quarantine.select("line", "level", "item", "rule").sort("line").rows()
+    assert said == [
+        (2, "value", "person_id", "twin_unresolved"),
+        (4, "value", "person_id", "twin_unresolved"),
+        (6, "row", None, "twin_ambiguous"),
+    ]
+    assert balanced(summary)
+
+
 # --- repetitions, corrections, deletions ------------------------------------------------------------------------------
 
 

@@ -49,11 +49,11 @@ def fates(rows: pl.DataFrame, kept: pl.DataFrame, bad: pl.Expr | None = None) ->
 
 
 def unlinked(rows: pl.DataFrame, table: str, month: str) -> pl.DataFrame:
-    """What is said of records whose person is not known?"""
+    """What is said of records whose person is not known, or is a twin for all that the records say (once a person)?"""
     rules = rows["refused"].drop_nulls().unique().sort()
-    return pl.concat(
-        [nothing(), *(say(rows.filter(pl.col("refused") == rule), table, rule, month=month) for rule in rules)]
-    )
+    refused = [say(rows.filter(pl.col("refused") == rule), table, rule, month=month) for rule in rules]
+    twins = rows.filter("twin").sort(*LATER).unique("person_id", keep="first", maintain_order=True)
+    return pl.concat([nothing(), *refused, say(twins, table, "twin_unresolved", item="person_id", month=month)])
 
 
 def keyed(staged: pl.DataFrame, name: str) -> Part:

@@ -37,7 +37,7 @@ def share(store: Store, linked: pl.DataFrame, members: pl.DataFrame | None, part
     kept = _with_status(kept, said, members)
     refused = last.filter(pl.col("refused").is_not_null())
     bad = pl.col("row").is_in(refused["row"].implode())
-    claims = Part(typed(kept, "claims"), fates(rows, kept, bad), unlinked(refused, "claims", "treatment_month"))
+    claims = Part(typed(kept, "claims"), fates(rows, kept, bad), unlinked(last, "claims", "treatment_month"))
     return ClaimParts(claims, _fees(_read(store, "claim_fees", part, parts), kept), status)
 
 

@@ -37,6 +37,8 @@ def identities(store: Store) -> pl.DataFrame:
 def link(found: pl.DataFrame, people: People | None, key: Key) -> pl.DataFrame:
     """Who is meant by each identity? The hashes with `person_id` and `link`, or with `refused`, the rule that says no.
 
+    `twin`: made of records, one of several people of one number and birthday that only the name keeps apart.
+
     With members, in this order (birthday always means birth date and sex):
 
     - "number": 記号・番号・枝番 and birthday fit. Where they fit but the birthday does not: "identity_conflict".
@@ -49,16 +51,23 @@ def link(found: pl.DataFrame, people: People | None, key: Key) -> pl.DataFrame:
     must be one person's alone ("no_birth"). Without any members, people are made of the records ("record").
     """
     if people is not None:
-        return _linked(found, people.nodes, people.unclear)
+        return _linked(found, people.nodes, people.unclear).with_columns(twin=pl.lit(False))
     nodes, unclear = from_records(found, key)
     linked = _linked(found, nodes, unclear)
     rule = pl.when(pl.col("refused") == "not_enrolled").then(pl.lit("no_identity")).otherwise("refused")
     made = pl.when(pl.col("link").is_not_null()).then(pl.lit("record"))
-    return linked.with_columns(link=made, refused=rule)
+    return linked.with_columns(link=made, refused=rule, twin=pl.col("person_id").is_in(_twins(nodes).implode()))
+
+
+def _twins(nodes: pl.DataFrame) -> pl.Series:
+    pairs = nodes.drop_nulls("id_family").group_by("id_family", "id_birth")
+    found = pairs.agg(pl.col("person_id").unique(), branched=pl.col("id_number").is_not_null().any())
+    found = found.filter((pl.col("person_id").list.len() > 1) & ~pl.col("branched"))
+    return found.explode("person_id")["person_id"].unique()
 
 
 def join(rows: pl.DataFrame, linked: pl.DataFrame) -> pl.DataFrame:
-    """Staged records with `person_id`, `link` and `refused` in place of their hashes, in the same order."""
+    """Staged records with `person_id`, `link`, `refused` and `twin` in place of their hashes, in the same order."""
     return rows.join(linked, on=IDS, how="left", nulls_equal=True, maintain_order="left").drop(IDS)
 
 
