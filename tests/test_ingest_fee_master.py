@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import random
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from kenpo_analytics.definitions import define
+from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.definitions.own_fees import FEE_CODES, FILE, save_fees, with_own_fees
 from kenpo_analytics.definitions.registry import read
-from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest.fee_master import FEE_CODES, read_fee_master, with_fee_master
+from kenpo_analytics.errors import DefinitionError, IngestError
+from kenpo_analytics.ingest.fee_master import read_fee_master
 from tests.claim_files import source
 
 PACKAGED = list(read("fee_codes"))
@@ -76,29 +78,59 @@ def test_the_name_decides_where_item_43_contradicts_it() -> None:
     assert [classes[code] for code in QUIRKS] == ["holiday", "late_night"] * 3
 
 
-def test_a_newer_master_holds_from_its_own_dates() -> None:
-    rows = [
-        fee("111000570", "時間外加算（初診）", "1", changed="20260601"),
-        fee("111000670", "休日加算（初診）", "3", changed="20240601"),
-        fee("111099970", "深夜加算（初診）", "4", changed="20260601", abolished="20271231"),
-    ]
-    used = with_fee_master(define(), read_fee_master(source(master(rows), "fee_master")))
-    windows = {}
+def windows(used: Definitions) -> dict[str, list[tuple[int | None, int | None]]]:
+    found: dict[str, list[tuple[int | None, int | None]]] = {}
     for code in used.fee_codes:
-        windows.setdefault(code.code, []).append((code.valid_from, code.valid_to))
-    assert windows["111000570"] == [(202406, 202606), (202606, None)]
-    assert windows["111000670"] == [(202406, None)]
-    assert windows["111099970"] == [(202606, 202801)]
-    assert windows["111000770"] == [(202406, 202606)]
-    assert len(windows) == 157
+        found.setdefault(code.code, []).append((code.valid_from, code.valid_to))
+    return found
+
+
+def saved(folder: Path, *masters: list[list[str]]) -> Definitions:
+    for rows in masters:
+        save_fees(read_fee_master(source(master(rows), "fee_master")), folder)
+    return with_own_fees(define(), folder)
+
+
+JUNE_2026 = [
+    fee("111000570", "時間外加算（初診）", "1", changed="20260601"),
+    fee("111000670", "休日加算（初診）", "3", changed="20240601"),
+    fee("111099970", "深夜加算（初診）", "4", changed="20260601", abolished="20271231"),
+]
+
+
+def test_a_newer_master_holds_from_its_own_dates(tmp_path: Path) -> None:
+    used = saved(tmp_path, JUNE_2026)
+    found = windows(used)
+    assert found["111000570"] == [(202406, 202606), (202606, None)]
+    assert found["111000670"] == [(202406, None)]
+    assert found["111099970"] == [(202606, 202801)]
+    assert found["111000770"] == [(202406, 202606)]
+    assert len(found) == 157
     assert used.version != define().version
 
 
-def test_the_same_master_twice_changes_nothing_more() -> None:
-    found = read_fee_master(source(master(june_2024()), "fee_master"))
-    once = with_fee_master(define(), found)
-    assert with_fee_master(once, found).fee_codes == once.fee_codes
-    assert len(once.fee_codes) == 156
+def test_an_older_master_tells_of_the_months_before(tmp_path: Path) -> None:
+    found = windows(saved(tmp_path, [fee("111000570", "時間外加算（初診）", "1", changed="20220401")]))
+    assert found["111000570"] == [(202204, 202406), (202406, 202606)]
+    assert len(found) == 156
+
+
+def test_the_order_of_masters_and_their_repetition_change_nothing(tmp_path: Path) -> None:
+    orders = [[june_2024(), JUNE_2026], [JUNE_2026, june_2024()], [JUNE_2026, june_2024(), JUNE_2026, june_2024()]]
+    found = []
+    for number, order in enumerate(orders):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found.append(saved(folder, *order).fee_codes)
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 158
+
+
+def test_a_folder_without_own_fees_has_the_packaged_ones_and_a_broken_one_is_refused(tmp_path: Path) -> None:
+    assert with_own_fees(define(), tmp_path) is define()
+    (tmp_path / FILE).write_bytes(b"PAR1")
+    with pytest.raises(DefinitionError):
+        with_own_fees(define(), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -11,27 +11,16 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
-from kenpo_analytics.definitions import Definitions
-from kenpo_analytics.definitions.registry import FeeCode
+from kenpo_analytics.definitions.own_fees import FEE_CODES
 from kenpo_analytics.errors import DateError, IngestError
 from kenpo_analytics.ingest.lines import decode
 from kenpo_analytics.ingest.sources import Source
 from kenpo_analytics.months import add_months, parse_month
 
-FEE_CODES: dict[str, Any] = {
-    "code": pl.String,
-    "name": pl.String,
-    "visit_type": pl.String,  # first, return
-    "out_of_hours": pl.String,  # class, as in the packaged fee codes
-    "inpatient": pl.Boolean,
-    "valid_from": pl.Int32,  # YYYYMM of 変更年月日
-    "valid_to": pl.Int32,  # month after 廃止年月日; null while in force
-}
 _CODE, _NAME, _TIME_ADDON, _CHANGED, _ABOLISHED = 2, 4, 42, 86, 87
 _FIELDS = 88
 _OPEN = "99999999"
@@ -50,7 +39,9 @@ _HINT = "支払基金の医科診療行為マスター(s.csv、150項目、CP932
 
 
 def read_fee_master(source: Source) -> pl.DataFrame:
-    """Which out-of-hours add-ons does this master hold? `FEE_CODES`, by code and `valid_from`.
+    """Which out-of-hours add-ons does this master hold? `FEE_CODES`, by code.
+
+    `valid_from` is the month of 変更年月日, `valid_to` the month after 廃止年月日 (null for 99999999).
 
     Raises
     ------
@@ -73,23 +64,6 @@ def read_fee_master(source: Source) -> pl.DataFrame:
     if unclear := [row["code"] for row in found if row["visit_type"] is None]:
         raise IngestError(f"初診か再診かが名称から分からない時間外加算があります: {', '.join(unclear)}", hint=_HINT)
     return pl.DataFrame(found, schema=FEE_CODES).sort("code", "valid_from")
-
-
-def with_fee_master(used: Definitions, master: pl.DataFrame) -> Definitions:
-    """Which definitions hold with a branch's own master? Its rows, and the packaged ones for the months before them.
-
-    A packaged row ends where the master's row of the same code begins, and goes where that begins no later.
-    """
-    codes = tuple(FeeCode(**row) for row in master.select(list(FEE_CODES)).iter_rows(named=True))
-    first = {fee.code: fee.valid_from or 0 for fee in sorted(codes, key=lambda fee: fee.valid_from or 0, reverse=True)}
-    kept = []
-    for fee in used.fee_codes:
-        begins = first.get(fee.code)
-        if begins is not None and begins <= (fee.valid_from or 0):
-            continue
-        ends = min(filter(None, (fee.valid_to, begins)), default=None)
-        kept.append(replace(fee, valid_to=ends))
-    return replace(used, fee_codes=tuple(sorted((*kept, *codes), key=lambda fee: (fee.code, fee.valid_from or 0))))
 
 
 def _is_fee(row: list[str]) -> bool:
