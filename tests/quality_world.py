@@ -87,13 +87,14 @@ def fees() -> pl.DataFrame:
 
 
 def quarantine() -> pl.DataFrame:
-    """480 glucose values of a4, 3 of a6 (a slip of the pen), 12 rows that could not be read."""
+    """480 glucose values of a4, 3 of a6 (a slip of the pen), 12 rows that could not be read, a file neither."""
     value = {"source": "kenshin.csv", "table": "checkups", "level": "value", "item": "fpg", "rule": "unit_suspected"}
     value |= {"reason": "別の単位の値の疑いがあります(mmol/L)。", "institution": "a4"}
     rows = [value | {"line": 2 + i, "month": month} for i, month in enumerate(month_range(202404, 202503) * 40)]
     rows += [value | {"line": 900 + i, "month": 202306, "institution": "a6"} for i in range(3)]
     row = {"source": "receipt.zip", "table": "claims", "level": "row", "rule": "unreadable", "reason": "読めません。"}
     rows += [row | {"line": i} for i in range(12)]
+    rows += [row | {"source": "memo.bin", "table": "なし", "line": 1}]
     return pl.DataFrame(rows, schema_overrides={"month": I32}, infer_schema_length=None)
 
 
@@ -106,7 +107,12 @@ def sources(unbalanced: bool = False) -> pl.DataFrame:
     two |= {"linked_number": 800, "linked_birth": 0, "linked_kana": 88, "linked_record": 100}
     three = {"source": "kpi.xlsx", "digest": "z", "layout": "mapped:kpi", "table": "kpi_monthly", "read": 60}
     three |= {"accepted": 60, "quarantined": 0, "duplicate": 0, "values_rejected": 0}
-    return pl.DataFrame([one, two, three], schema_overrides={"received_month": I32})
+    # a list that is no table of its own, and a file that nobody could read
+    four = {"source": "henrei.csv", "digest": "s", "layout": "mapped:status", "table": "claim_status", "read": 40}
+    four |= {"received_month": 202504, "accepted": 40, "quarantined": 0, "duplicate": 0, "values_rejected": 0}
+    five = {"source": "memo.bin", "digest": "t", "layout": "unknown", "table": "なし", "read": 1, "accepted": 0}
+    five |= {"received_month": 202504, "quarantined": 1, "duplicate": 0, "values_rejected": 0}
+    return pl.DataFrame([one, two, three, four, five], schema_overrides={"received_month": I32})
 
 
 def write(folder: Path, *, ledgers: bool = True) -> Path:

@@ -13,7 +13,7 @@ import pytest
 import kenpo_analytics as ka
 from kenpo_analytics.errors import EstimateError, TableError
 from kenpo_analytics.quality import BY_DESIGN, Quality
-from kenpo_analytics.quality.ledger import file_balance, rejections
+from kenpo_analytics.quality.ledger import LINKS, file_balance, rejections
 from kenpo_analytics.quality.volume import usual_rows
 from kenpo_analytics.store import load
 from kenpo_analytics.tables import TABLES
@@ -198,6 +198,7 @@ def test_what_became_of_every_file(quality: Quality) -> None:
     assert quality.rejections.select("layout", "level", "rule", "rows", "first_month", "last_month").rows() == [
         ("cc2x", "value", "unit_suspected", 483, 202306, 202503),
         ("recodeinfo", "row", "unreadable", 12, None, None),
+        ("unknown", "row", "unreadable", 1, None, None),
     ]
 
 
@@ -215,7 +216,7 @@ def test_without_a_record_of_ingest_nothing_is_said(folder: Path, tmp_path: Path
         ("balance", "quarantine", "linkage"), "not_evaluated"
     )
     lone = rejections(world.quarantine().lazy(), None)  # the layout of a file that nobody lists is not known
-    assert lone["layout"].null_count() == len(lone) == 2
+    assert lone["layout"].null_count() == len(lone) == 2  # by level and rule only
 
 
 # --- all of it ------------------------------------------------------------------------------------------
@@ -245,6 +246,7 @@ def test_what_failed_is_what_was_planted(quality: Quality) -> None:
         ("claims", "institution", "overdue_institutions", 1, 10),
         ("claims", "recodeinfo", "quarantine", None, 1),
         ("claims", "recodeinfo", "linkage", None, 1),
+        ("なし", "unknown", "quarantine", None, 1),
     }
     by_range = quality.detail.filter(rule="range", state="fail").select("column", "level", "rows", "of")
     assert sorted(by_range.rows()) == [("fpg", "warning", 480, 13540), ("hba1c", "warning", 520, 14800)]
@@ -337,6 +339,8 @@ def test_the_page_balances_the_files(page: Page) -> None:
     assert rows["レセプト(RECODEINFO)"]["隔離割合の判定"] == "不合格"
     links = {row["様式"]: row for row in page.table("加入者台帳との照合")}
     assert links["レセプト(RECODEINFO)"]["照合割合"] == "89.9%"
+    assert rows["不明"]["隔離"] == "秘匿"
+    assert rows["mapped:status"]["表"] == "返戻・再請求の一覧"
     rejected = {row["様式"]: row for row in page.table("隔離した行と値")}
     assert rejected["レセプト(RECODEINFO)"]["件数"] == "12"
     assert rejected["健診CSV(JLAC10)"]["件数"] == "483"
@@ -392,3 +396,18 @@ def test_few_missing_are_masked_but_no_median_is() -> None:
     medians = space(call("medians"), quality=found)["medians"].table
     assert medians.filter(institution="b5").select("records", "value", "state").row(0) == (100, 150.0, "fail")
     assert "behind" not in medians.columns  # 100 - 96 would be the four
+
+
+def test_the_records_linked_do_not_give_back_the_few_put_aside() -> None:
+    one = {"source": "a.csv", "digest": "x", "layout": "cc2x", "table": "checkups", "read": 1000, "accepted": 995}
+    one |= {"quarantined": 5, "duplicate": 0, "values_rejected": 0, "linked_number": 995, "linked_birth": 0}
+    found = file_balance(pl.DataFrame([one | {"linked_kana": 0, "linked_record": 0}]).lazy(), ka.define())
+    held = type("Q", (), {"files": found})
+    row = space(call("files"), quality=held, rules=list(LINKS))["files"].table.row(0, named=True)
+    links = space(call("links"), quality=held, rules=list(LINKS))["links"].table.row(0, named=True)
+    assert (row["read"], row["accepted"], row["quarantined"], row["quarantined_share"]) == (1000, None, None, None)
+    assert (links["linked_number"], links["linked_share"]) == (None, None)  # it is what was accepted
+    many = found.with_columns(quarantined=pl.lit(40, pl.Int64), accepted=pl.lit(960, pl.Int64))
+    held = type("Q", (), {"files": many.with_columns(linked_number=pl.lit(960, pl.Int64))})
+    links = space(call("links"), quality=held, rules=list(LINKS))["links"].table.row(0, named=True)
+    assert (links["linked_number"], links["linked_share"]) == (960, 1.0)

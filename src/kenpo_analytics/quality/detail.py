@@ -69,7 +69,8 @@ def findings(tables: Tables, loaded: Overview, found: Mapping[str, pl.DataFrame]
 
 def _item(table: str, column: str) -> str:
     """空腹時血糖(fpg); the file type, key or nothing as it stands."""
-    label = next((c.label for c in TABLES[table].columns if c.name == column), "")
+    declared = TABLES[table].columns if table in TABLES else ()  # ingest also reads lists that are no table
+    label = next((c.label for c in declared if c.name == column), "")
     return f"{label.split('(')[0]}({column})" if label else column
 
 
