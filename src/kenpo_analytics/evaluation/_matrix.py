@@ -13,13 +13,17 @@ from kenpo_analytics.errors import EstimateError
 
 Floats = NDArray[np.float64]
 COVARIATES = ("age", "age_squared", "male", "bmi", "prior")
+UNEVEN = 0.2
+"""A covariate whose missing share differs between years by more than this is left out of the comparison."""
 
 
 def covariates(frame: pl.DataFrame, names: Sequence[str] = COVARIATES) -> tuple[Floats, list[str]]:
     """The asked covariates, standardised, one column each, and one more (name_missing) where values are missing.
 
     A missing value is set to the mean and marked: everybody stays in, and the mark has a coefficient of its own.
-    Constant columns are left out. Standardised, since statsmodels' weighting needs columns of one scale.
+    Constant columns are left out, and so is a covariate that some years know and others do not (last year's FPG of the
+    first year on file): adjusting one side of a comparison for it and not the other makes a difference of its own.
+    Standardised, since statsmodels' weighting needs columns of one scale.
     """
     columns: list[Floats] = []
     used: list[str] = []
@@ -27,7 +31,7 @@ def covariates(frame: pl.DataFrame, names: Sequence[str] = COVARIATES) -> tuple[
         if (values := _values(frame, name)) is None:
             continue
         gap = np.isnan(values)
-        if gap.all():
+        if gap.all() or _uneven(frame, gap):
             continue
         filled = np.where(gap, np.nanmean(values), values)
         for label, column in ((name, filled), (f"{name}_missing", gap.astype(float))):
@@ -35,6 +39,14 @@ def covariates(frame: pl.DataFrame, names: Sequence[str] = COVARIATES) -> tuple[
                 columns.append((column - column.mean()) / spread)
                 used.append(label)
     return (np.column_stack(columns) if columns else np.empty((frame.height, 0))), used
+
+
+def _uneven(frame: pl.DataFrame, gap: NDArray[np.bool_]) -> bool:
+    by = next((name for name in ("fiscal_year", "era") if name in frame.columns), None)
+    if by is None or not gap.any():
+        return False
+    shares = frame.select(by, gap=pl.Series(gap)).group_by(by).agg(pl.col("gap").mean())["gap"]
+    return float(shares.max() - shares.min()) > UNEVEN  # type: ignore[operator]
 
 
 def _values(frame: pl.DataFrame, name: str) -> Floats | None:

@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import Floats, fit
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
-from kenpo_analytics.evaluation.weighting import ASSUMPTION, ESTIMAND, FEW, _quantile, prepare, propensity, weights
+from kenpo_analytics.evaluation.weighting import ASSUMPTION, ESTIMAND, FEW, prepare, propensity, weights
+from kenpo_analytics.stats._checks import normal_quantile
 
 LOST = ASSUMPTION + "。次回健診を受けるかどうかは、調整した項目と通知のほかには次回健診の値と関係しない"
 DELTAS = (-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0)
+
+
+def closed(people: pl.DataFrame) -> pl.DataFrame:
+    """Without people whose outcome window has not closed yet: they are not lost, they are not due."""
+    if "outcome_state" not in people.columns:
+        return people
+    return people.filter(pl.col("outcome_state").is_null() | (pl.col("outcome_state") != "open"))
 
 
 def seen_weights(frame: pl.DataFrame, letter: NDArray[np.bool_], x: Floats) -> Floats:
@@ -54,7 +62,8 @@ def iptw_ipcw(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensit
     Parameters
     ----------
     people
-        Analysis set of the eligible, with those not seen again (y1 null) and `enrolled1`.
+        Analysis set of the eligible, with those not seen again (y1 null) and `enrolled1`. People whose window is still
+        open do not count.
 
     Notes
     -----
@@ -63,7 +72,7 @@ def iptw_ipcw(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensit
     """
     names = ("iptw_ipcw", "対象者内の重み付け(送付と追跡、IPTW×IPCW)", ESTIMAND, LOST)
     try:
-        sent = prepare(people)
+        sent = prepare(closed(people))
     except EstimateError as error:
         if "満たない" not in error.message:
             raise
@@ -123,7 +132,7 @@ def tipping_point(
     -----
     Sources: Rubin (1987) Multiple Imputation for Nonresponse; Cro et al. (2020) Stat Med 39:2815 (delta adjustment).
     """
-    sent = prepare(people)
+    sent = prepare(closed(people))
     y = sent.frame["y1"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     seen, t = ~np.isnan(y), sent.letter.astype(float)
     x = np.column_stack([np.ones(len(y)), t, sent.x])
@@ -132,7 +141,7 @@ def tipping_point(
     for delta in deltas:
         fits = [fit(np.where(seen, y, drawn + delta * t), x) for drawn in draws]
         value, size = _pooled([float(f.params[1]) for f in fits], [float(f.bse[1]) for f in fits])
-        wide = _quantile(level) * size
+        wide = normal_quantile(level) * size
         rows.append({"delta": delta, "estimate": value, "lower": value - wide, "upper": value + wide, "level": level})
     table = pl.DataFrame(rows)
     return table.with_columns(excludes_zero=(pl.col("lower") > 0) | (pl.col("upper") < 0))

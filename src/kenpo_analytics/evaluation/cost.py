@@ -36,10 +36,7 @@ def cost(total_yen: float, letters: int, improved: Estimate | None = None) -> di
     found: dict[str, Any] = {"per_letter": each}
     nnt = None if improved is None or (improved.estimate or 0.0) <= 0 else needed(improved)
     if nnt is None or nnt["nnt"] is None:
-        empty = dict.fromkeys(
-            ("per_improved", "lower", "upper", "letters_per_improved", "letters_lower", "letters_upper")
-        )
-        return found | empty | {"reason": NOT_SHOWN}
+        return found | dict.fromkeys(_PER_PERSON) | {"reason": NOT_SHOWN}
     values = {name: None if nnt[key] is None else each * nnt[key]  # type: ignore[operator]
               for name, key in (("per_improved", "nnt"), ("lower", "lower"), ("upper", "upper"))}  # fmt: skip
     counts = {"letters_per_improved": nnt["nnt"], "letters_lower": nnt["lower"], "letters_upper": nnt["upper"]}

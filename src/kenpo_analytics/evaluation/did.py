@@ -66,7 +66,7 @@ def did(
     _columns(people, ("person_id", "era", "y0", "y1"))
     frame = banded(people, high, low)
     if frame.filter(pl.col("era") == "before").is_empty():
-        return unavailable(DESIGN, label, ESTIMAND, ASSUMPTION, reason=NO_BEFORE, state="not_identified", role=role)
+        return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=NO_BEFORE, state="not_identified", role=role)
     table = _first_stage(frame)
     seen = frame.filter(pl.col("y1").is_not_null())
     if smallest(seen) < FEW:

@@ -17,6 +17,7 @@ CUTOFF = 109.5
 """Between the last value without a letter (109) and the first with one (110): FPG is reported in whole mg/dL."""
 BANDWIDTH = 9.0
 """Wider than 9 mg/dL the guidance line at 100 lies inside (保健指導判定値)."""
+GUIDANCE = 99.5
 FEW = 50
 PLAIN, DIFFERENCE = "rdd", "diff_in_disc"
 LABELS = {PLAIN: "不連続(基準値の前後、通知+結果票)", DIFFERENCE: "差の不連続(基準値の前後 × 事業前後)"}
@@ -50,7 +51,7 @@ def diff_in_disc(people: pl.DataFrame, **options: Any) -> Estimate:
     ----------
     people
         Analysis set: person_id, era, y0, y1 and covariates, of people for whom `y0` alone decides the letter (rule
-        "or": HbA1c below 6.0; see `analysis.sharp`).
+        "or": HbA1c below 6.0; see `analysis.restricted`).
     cutoff, bandwidth, donut
         In mg/dL; within `donut` of the cutoff nobody counts.
     adjust
@@ -68,7 +69,8 @@ def diff_in_disc(people: pl.DataFrame, **options: Any) -> Estimate:
     twice; never by the value of FPG, which makes intervals too short (Kolesár, Rothe 2018 AER 108:2277-2304).
     """
     if people.filter(pl.col("era") == "before").is_empty():
-        names = (DIFFERENCE, LABELS[DIFFERENCE], ESTIMANDS[DIFFERENCE], ASSUMPTIONS[DIFFERENCE])
+        said = options.get("design") or DIFFERENCE, options.get("label") or LABELS[DIFFERENCE]
+        names = (*said, ESTIMANDS[DIFFERENCE], ASSUMPTIONS[DIFFERENCE])
         return unavailable(*names, reason=NO_BEFORE, state="not_identified", role=options.get("role", "sensitivity"))
     return _estimate(people, DIFFERENCE, programme_only=False, **options)
 
@@ -150,13 +152,15 @@ def bandwidths(
 def placebo_cutoffs(
     people: pl.DataFrame, cutoffs: Sequence[float] = (103.5, 104.5, 105.5, 113.5, 114.5, 115.5), **options: Any
 ) -> pl.DataFrame:
-    """Is there a jump where nothing changes? The same estimate at other values, on one side of the line at a time."""
+    """Is there a jump where nothing changes? The same estimate at other values, on one side of the line at a time.
+
+    Each bandwidth ends at the letter's line and at the guidance line (100): neither may lie within it.
+    """
     rows = []
     for cutoff in cutoffs:
         one_side = people.filter(pl.col("y0") < CUTOFF if cutoff < CUTOFF else pl.col("y0") > CUTOFF)
-        rows.append(
-            _table(one_side, [{"cutoff": cutoff, "bandwidth": min(BANDWIDTH, abs(cutoff - CUTOFF))}], **options)
-        )
+        width = min(BANDWIDTH, abs(cutoff - CUTOFF), abs(cutoff - GUIDANCE))
+        rows.append(_table(one_side, [{"cutoff": cutoff, "bandwidth": width}], **options))
     return pl.concat(rows)
 
 
@@ -198,12 +202,12 @@ def _p(one: Estimate) -> float:
 def density(people: pl.DataFrame, *, cutoff: float = CUTOFF, width: int = 3, level: float = 0.95) -> pl.DataFrame:
     """Do people heap on one side of the threshold? Counts of the whole values next to it, by era.
 
-    Binomial test of the `width` values just above against those just below, after the slope of a smooth density is
-    taken from the values further out (a log-linear Poisson fit on each side): `ratio` is observed / expected above.
+    A log-quadratic Poisson curve through the counts within 15 mg/dL, with a step for the `width` values just above:
+    `ratio` is their count over what the curve expects. Digit preference is taken up as over-dispersion.
 
     Returns
     -------
-    Frame: `era`, `below`, `above`, `ratio` (above against the expectation of the fit), `lower`, `upper`, `p`.
+    Frame: `era`, `below`, `above`, `ratio`, `lower`, `upper`, `p`.
     """
     rows = [_heap(part, era, cutoff, width, level) for (era,), part in people.group_by("era", maintain_order=True)]
     return pl.DataFrame(rows)

@@ -35,7 +35,7 @@ def e_value(one: Estimate, *, sd: float | None = None) -> EValue:
     Raises
     ------
     EstimateError
-        No interval, or a difference of means without `sd`.
+        No interval, a difference of shares, or a difference of means without `sd`.
 
     Notes
     -----
@@ -43,6 +43,8 @@ def e_value(one: Estimate, *, sd: float | None = None) -> EValue:
     """
     if one.estimate is None or one.lower is None or one.upper is None:
         raise EstimateError("区間のない推定にはE値を計算できません")
+    if one.unit == "ポイント":
+        raise EstimateError("割合の差のE値は計算しません", hint="割合の比(リスク比)にしてから計算してください。")
     if one.null_value == 1:
         value, low, high = one.estimate, one.lower, one.upper
     elif sd:
@@ -127,7 +129,9 @@ def subgroups(people: pl.DataFrame, *, level: float = 0.95, **bands: tuple[float
         tests[name] = _interaction(frame, name, **bands)
     adjusted = dict(zip(tests, adjust(list(tests.values())), strict=True))
     floats = dict.fromkeys(("estimate", "lower", "upper"), pl.Float64)
-    table = pl.DataFrame(rows, schema_overrides={**floats, "persons": pl.Int64})
+    texts = dict.fromkeys(("subgroup", "value"), pl.String)
+    schema = {**texts, **floats, "level": pl.Float64, "persons": pl.Int64}
+    table = pl.DataFrame(rows, schema=schema)
     return table.with_columns(
         p_interaction=pl.col("subgroup").replace_strict(tests, return_dtype=pl.Float64),
         p_adjusted=pl.col("subgroup").replace_strict(adjusted, return_dtype=pl.Float64),

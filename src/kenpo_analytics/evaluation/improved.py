@@ -10,11 +10,12 @@ import polars as pl
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import Floats, fit
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
-from kenpo_analytics.evaluation.weighting import FEW, Sent, _quantile, prepare, weights
+from kenpo_analytics.evaluation.weighting import FEW, Sent, prepare, weights
+from kenpo_analytics.stats._checks import normal_quantile
 
 ESTIMAND = "通知の対象となった人に送ったことで、次回健診で{}した人の割合が変わった大きさ(ポイント)"
 ASSUMPTION = "送付されるかどうかは、調整した項目のほかには改善・悪化と関係しない(未測定の交絡がない)"
-WORDS = {"improved": "改善", "worsened": "悪化"}
+WORDS = {"improved": "改善", "worsened": "悪化", "composite": "悪化(糖尿病型か新たな服薬)"}
 METHODS = {"gcomp": "標準化(g-計算)", "iptw": "逆確率重み付け"}
 
 
@@ -32,7 +33,7 @@ def share_difference(
     people
         Analysis set of the eligible with boolean columns `improved` and `worsened` (null = no outcome).
     outcome
-        "improved" or "worsened".
+        "improved", "worsened", or "composite" (see `states.composite`).
     method
         gcomp: logistic model, predicted with and without letter for everybody (delta method). iptw: weighted shares.
 
@@ -42,7 +43,7 @@ def share_difference(
     """
     if outcome not in WORDS or method not in METHODS:
         raise EstimateError(
-            f"結果か方法の名前が違います: {outcome}、{method}", hint="improved / worsened、gcomp / iptw"
+            f"結果か方法の名前が違います: {outcome}、{method}", hint="improved / worsened / composite、gcomp / iptw"
         )
     names = (
         f"share_{outcome}_{method}",
@@ -62,7 +63,7 @@ def share_difference(
         reason = f"{WORDS[outcome]}した人、またはしなかった人が{FEW}人に満たないため、推定しません"
         return unavailable(*names, reason=reason, unit="ポイント", role=role)
     value, size = (_gcomp if method == "gcomp" else _weighted)(sent, y)
-    z = _quantile(level)
+    z = normal_quantile(level)
     return Estimate(
         *names,
         unit="ポイント",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.stats._checks import normal_quantile
 
 CELLS = ("exposed_events", "exposed", "control_events", "control")
 SMALL = 5.0
@@ -119,8 +120,6 @@ def _odds(cells: NDArray[np.float64], level: float) -> tuple[float, float | None
 
 
 def _difference(cells: NDArray[np.float64], level: float) -> tuple[float, float, float]:
-    from scipy.special import ndtri
-
     a, n1, c, n0 = cells.T
     n = n1 + n0
     weight = n1 * n0 / n
@@ -128,7 +127,7 @@ def _difference(cells: NDArray[np.float64], level: float) -> tuple[float, float,
     p = (n1**2 * c - n0**2 * a + n1 * n0 * (n0 - n1) / 2) / n**2
     q = (a * (n0 - c) + c * (n1 - a)) / (2 * n)
     variance = (value * p.sum() + q.sum()) / weight.sum() ** 2
-    wide = float(ndtri((1 + level) / 2) * np.sqrt(variance))
+    wide = normal_quantile(level) * float(np.sqrt(variance))
     return value, value - wide, value + wide
 
 
@@ -192,9 +191,7 @@ def between_groups(
     shares = [cells[key][0] / cells[key][1] for key in wanted]
     variance = sum(p * (1 - p) / cells[key][1] for p, key in zip(shares, wanted, strict=True))
     value = shares[0] - shares[1] - shares[2] + shares[3]
-    from scipy.special import ndtri
-
-    wide = float(ndtri((1 + level) / 2)) * variance**0.5
+    wide = normal_quantile(level) * variance**0.5
     return Estimate(
         *names,
         unit="ポイント",
@@ -234,7 +231,8 @@ def misclassified(
             if se + sp <= 1:
                 raise EstimateError("感度と特異度の和は1より大きくなければ、補正できません")
             corrected = _corrected(cells, se, sp)
-            value = None if corrected is None else _odds(corrected[_informative(corrected)], 0.95)[0]
+            kept = None if corrected is None else corrected[_informative(corrected)]
+            value = _odds(kept, 0.95)[0] if kept is not None and len(kept) else None
             rows.append({"sensitivity": se, "specificity": sp, "estimate": value})
     return pl.DataFrame(rows, schema_overrides={"estimate": pl.Float64})
 

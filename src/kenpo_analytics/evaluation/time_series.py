@@ -126,8 +126,7 @@ def reml(y: Floats, x: Floats) -> tuple[float, Floats, Floats]:
     def minus(phi: float) -> float:
         _, squares, inverse = fit(phi)
         # log |V| of AR(1) is -log(1 - phi^2); log |X' V^-1 X| is minus log |inverse|
-        sign, logdet = np.linalg.slogdet(inverse)
-        return 0.5 * ((n - k) * np.log(squares) - np.log(1 - phi**2) - sign * logdet)
+        return 0.5 * ((n - k) * np.log(squares) - np.log(1 - phi**2) - np.linalg.slogdet(inverse)[1])
 
     best = minimize_scalar(minus, bounds=(-0.95, 0.95), method="bounded", options={"xatol": 1e-6})
     beta, squares, inverse = fit(float(best.x))

@@ -105,7 +105,7 @@ def assign(
         Even size of a permuted block.
     unit
         Assign whole groups (workplace_id) instead of people: colleagues talk. Groups are drawn as people are, without
-        strata.
+        strata; who has no group is one of their own.
 
     Returns
     -------
@@ -115,16 +115,21 @@ def assign(
     Raises
     ------
     ParameterError
-        Unknown kind, odd block, missing columns, repeated people.
+        Unknown kind, odd block, missing columns, missing or repeated people, unit with strata.
     """
     if kind not in KINDS or block < 2 or block % 2:
         raise ParameterError("割付の種類は delay か leaflets、ブロックは2以上の偶数です。")
     needed = ["person_id", *([unit] if unit else strata)]
     if missing := [name for name in needed if name not in people.columns]:
         raise ParameterError(f"割付する表に列がありません: {', '.join(missing)}")
-    if people["person_id"].n_unique() < people.height:
-        raise ParameterError("同じ個人IDの行が2つ以上あります。", hint="1人1行にしてください。")
-    who, within = (unit, []) if unit else ("person_id", list(strata))
+    if unit and strata:
+        raise ParameterError("まとまり(unit)ごとの割付では、層を指定できません。", hint="どちらか一方にしてください。")
+    if people["person_id"].null_count() or people["person_id"].n_unique() < people.height:
+        raise ParameterError("個人IDの空の行か、同じ個人IDの行があります。", hint="1人1行にしてください。")
+    who, within = ("_unit", []) if unit else ("person_id", list(strata))
+    if unit:  # a person of no known workplace is a unit of their own, not one of a crowd
+        own = pl.lit("?") + pl.col("person_id").cast(pl.String)
+        people = people.with_columns(_unit=pl.col(unit).cast(pl.String).fill_null(own))
     units = people.select(who, *within).unique().with_columns(
         stratum=pl.concat_str([pl.col(name).cast(pl.String).fill_null("?") for name in within], separator="・")
         if within
@@ -135,8 +140,10 @@ def assign(
     parts = [_blocks(part, kind, block, f"{programme}|{kind}|{seed}|{stratum}")
              for (stratum,), part in units.group_by("stratum", maintain_order=True)]  # fmt: skip
     drawn = pl.concat(parts).select(who, "stratum", "arm") if parts else units.select(who, "stratum").clear()
-    joined = people.select(list(dict.fromkeys(["person_id", *strata, *([unit] if unit else [])]))).join(drawn, on=who)
-    return joined.with_columns(arm_label=pl.col("arm").replace_strict(ARMS, return_dtype=pl.String)).sort("person_id")
+    shown = list(dict.fromkeys(["person_id", *strata, *([unit] if unit else [])]))
+    joined = people.select(list(dict.fromkeys([*shown, who]))).join(drawn, on=who)
+    joined = joined.with_columns(arm_label=pl.col("arm").replace_strict(ARMS, return_dtype=pl.String))
+    return joined.select(*shown, "stratum", "arm", "arm_label").sort("person_id")
 
 
 def _hashes(names: Sequence[str], salt: str) -> list[int]:

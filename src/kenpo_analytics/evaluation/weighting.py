@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import COVARIATES, Floats, covariates, fit
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.stats._checks import normal_quantile
 
 ESTIMAND = "通知の対象となった人に送ったことの、送らなかった場合に対する、次回健診の空腹時血糖への平均効果"
 ASSUMPTION = "送付されるかどうかは、調整した項目のほかには次回健診の値と関係しない(未測定の交絡がない)"
@@ -114,7 +115,8 @@ def within_eligible(
     -----
     Sources: Robins, Rotnitzky, Zhao (1994) JASA 89:846; Lunceford, Davidian (2004) Stat Med 23:2937 (errors of AIPW);
     Austin (2011) Multivariate Behav Res 46:399 (caliper, SMD). IPTW errors: HC0, conservative since the score is
-    estimated.
+    estimated. Matched people: regression adjustment for what the pairs still differ in, errors by pair (Ho et al. 2007
+    Polit Anal 15:199; Abadie, Spiess 2022 JASA 117:983).
     """
     if design not in LABELS:
         raise EstimateError(f"設計の名前が違います: {design}", hint=f"使える名前: {', '.join(LABELS)}")
@@ -130,8 +132,11 @@ def within_eligible(
         return unavailable(*names, reason=f"次回健診のある人が片方で{FEW}人に満たないため、推定しません", role=role)
     usable = (sent.score >= trim) & (sent.score <= 1 - trim) | (design in ("crude", "ancova"))
     inside = sent.part(seen & usable)
+    if design == "match" and len(matched(inside)) < FEW:
+        return unavailable(*names, reason=f"マッチングできた組が{FEW}に満たないため、推定しません", role=role)
     value, error_size, weight = _ESTIMATORS[design](inside)
-    z = _quantile(level)
+    z = normal_quantile(level)
+    counted = inside if design != "match" or weight is None else inside.part(weight > 0)
     return Estimate(
         *names,
         role=role,
@@ -141,8 +146,8 @@ def within_eligible(
         standard_error=error_size,
         level=level,
         method=_METHODS[design],
-        persons=int(inside.letter.sum()),
-        compared=int((~inside.letter).sum()),
+        persons=int(counted.letter.sum()),
+        compared=int((~counted.letter).sum()),
         diagnostics={
             "balance": balance(inside, weight),
             "overlap": overlap(sent),
@@ -156,14 +161,8 @@ _METHODS = {
     "ancova": "共分散分析、頑健標準誤差",
     "iptw": "逆確率重み付き回帰、頑健標準誤差",
     "aipw": "影響関数による標準誤差",
-    "match": "組ごとの差の標準誤差",
+    "match": "組にした人の共分散分析、頑健標準誤差(組)",
 }
-
-
-def _quantile(level: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri((1 + level) / 2))
 
 
 Answer = tuple[float, float, Floats | None]
@@ -198,15 +197,12 @@ def _aipw(sent: Sent) -> Answer:
 
 def _match(sent: Sent) -> Answer:
     pairs = matched(sent)
-    if len(pairs) < FEW:
-        raise EstimateError("マッチングできた組が少なすぎます", hint="重み付けの結果を使ってください。")
-    y = _y1(sent)
-    difference = y[pairs[:, 0]] - y[pairs[:, 1]]
-    x = sent.x[pairs[:, 0]] - sent.x[pairs[:, 1]]  # what the pairs still differ in is regressed out (Rubin 1979)
-    result = fit(difference, np.column_stack([np.ones(len(pairs)), x]))
-    weight = np.zeros(len(y))
-    weight[pairs.ravel()] = 1.0
-    return float(result.params[0]), float(result.bse[0]), weight
+    who = pairs.ravel()  # sent, not sent, sent …
+    x = np.column_stack([np.ones(len(who)), sent.letter[who].astype(float), sent.x[who]])
+    result = fit(_y1(sent)[who], x, groups=np.repeat(np.arange(len(pairs)), 2))
+    weight = np.zeros(len(sent.letter))
+    weight[who] = 1.0
+    return float(result.params[1]), float(result.bse[1]), weight
 
 
 _ESTIMATORS = {"crude": _crude, "ancova": _ancova, "iptw": _iptw, "aipw": _aipw, "match": _match}
