@@ -182,6 +182,24 @@ def test_repeated_headers_are_told_apart_by_order() -> None:
     ]
 
 
+def test_a_header_may_end_in_its_own_unit() -> None:
+    headers = [
+        *KAGOSHIMA,
+        "空腹時血糖(mg/dl)",
+        "収縮期血圧[mmHg]",
+        "HbA1c(NGSP)【％】",
+        "随時血糖(mmol/L)",
+        "γ-GTP（IU/L）",
+    ]
+    found = m.named("branch_checkup_list").found(headers)
+    assert found["fpg"][0][0] == len(KAGOSHIMA)
+    assert found["hba1c"][0][0] == len(KAGOSHIMA) + 2
+    assert found["ggt"][0][0] == len(KAGOSHIMA) + 4
+    assert "casual_glucose" not in found
+    assert found["sbp"] == [(headers.index("収縮期血圧"), m.Field("sbp"))]  # the first of two columns of one name
+    assert m.match(headers) == m.named("branch_checkup_list")
+
+
 def test_synonyms_give_one_key_to_each_known_header() -> None:
     assert m.synonyms("checkups")["fbs"] == "fpg"
     assert m.synonyms("members")["被保険者等記号"] == "symbol"

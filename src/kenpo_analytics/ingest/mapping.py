@@ -71,10 +71,9 @@ def match(headers: Sequence[str], extra: Sequence[Mapping] = ()) -> Mapping | No
     One of the user's own (`extra`), all of whose keys are there, comes before all others. Then the mapping that knows
     most of the headers, of those the one with fewest headers; the user's own and earlier ones first.
     """
-    known = set(normal_headers(headers))
     fitting = [mapping for mapping in (*extra, *shipped()) if not mapping.missing(headers)]
     whole = [mapping for mapping in extra if mapping in fitting and mapping.keys <= mapping.found(headers).keys()]
-    return max(whole or fitting, key=lambda m: (len(known & m.columns.keys()), -len(m.columns)), default=None)
+    return max(whole or fitting, key=lambda m: (m.known(headers), -len(m.columns)), default=None)
 
 
 def find_header(rows: Sequence[Sequence[str]], extra: Sequence[Mapping] = ()) -> Match | None:
@@ -83,7 +82,7 @@ def find_header(rows: Sequence[Sequence[str]], extra: Sequence[Mapping] = ()) ->
     for place, row in enumerate(rows[:HEADER_ROWS]):
         mapping = match(row, extra)
         if mapping is not None:
-            known = len(mapping.columns.keys() & set(normal_headers(row)))
+            known = mapping.known(row)
             if best is None or known > best[0]:
                 best = known, Match(place, mapping)
     return best[1] if best else None

@@ -80,6 +80,7 @@ _REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 _SHAPE = "書き方は docs/ingest.md の「対応表(mapping.toml)」にあります。"
 _HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
+_WITH_UNIT = re.compile(r"(.+?)[(\[〔【]([^()]+)[)\]〕】]")
 _DATE_PARTS = re.compile(r"%[YymdBbHMSj]")
 
 
@@ -110,13 +111,30 @@ class Mapping:
         return {meaning.key for meaning in self.columns.values()}
 
     def found(self, headers: Sequence[str]) -> dict[str, list[tuple[int, Field]]]:
-        """Which columns of a header row give which key? Positions in the mapping's order of preference."""
-        places = {name: place for place, name in enumerate(normal_headers(headers)) if name}
+        """Which columns of a header row give which key? Positions in the mapping's order of preference.
+
+        A header may end in the key's own unit: 空腹時血糖(mg/dL) is 空腹時血糖, with (mmol/L) it is another.
+        """
+        places: dict[str, int] = {}
+        for place, name in enumerate(normal_headers(headers)):
+            places.setdefault(self._without_unit(name), place)
         keys: dict[str, list[tuple[int, Field]]] = {}
         for name, meaning in self.columns.items():
             if name in places:
                 keys.setdefault(meaning.key, []).append((places[name], meaning))
         return keys
+
+    def _without_unit(self, name: str) -> str:
+        match = None if name in self.columns else _WITH_UNIT.fullmatch(name)
+        meaning = self.columns.get(match[1]) if match else None
+        if match is None or meaning is None:
+            return name
+        unit = _unit_of(meaning.key, self.table)
+        return match[1] if unit and normal_unit(match[2]) == normal_unit(unit) else name
+
+    def known(self, headers: Sequence[str]) -> int:
+        """How many of these headers does it know?"""
+        return sum(map(len, self.found(headers).values()))
 
     def missing(self, headers: Sequence[str]) -> list[str]:
         """Which required contents has the header row not? Japanese labels; alternatives joined by または."""
