@@ -230,6 +230,12 @@ def test_claims_after_loss_returned_and_reclaimed(tmp_path):
     assert balanced(summary)
 
 
+def test_a_loss_on_the_first_of_a_month_leaves_no_day_of_it(tmp_path):
+    claims = [claim(FATHER, month, str(month)) for month in (202307, 202308)]
+    ingest(tmp_path, ("m", batch(members=[member(FATHER, START, d("2023-08-01"))])), ("r", batch(claims=claims)))
+    assert table(tmp_path, "claims").select("claim_id", "status").rows() == [(202307, "normal"), (202308, "after_loss")]
+
+
 def test_letters_find_the_checkup_that_led_to_them(tmp_path):
     letter = {"programme": "leaflet", "planned_date": d("2024-08-20"), "status": "sent", "rule": "and"}
     letters = [{**FATHER, **letter, "checkup_date": DAY}, {**SON, **letter, "checkup_date": DAY}, {**TWIN_A, **letter}]
