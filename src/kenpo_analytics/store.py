@@ -13,6 +13,7 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.definitions.own_fees import with_own_fees
 from kenpo_analytics.errors import DefinitionError, TableError
 from kenpo_analytics.months import fiscal_year_of, format_month, last_day, parse_month, this_month
 from kenpo_analytics.tables import TABLES, Table
@@ -116,7 +117,7 @@ def load(data: Path | str | None = None, *, month: int | str | None = None) -> T
     known = {name: _cut(TABLES[name], lazy, cut, last) for name, lazy in held.items()}
     if "sources" in known and "quarantine" in known:
         known["quarantine"] = _of_known_files(known["quarantine"], known["sources"])
-    used = _branch_definitions()
+    used = with_own_fees(_branch_definitions(), folder)
     return Tables(folder=folder, month=cut, definitions=used, synthetic=is_synthetic(folder), **known)
 
 
