@@ -46,7 +46,7 @@ def _uneven(frame: pl.DataFrame, gap: NDArray[np.bool_]) -> bool:
     if by is None or not gap.any():
         return False
     shares = frame.select(by, gap=pl.Series(gap)).group_by(by).agg(pl.col("gap").mean())["gap"]
-    return float(shares.max() - shares.min()) > UNEVEN  # type: ignore[operator]
+    return bool(np.ptp(shares.to_numpy()) > UNEVEN)
 
 
 def _values(frame: pl.DataFrame, name: str) -> Floats | None:

@@ -31,9 +31,10 @@ class AnalysisSet:
     `people` (polars, one row per person and index fiscal year): person_id, fiscal_year, era (before / programme),
     checkup_date, y0 (index FPG), hba1c, prior (FPG a year earlier), age, sex, bmi, sbp, ldl, height, institution,
     workplace_id, municipality; eligible (inside the letter rule), arm (fpg, hba1c, both); letter (sent), repeat (sent
-    one in an earlier year), begin (letter day, or the day it would have gone out); y1, hba1c1, height1, outcome_date,
-    outcome_state (`STATES`), enrolled1 (12 months on), started (glucose drug at the outcome), y_before_letter (negative
-    control: a checkup after the index and before the letter could act), improved, worsened (category).
+    one in an earlier year), earlier_eligible (inside the rule at the checkup a year earlier; null without one), begin (letter day, or the day it would have gone out); y1, hba1c1, height1, outcome_date,
+    outcome_state (`STATES`; before_letter: no checkup in time, but one before the letter or within 90 days of it),
+    enrolled1 (12 months on), started (glucose drug at the outcome), y_before_letter (negative control: a checkup after
+    the index and before the letter), improved, worsened (category).
     """
 
     people: pl.DataFrame
@@ -103,7 +104,7 @@ def analysis_set(
     if not base.filter(pl.col("letter")).height:
         raise EstimateError("事業の年度に通知を送った記録がありません", hint="mailings と年度を確かめてください。")
     after = _later(checkups, base)
-    people = _outcome(base, after, used, month_index(parse_month(data_through)))
+    people = _outcome(base, after, used, chosen, month_index(parse_month(data_through)))
     people = _lost(people, members, used, parse_month(data_through))
     return AnalysisSet(_judged(people, used), chosen, tuple(sorted(before)), tuple(sorted(programme)))
 
@@ -136,11 +137,17 @@ def _inside(name: str) -> pl.Expr:
 
 
 def _eligible(base: pl.DataFrame, rule: str, used: Definitions) -> pl.DataFrame:
-    by_fpg = (pl.col("y0") >= used.number("prediabetes.fpg.lower")).fill_null(False)
-    by_hba1c = (pl.col("hba1c") >= used.number("prediabetes.hba1c.lower")).fill_null(False)
+    by_fpg, by_hba1c = _reached("y0", "hba1c", used)
     arm = pl.when(by_fpg & by_hba1c).then(pl.lit("both")).when(by_fpg).then(pl.lit("fpg"))
     arm = arm.when(by_hba1c).then(pl.lit("hba1c"))
     return base.with_columns(eligible=(by_fpg | by_hba1c) if rule == "or" else (by_fpg & by_hba1c), arm=arm)
+
+
+def _reached(fpg: str, hba1c: str, used: Definitions) -> tuple[pl.Expr, pl.Expr]:
+    return (
+        (pl.col(fpg) >= used.number("prediabetes.fpg.lower")).fill_null(False),
+        (pl.col(hba1c) >= used.number("prediabetes.hba1c.lower")).fill_null(False),
+    )
 
 
 def _letters(mailings: Any, programme: str) -> pl.DataFrame:
@@ -178,7 +185,7 @@ def _later(checkups: Any, base: pl.DataFrame) -> pl.DataFrame:
     return found.rename({"checkup_date": "date"})
 
 
-def _outcome(base: pl.DataFrame, after: pl.DataFrame, used: Definitions, through: int) -> pl.DataFrame:
+def _outcome(base: pl.DataFrame, after: pl.DataFrame, used: Definitions, rule: str, through: int) -> pl.DataFrame:
     """The first checkup in the window, the last one before it, and last year's FPG."""
     after = after.with_columns(fpg=_fasting(used), hba1c=_inside("hba1c"))
     pairs = base.select("record_id", "checkup_date", "begin", "person_id").join(after, on="person_id")
@@ -195,11 +202,15 @@ def _outcome(base: pl.DataFrame, after: pl.DataFrame, used: Definitions, through
     )
     outcome = chosen.select("record_id", outcome_date="date", y1="fpg", hba1c1="hba1c", height1="height",
                             started=pl.col("medication_glucose"))  # fmt: skip
-    control = pairs.filter(pl.col("early") & pl.col("fpg").is_not_null()).sort("date")
+    unread = pl.col("early") & (pl.col("date") < pl.col("begin")) & pl.col("fpg").is_not_null()
+    control = pairs.filter(unread).sort("date")
     control = control.unique("record_id", keep="last", maintain_order=True).select("record_id", y_before_letter="fpg")
     seen = pairs.group_by("record_id").agg(early=pl.col("early").any(), past=pl.col("past").any())
     prior = pairs.filter(pl.col("months").is_between(-18, -6) & pl.col("fpg").is_not_null()).sort("date")
-    prior = prior.unique("record_id", keep="last", maintain_order=True).select("record_id", prior="fpg")
+    prior = prior.unique("record_id", keep="last", maintain_order=True)
+    by_fpg, by_hba1c = _reached("fpg", "hba1c", used)
+    inside = (by_fpg | by_hba1c) if rule == "or" else (by_fpg & by_hba1c)
+    prior = prior.select("record_id", prior="fpg", earlier_eligible=inside)
     for table in (outcome, control, seen, prior):
         base = base.join(table, on="record_id", how="left")
     waiting = _index_of("checkup_date") + int(used.number("next_checkup.max_months")) > through
@@ -246,6 +257,31 @@ def _judged(people: pl.DataFrame, used: Definitions) -> pl.DataFrame:
 
     moved = category("y1", "hba1c1") - category("y0", "hba1c")
     return people.with_columns(improved=moved < 0, worsened=moved > 0).sort("fiscal_year", "person_id")
+
+
+def first_letters(people: pl.DataFrame) -> pl.DataFrame:
+    """Whose letter would be the first ever? Without earlier letters, by a rule that treats both eras alike.
+
+    Nobody had an earlier letter (the first year of the programme): everybody stays. Otherwise whoever was sent one in
+    an earlier year leaves, **and**, in both eras and both bands, whoever was inside the rule at the checkup a year
+    earlier: to drop people with a history of high values from the programme years alone would leave a group there
+    that falls less or more than the one before the programme, letter or not.
+
+    Raises
+    ------
+    EstimateError
+        Letters were repeated, but fewer than half as many people of the years before have a checkup a year earlier:
+        the same rule cannot be applied there.
+    """
+    if not people.filter(pl.col("repeat")).height:
+        return people
+    known = dict(people.group_by("era").agg(pl.col("earlier_eligible").is_not_null().mean()).iter_rows())
+    if "before" in known and known["before"] < known["programme"] / 2:
+        raise EstimateError(
+            "事業前の年度には、さらに前の年度の健診がないため、初めて通知を受ける人を同じ基準で選べません",
+            hint="通知を始めた最初の年度を programme にするか、再度の通知を含めた感度分析としてください。",
+        )
+    return people.filter(~pl.col("repeat"), ~pl.col("earlier_eligible").fill_null(False))
 
 
 def restricted(people: pl.DataFrame, rule: str, *, line: float = 6.0) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.estimate import ROLES, Estimate, as_rows
 from kenpo_analytics.evaluation.protocol import Protocol, standing
 
@@ -53,12 +54,18 @@ def decide(
     """
     chosen = next((one for one in estimates if one.design == primary), None)
     if chosen is None:
-        raise ValueError(f"no estimate of the primary design {primary}")
+        raise EstimateError(
+            f"主解析に決めた設計の推定がありません: {primary}", hint="protocol.toml の primary を確かめてください。"
+        )
     chosen = replace(chosen, role="primary")
     all_of = [chosen if one.design == primary else one for one in estimates]
     against = opposed(chosen, all_of)
     verdict = _verdict(chosen, against, warnings)
-    parts = [_sentence(verdict, chosen, against, warnings, outcome), standing(protocol)]
+    parts = [
+        _sentence(verdict, chosen, against, warnings, outcome),
+        _others(verdict, chosen, all_of),
+        standing(protocol),
+    ]
     return Decision(verdict, "".join(parts), chosen, as_rows(all_of).with_columns(
         role_label=pl.col("role").replace_strict(ROLES, return_dtype=pl.String),
         state_label=pl.col("state").replace_strict(STATES, return_dtype=pl.String),
@@ -101,7 +108,8 @@ def _sentence(
     shown = f"主解析({chosen.label})の推定は{_number(chosen)}です。"
     if verdict == "not_shown":
         zero = "区間は効果なしを含みます。効果がないことの証明でもありません。"
-        return f"通知の効果は確認されていません。{shown}{zero}"
+        told = "".join(f"診断の注意: {text}。" for text in (*warnings, *chosen.warnings))
+        return f"通知の効果は確認されていません。{shown}{zero}{told}"
     if verdict == "warned":
         told = "、".join((*warnings, *chosen.warnings))
         why = f"区間は効果なしを含みませんが、診断が前提の崩れを示しています({told})。"
@@ -113,8 +121,20 @@ def _sentence(
     return f"通知によって{outcome}は{word}なったと推定されます。{shown}前提: {chosen.assumption}。"
 
 
+def _others(verdict: str, chosen: Estimate, all_of: Sequence[Estimate]) -> str:
+    """What the other designs say where that differs: they never carry the conclusion, and are never silent either."""
+    others = [one for one in all_of if one is not chosen and one.role == "sensitivity" and one.unit == chosen.unit]
+    others = [one for one in others if one.state == "estimated"]
+    if verdict == "not_shown" and (apart := [one.label for one in others if one.shows_effect]):
+        return f"ほかの設計のうち{'、'.join(apart)}の区間は効果なしを含みませんが、主解析ではないので根拠としません。"
+    if verdict in ("lower", "higher") and (same := [one for one in others if not one.shows_effect]):
+        return f"ほかの{len(others)}設計のうち{len(same)}設計では、区間が効果なしを含みます。"
+    return ""
+
+
 def _number(one: Estimate) -> str:
     """The estimate with its interval as the conclusion prints it: rounded once, here."""
     scale, digits = (100.0, 1) if one.unit == "ポイント" else (1.0, 2)
-    values = [f"{number * scale:+.{digits}f}".replace("-", "−") for number in (one.estimate, one.lower, one.upper)]  # type: ignore[operator]
+    sign = "+" if one.null_value == 0 else ""  # a ratio has no direction to show by a sign
+    values = [f"{number * scale:{sign}.{digits}f}".replace("-", "−") for number in (one.estimate, one.lower, one.upper)]  # type: ignore[operator]
     return f"{values[0]}{one.unit}({one.level:.0%}信頼区間 {values[1]}～{values[2]})"

@@ -9,6 +9,8 @@ import polars as pl
 
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit
+from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
+from kenpo_analytics.evaluation._wild import limits as wild
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
 
 DESIGN, LABEL = "did_ancova", "差の差(基準値の上下の帯 × 事業前後、共分散分析)"
@@ -46,7 +48,8 @@ def did(
         Bands of y0 in mg/dL, both ends included. Primary: 110-125 against 100-109, because the guidance line at 100
         lies inside any wider band.
     cluster
-        "person_id", or "institution" / "workplace_id" as sensitivity.
+        "person_id", or "institution" / "workplace_id" as sensitivity; below 42 clusters the limits are those of the
+        wild cluster bootstrap, since ordinary ones are too narrow.
 
     Returns
     -------
@@ -73,8 +76,13 @@ def did(
         reason = f"帯と時期で分けた群に、次回健診のある人が{FEW}人に満たないものがあるため、推定しません"
         return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=reason, role=role, diagnostics={"bands": table})
     x, position = _matrix(seen)
-    result = fit(seen["y1"].to_numpy(), x, groups=clusters(seen, cluster))
+    groups = clusters(seen, cluster)
+    result = fit(seen["y1"].to_numpy(), x, groups=groups)
     lower, upper = result.conf_int(1 - level)[position]
+    method, count = f"共分散分析、頑健標準誤差({_UNITS.get(cluster, cluster)})", len(np.unique(groups))
+    if count < FEW_CLUSTERS:
+        lower, upper = wild(seen["y1"].to_numpy(), x, position, groups, level=level)
+        method = f"共分散分析、ワイルドクラスターブートストラップ({_UNITS.get(cluster, cluster)}{count})"
     return Estimate(
         design,
         label,
@@ -86,7 +94,7 @@ def did(
         upper=float(upper),
         standard_error=float(result.bse[position]),
         level=level,
-        method=f"共分散分析、頑健標準誤差({_UNITS.get(cluster, cluster)})",
+        method=method,
         persons=seen.filter(pl.col("high") & (pl.col("era") == "programme")).height,
         compared=seen.height - seen.filter(pl.col("high") & (pl.col("era") == "programme")).height,
         diagnostics={"bands": table},

@@ -36,6 +36,7 @@ class Protocol:
     low: tuple[float, float]
     bandwidth: float
     declared_on: dt.date
+    window: tuple[int, int] = (90, 18)  # days after the letter from which, months after the index until which
     ethics_id: str = ""
     registration_id: str = ""
     digest: str = ""
@@ -52,10 +53,11 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "low": list,
     "bandwidth": (int, float),
     "declared_on": dt.date,
+    "window": list,
     "ethics_id": str,
     "registration_id": str,
 }
-_OPTIONAL = ("ethics_id", "registration_id")
+_OPTIONAL = ("window", "ethics_id", "registration_id")
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -86,6 +88,7 @@ def read_protocol(path: Path) -> Protocol:
         low=(float(held["low"][0]), float(held["low"][1])),
         bandwidth=float(held["bandwidth"]),
         declared_on=held["declared_on"],
+        window=tuple(held.get("window", (90, 18))),
         ethics_id=held.get("ethics_id", ""),
         registration_id=held.get("registration_id", ""),
     )
@@ -103,6 +106,15 @@ def _refuse(held: Mapping[str, Any]) -> None:
         )
     if wrong := [n for n, kind in _KEYS.items() if n in held and (not isinstance(held[n], kind) or held[n] is True)]:
         raise DefinitionError(f"解析計画の値の型が違います: {', '.join(wrong)}")
+    if isinstance(held["declared_on"], dt.datetime):
+        raise DefinitionError("declared_on は時刻のない日付です", hint="例: declared_on = 2026-04-01")
+    for name in ("before", "years", "window"):
+        if any(not isinstance(value, int) or isinstance(value, bool) for value in held.get(name, [])):
+            raise DefinitionError(f"{name} は整数の並びです", hint="例: years = [2018]、window = [90, 18]")
+    if not held["years"] or set(held["years"]) & set(held["before"]):
+        raise DefinitionError("years は空にできず、before と重ねられません")
+    if len(held.get("window", (90, 18))) != 2:
+        raise DefinitionError("window は [通知後の日数, 健診後の月数] です", hint="例: window = [90, 18]")
     if held["primary"] not in DESIGNS:
         raise DefinitionError(
             f"主解析の設計の名前が違います: 「{held['primary']}」", hint=f"使える名前: {', '.join(DESIGNS)}"

@@ -13,6 +13,7 @@ from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
 
 LINE = (109.5, 125.5)
 """Limits of the eligible band between whole values: FPG is rounded, 110 means 109.5 to 110.5."""
+CUT = 125.5
 NAIVE, PSEUDO = "naive", "pseudo_cohort"
 SKEW_LIMIT = 0.5
 
@@ -57,11 +58,13 @@ def expected_change(
     return drift - (1 - correlation) * sd * (phi(a) - phi(b)) / share
 
 
-def expected(people: pl.DataFrame, *, line: tuple[float, float] = LINE) -> Expected:
+def expected(people: pl.DataFrame, *, line: tuple[float, float] = LINE, below: float | None = None) -> Expected:
     """Which fall does the earlier era let one expect in the band, by the normal formula?
 
     Mean, SD, lag-1 correlation and drift come from all people of the earlier era (no letters), at the same interval as
-    the evaluation. A diagnostic, never the estimator: FPG is skewed, and the formula then expects too large a fall
+    the evaluation. An analysis set ends below the diabetes range; `below` is where (default 125.5 where nobody lies
+    above): mean and SD are then those of the whole normal distribution of which the lower part is seen, correlation
+    and drift those of the regression line, which the cut leaves as it is. A diagnostic, never the estimator: FPG is skewed, and the formula then expects too large a fall
     (measured: too large by 0.94 mg/dL in a skewed world).
     """
     pairs = people.filter((pl.col("era") == "before") & pl.col("y0").is_not_null() & pl.col("y1").is_not_null())
@@ -71,14 +74,34 @@ def expected(people: pl.DataFrame, *, line: tuple[float, float] = LINE) -> Expec
             hint="事業前の年度を加えてください。",
         )
     y0, y1 = pairs["y0"].to_numpy(), pairs["y1"].to_numpy()
-    mean, sd, drift = float(y0.mean()), float(y0.std(ddof=1)), float((y1 - y0).mean())
-    correlation = float(np.corrcoef(y0, y1)[0, 1])
-    skewness = float((((y0 - mean) / y0.std()) ** 3).mean())
+    cut = below or (CUT if y0.max() < CUT else np.inf)
+    mean, sd = _uncut(y0, cut) if cut < np.inf else (float(y0.mean()), float(y0.std(ddof=1)))
+    correlation = float(np.corrcoef(y0, y1)[0, 1]) if cut == np.inf else float(np.polyfit(y0, y1, 1)[0])
+    drift = float(y1.mean() - y0.mean()) + (correlation - 1) * (mean - float(y0.mean()))
+    skewness = float((((y0 - y0.mean()) / y0.std()) ** 3).mean())
     warning = None
     if abs(skewness) > SKEW_LIMIT:
         warning = f"分布が歪んでいる(歪度{skewness:.1f})ため、正規分布による期待値は下がり方を大きめに見積もります"
     change = expected_change(mean, sd, correlation, *line, drift=drift)
     return Expected(change, mean, sd, correlation, drift, skewness, pairs.height, warning)
+
+
+def _uncut(y: np.ndarray, cut: float) -> tuple[float, float]:
+    """Mean and SD of the normal distribution whose values below `cut` these are (maximum likelihood)."""
+    from scipy.optimize import minimize
+    from scipy.special import log_ndtr
+
+    n, first, second = len(y), float(y.mean()), float((y**2).mean())
+
+    def minus(at: np.ndarray) -> float:
+        mean, sd = float(at[0]), float(np.exp(at[1]))
+        squares = second - 2 * mean * first + mean**2
+        return n * (float(at[1]) + squares / (2 * sd**2) + float(log_ndtr((cut - mean) / sd)))
+
+    found = minimize(
+        minus, np.array([first, np.log(y.std())]), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-8}
+    )
+    return float(found.x[0]), float(np.exp(found.x[1]))
 
 
 def naive(people: pl.DataFrame, *, level: float = 0.95) -> Estimate:
