@@ -31,10 +31,11 @@ class AnalysisSet:
     `people` (polars, one row per person and index fiscal year): person_id, fiscal_year, era (before / programme),
     checkup_date, y0 (index FPG), hba1c, prior (FPG a year earlier), age, sex, bmi, sbp, ldl, height, institution,
     workplace_id, municipality; eligible (inside the letter rule), arm (fpg, hba1c, both); letter (sent), repeat (sent
-    one in an earlier year), earlier_eligible (inside the rule at the checkup a year earlier; null without one), begin (letter day, or the day it would have gone out); y1, hba1c1, height1, outcome_date,
-    outcome_state (`STATES`; before_letter: no checkup in time, but one before the letter or within 90 days of it),
-    enrolled1 (12 months on), started (glucose drug at the outcome), y_before_letter (negative control: a checkup after
-    the index and before the letter), improved, worsened (category).
+    one in an earlier year), earlier_eligible (inside the rule at the checkup a year earlier; null without one), begin
+    (letter day, or the day it would have gone out); y1, hba1c1, height1, outcome_date, outcome_state (`STATES`;
+    before_letter: no checkup in time, but one before the letter or within 90 days of it), enrolled1 (12 months on),
+    started (glucose drug at the outcome), y_before_letter (negative control: a checkup after the index and before the
+    letter), improved, worsened (category).
     """
 
     people: pl.DataFrame

@@ -61,12 +61,8 @@ def decide(
     all_of = [chosen if one.design == primary else one for one in estimates]
     against = opposed(chosen, all_of)
     verdict = _verdict(chosen, against, warnings)
-    parts = [
-        _sentence(verdict, chosen, against, warnings, outcome),
-        _others(verdict, chosen, all_of),
-        standing(protocol),
-    ]
-    return Decision(verdict, "".join(parts), chosen, as_rows(all_of).with_columns(
+    said = _sentence(verdict, chosen, against, warnings, outcome) + _others(verdict, chosen, all_of)
+    return Decision(verdict, said + standing(protocol), chosen, as_rows(all_of).with_columns(
         role_label=pl.col("role").replace_strict(ROLES, return_dtype=pl.String),
         state_label=pl.col("state").replace_strict(STATES, return_dtype=pl.String),
     ))  # fmt: skip

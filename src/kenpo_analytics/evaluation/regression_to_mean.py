@@ -64,8 +64,8 @@ def expected(people: pl.DataFrame, *, line: tuple[float, float] = LINE, below: f
     Mean, SD, lag-1 correlation and drift come from all people of the earlier era (no letters), at the same interval as
     the evaluation. An analysis set ends below the diabetes range; `below` is where (default 125.5 where nobody lies
     above): mean and SD are then those of the whole normal distribution of which the lower part is seen, correlation
-    and drift those of the regression line, which the cut leaves as it is. A diagnostic, never the estimator: FPG is skewed, and the formula then expects too large a fall
-    (measured: too large by 0.94 mg/dL in a skewed world).
+    and drift those of the regression line, which the cut leaves as it is. A diagnostic, never the estimator: FPG is
+    skewed, and the formula then expects too large a fall (measured: too large by 0.94 mg/dL in a skewed world).
     """
     pairs = people.filter((pl.col("era") == "before") & pl.col("y0").is_not_null() & pl.col("y1").is_not_null())
     if pairs.height < 100:
@@ -98,9 +98,8 @@ def _uncut(y: np.ndarray, cut: float) -> tuple[float, float]:
         squares = second - 2 * mean * first + mean**2
         return n * (float(at[1]) + squares / (2 * sd**2) + float(log_ndtr((cut - mean) / sd)))
 
-    found = minimize(
-        minus, np.array([first, np.log(y.std())]), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-8}
-    )
+    begin = np.array([first, np.log(y.std())])
+    found = minimize(minus, begin, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-8})
     return float(found.x[0]), float(np.exp(found.x[1]))
 
 
