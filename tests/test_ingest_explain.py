@@ -35,7 +35,7 @@ def explained(tmp_path: Path, text: str, name: str = "x_clinic.csv") -> str:
 
 def test_an_unknown_list_gets_a_mapping_that_can_be_used_as_it_stands(tmp_path: Path) -> None:
     shown = explained(tmp_path, "\r\n".join(("結果一覧", HEADERS, *ROWS, "")))
-    for line in ("CP932(Shift_JIS)", "# 行数       4行", "# 見出し行   2行目", "16列のうち13列(推定6列)"):
+    for line in ("CP932(Shift_JIS)", "# 行数       4行", "# 見出し行   2行目", "16列のうち13列(推定5列)"):
         assert line in shown
     assert '"FBS" = "fpg"  # 空腹時血糖 [数値 1、空 1]' in shown
     assert '"血圧(上)" = "sbp"  # 推定です。確かめてください: 収縮期血圧 [H・L・未満など 1、数値 1]' in shown
