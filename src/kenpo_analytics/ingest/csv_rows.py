@@ -123,12 +123,14 @@ def _block(block: Lines, named: int, width: int, comments: bool) -> Rows:
         frame, refused = _careful(block, width)
     ragged = pl.any_horizontal(pl.col("end") != _END, *(pl.col(f"c{at}") != "" for at in range(named, width)))
     bad = pl.col("line").is_in(list(block.bad)) if block.bad else pl.lit(False)
-    comment = pl.col("c0").str.contains(r"^\s*#") & pl.lit(comments)
-    odd = frame.select(ragged | bad | comment | pl.col("c0").str.contains(r"^\s*$")).to_series()
+    unfilled = (pl.col("c0") < "$") | pl.col("c0").str.starts_with("\u3000")  # "", spaces, # and what sorts with them
+    odd = frame.select(ragged | bad | unfilled).to_series()
     if not odd.any():
-        return Rows(frame.drop("end"), refused)
+        frame.drop_in_place("end")
+        return Rows(frame, refused)
     blank = pl.all_horizontal(pl.col("^c[0-9]+$").str.strip_chars(f" \u3000{_END}") == "")
     rule = pl.when(bad).then(pl.lit("encoding")).when(ragged).then(pl.lit("ragged"))
+    comment = pl.col("c0").str.contains(r"^\s*#") & pl.lit(comments)
     looked = frame.filter(odd).filter(~blank & ~comment).with_columns(rule=rule)
     refused += looked.drop_nulls("rule").select("line", "rule").iter_rows()
     kept = pl.concat([frame.filter(~odd), looked.filter(pl.col("rule").is_null()).drop("rule")]).sort("line")
@@ -137,14 +139,14 @@ def _block(block: Lines, named: int, width: int, comments: bool) -> Rows:
 
 def _parsed(block: Lines, width: int) -> pl.DataFrame | None:
     """All lines at once, or None where lines and rows are not one to one."""
-    if "\0" in block.text or _END in block.text:
+    raw = block.text.encode()
+    if b"\0" in raw or _END.encode() in raw:
         return None
-    quoted = '"' in block.text
+    quoted = b'"' in raw
     names = ",".join([*(f"c{at}" for at in range(width)), "end\n"])
-    ended = block.text.replace("\n", f",{_END}\n")
     try:
         frame = pl.read_csv(
-            b"".join([names.encode(), ended.encode()]),
+            b"".join([names.encode(), raw.replace(b"\n", f",{_END}\n".encode())]),
             infer_schema=False,
             quote_char='"' if quoted else None,
             empty_string_is_null=False,
@@ -152,7 +154,7 @@ def _parsed(block: Lines, width: int) -> pl.DataFrame | None:
         )
     except PolarsError:
         return None
-    if frame.height != block.text.count("\n") or (quoted and _stray(frame)):
+    if frame.height != raw.count(b"\n") or (quoted and _stray(frame)):
         return None
     return frame.with_columns(line=pl.int_range(block.first, block.first + frame.height, dtype=pl.Int64))
 
