@@ -171,5 +171,6 @@ def _arrive(claims: pl.DataFrame, world: World, rng: np.random.Generator) -> pl.
     )
     claims = claims.with_columns(status=pl.when(pl.Series(back)).then(pl.lit("returned")).otherwise("status"))
     claims = pl.concat([claims, copy]).filter(pl.col("received") <= k.SNAPSHOT)
-    claims = claims.sort("i", "month", "kind", "institution", "received", "status")
-    return claims.with_columns(claim_id=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
+    claims = claims.with_columns(person_id=pl.Series(world.who.ids).gather(claims["i"]))
+    claims = claims.sort("person_id", "month", "kind", "institution", "received", "status")
+    return claims.with_columns(claim_id=k.CLAIM_BASE + pl.int_range(1, pl.len() + 1, dtype=pl.Int64))

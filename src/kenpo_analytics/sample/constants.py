@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BRANCH = "24"
-PERSON_BASE = 4_000_000_000_000_000_000
-PERSON_STEP = 1_000_003
-"""person_id lies above 2**53 on purpose: an engine that turns it into a float merges people, and a test sees it."""
+CLAIM_BASE = 24_000_000_000_000_000
+"""検索番号 of a claim: 17 digits that rise with the order of the table (2 prefecture, 15 running number)."""
 
 FIRST_FY, LAST_FY = 2017, 2025
 START = 2017 * 12 + 3

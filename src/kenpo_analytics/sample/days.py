@@ -60,6 +60,11 @@ def to_date(days: Ints) -> pl.Series:
     return pl.Series(values=days.astype(np.int32)).cast(pl.Date)
 
 
+def day_numbers(dates: pl.Series) -> Ints:
+    """Which day numbers has a Date column without gaps?"""
+    return dates.cast(pl.Int32).to_numpy().astype(np.int64)
+
+
 SNAPSHOT_END = int(month_start(np.array([k.SNAPSHOT + 1]))[0])
 """First day after the snapshot month; nobody's loss after it is known."""
 FIRST_DAY = day(k.FIRST_FY, 4, 1)

@@ -56,7 +56,7 @@ def choose_heavy(people: People, stretches: pl.DataFrame, seed: int) -> tuple[in
 
 
 def extra_checkups(checkups: pl.DataFrame, world: World) -> pl.DataFrame:
-    """Which records are delivered wrongly? Checkups after loss, and copies under a new record id."""
+    """Which records lie outside enrolment? A checkup some weeks after the loss of eligibility."""
     rng = stream(world.seed, "checkup edges")
     leave = pl.Series(world.leave).gather(checkups["i"])
     gap = leave - checkups["when"]
@@ -70,16 +70,5 @@ def extra_checkups(checkups: pl.DataFrame, world: World) -> pl.DataFrame:
     outside = taken.with_columns(
         when=pl.Series(when), month=pl.Series(month), received=pl.Series(month + 2), rec=pl.lit(-1, pl.Int64)
     )
-    copies = checkups[np.sort(rng.choice(checkups.height, max(6, world.size // 3000), replace=False)).tolist()]
-    copies = copies.with_columns(rec=pl.lit(-1, pl.Int64))
     world.counts["checkups_after_loss"] = outside.height
-    world.counts["copies_under_new_record_id"] = copies.height
-    return pl.concat([checkups, outside, copies.select(checkups.columns)])
-
-
-def exact_duplicates(table: pl.DataFrame, world: World) -> pl.DataFrame:
-    """Which rows arrive twice, record id and all? A few, appended before the final sort."""
-    rng = stream(world.seed, "exact duplicates")
-    size = max(5, world.size // 3000)
-    world.counts["exact_duplicate_rows"] = size
-    return pl.concat([table, table[np.sort(rng.choice(table.height, size, replace=False)).tolist()]])
+    return pl.concat([checkups, outside])

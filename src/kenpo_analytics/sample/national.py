@@ -50,7 +50,7 @@ def build_national(truth: Planted, seed: int) -> pl.DataFrame:
         for step, period in enumerate(YEARS):
             count = np.rint(people * (1 + 0.004 * (step - 1)))
             parts.append(_stratum(f"out_of_hours_{visit}", period, count, rate, truth, rng))
-    return pl.concat(parts).sort("measure", "period", "area", "sex", "age_band")
+    return pl.concat(parts).sort("measure", "area", "sex", "age_band", "period")
 
 
 def _stratum(

@@ -10,10 +10,11 @@ import polars as pl
 from kenpo_analytics.sample import constants as k
 from kenpo_analytics.sample import days as d
 from kenpo_analytics.sample import edges
+from kenpo_analytics.sample.identity import seal
 from kenpo_analytics.sample.params import stream
 from kenpo_analytics.sample.screening import NAMES
 from kenpo_analytics.sample.state import World
-from kenpo_analytics.sample.stretches import JOB, OUTSIDE, UNKNOWN, VOLUNTARY, WORK
+from kenpo_analytics.sample.stretches import OUTSIDE, UNKNOWN, VOLUNTARY
 
 GLUCOSE = ("fpg", "casual_glucose", "hba1c")
 PANEL = ("sbp", "dbp", "tg", "hdl", "ldl", "non_hdl", "ast", "alt", "ggt", "creatinine", "egfr")
@@ -22,11 +23,15 @@ FLOATS = (*GLUCOSE, *PANEL, *BODY)
 BOOLS = ["medication_bp", "medication_glucose", "medication_lipid", "weight_gain_10kg", "weight_change_1y"]
 STATUS = ("sent", "undelivered", "not_mailed")
 REASONS = ("", "住所不備", "事業所の辞退")
+MEMBER_COLUMNS = (
+    "person_id", "valid_from", "valid_to", "sex", "birth_month", "fy_age_base", "relationship", "insured_kind",
+    "branch", "municipality", "workplace_id", "link_rule",
+)  # fmt: skip
 
 
-def person_id(i: pl.Expr | pl.Series) -> Any:
-    """Which 63-bit id has this person? Above 2**53 on purpose."""
-    return i.cast(pl.Int64) * k.PERSON_STEP + k.PERSON_BASE
+def person_id(world: World, i: Any) -> pl.Series:
+    """Which 63-bit ids have these people (by number)? Nearly all above 2**53, so that a float merges people."""
+    return pl.Series("person_id", world.who.ids[np.asarray(i)], dtype=pl.Int64)
 
 
 def pick(names: Any, codes: np.ndarray) -> pl.Series:
@@ -40,25 +45,36 @@ def yyyymm(name: str) -> pl.Expr:
     return (pl.col(name) // 12 * 100 + pl.col(name) % 12 + 1).cast(pl.Int32)
 
 
-def members(world: World, twins: np.ndarray) -> pl.DataFrame:
+def members(world: World) -> pl.DataFrame:
     """Which enrolment stretches are on file? Losses after the snapshot are not yet known."""
+    table = stretch_rows(world).select(MEMBER_COLUMNS)
+    fixed = [name for name in MEMBER_COLUMNS if name not in ("valid_from", "valid_to")]
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in fixed)
+    goes_on = same & (pl.col("valid_from") == pl.col("valid_to").shift(1))
+    # A move inside a town, or a new number at the same workplace, changes no attribute: one stretch.
+    runs = table.with_columns(run=(~goes_on.fill_null(False)).cum_sum())
+    merged = runs.group_by("run", maintain_order=True).agg(
+        *[pl.col(name).last() if name == "valid_to" else pl.col(name).first() for name in MEMBER_COLUMNS]
+    )
+    return merged.drop("run")
+
+
+def stretch_rows(world: World) -> pl.DataFrame:
+    """Which rows does a list of members show? As the table, with `i`, and with every move a row of its own."""
     s = world.stretches.filter(pl.col("day") < d.SNAPSHOT_END)
-    i, kind, town = (s[name].to_numpy() for name in ("i", "kind", "residence"))
+    i, town, day = (s[name].to_numpy() for name in ("i", "residence", "day"))
     birth = world.people.birth[i]
     codes = [row["municipality"] for row in k.rows("municipalities.csv")]
     towns = np.array([*codes, "不明", "県外"])[
         np.where(town == OUTSIDE, len(codes) + 1, np.where(town == UNKNOWN, len(codes), town))
     ]
     insured = s["insured"].to_numpy()
-    voluntary = kind == VOLUNTARY
-    rule = np.where(
-        np.isin(i, twins), "twin_unresolved", np.where(np.isin(kind, [JOB, VOLUNTARY, WORK]), "number_change", "exact")
-    )
-    place = np.where(voluntary, -1, s["place"].to_numpy())
+    voluntary = s["kind"].to_numpy() == VOLUNTARY
     ids = [*world.workplaces["workplace_id"], ""]
     return s.select(
-        person_id(pl.col("i")).alias("person_id"),
-        d.to_date(s["day"].to_numpy()).alias("valid_from"),
+        "i",
+        person_id(world, i),
+        d.to_date(day).alias("valid_from"),
         pl.when(pl.col("end") < d.SNAPSHOT_END)
         .then(d.to_date(np.minimum(s["end"].to_numpy(), d.SNAPSHOT_END)))
         .alias("valid_to"),
@@ -69,8 +85,8 @@ def members(world: World, twins: np.ndarray) -> pl.DataFrame:
         pick(["", "一般", "任継"], np.where(voluntary, 2, np.where(insured, 1, 0))).alias("insured_kind"),
         pl.lit(k.BRANCH).alias("branch"),
         pl.Series("municipality", towns),
-        pick(ids, place).alias("workplace_id"),
-        pl.Series("link_rule", rule),
+        pick(ids, np.where(voluntary, -1, s["place"].to_numpy())).alias("workplace_id"),
+        world.who.at(i, day)["rule"].alias("link_rule"),
     ).sort("person_id", "valid_from")
 
 
@@ -90,25 +106,33 @@ def workplaces(world: World) -> pl.DataFrame:
     )
 
 
-def checkups(world: World) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Which checkup records were received by the snapshot? (table, map from internal to final record id)."""
+def checkups(world: World) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Which checkup records were received by the snapshot?
+
+    Gives the table, a map from internal to final record id, and the glucose that a clinic reported in mmol/L, which
+    is in its files alone: nobody may guess the unit, so the table holds no value there.
+    """
     names = world.checkups[0].keys()
     table = pl.DataFrame({name: np.concatenate([batch[name] for batch in world.checkups]) for name in names})
     table = edges.extra_checkups(table.sort("i", "when", "rec"), world)
-    table = table.filter((pl.col("received") <= k.SNAPSHOT) & (pl.col("when") < d.SNAPSHOT_END)).sort(
-        "i", "when", "rec"
-    )
+    table = table.filter((pl.col("received") <= k.SNAPSHOT) & (pl.col("when") < d.SNAPSHOT_END))
     if world.variant == "no_pre_era":
         table = table.filter(pl.col("month") >= 2018 * 12 + 3)
-    table = table.with_columns(record_id=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
-    ids = table.filter(pl.col("rec") >= 0).select("rec", "record_id")
-    booleans = [pl.when(pl.col(name) >= 0).then(pl.col(name) == 1).alias(name) for name in BOOLS]
-    result = table.select(
-        "record_id",
-        person_id(pl.col("i")).alias("person_id"),
+    table = table.with_columns(
+        person_id(world, table["i"]),
         d.to_date(table["when"].to_numpy()).alias("checkup_date"),
+        pl.Series("institution", [f"24110000{site + 1:02d}" for site in table["site"]]),
+    )
+    table = table.with_columns(_record_id(table)).sort("person_id", "checkup_date", "record_id")
+    ids = table.filter(pl.col("rec") >= 0).select("rec", "record_id")
+    wrong = table.filter(pl.col("wrong_unit"), pl.col("fpg").is_not_nan()).select("record_id", "fpg")
+    booleans = [pl.when(pl.col(name) >= 0).then(pl.col(name) == 1).alias(name) for name in BOOLS]
+    result = table.with_columns(fpg=pl.when("wrong_unit").then(None).otherwise("fpg")).select(
+        "record_id",
+        "person_id",
+        "checkup_date",
         yyyymm("received").alias("received_month"),
-        pl.Series("institution", [f"K{site + 1:02d}" for site in table["site"]]),
+        "institution",
         pick(NAMES, table["kind"].to_numpy()).alias("kind"),
         pick(["fasting", "", "casual", "post_meal"], table["fasting"].to_numpy()).alias("fasting"),
         *[pl.col(name).cast(pl.Float64).fill_nan(None) for name in FLOATS],
@@ -116,32 +140,44 @@ def checkups(world: World) -> tuple[pl.DataFrame, pl.DataFrame]:
         pick(["no", "yes", "past", ""], table["smoking"].to_numpy()).alias("smoking"),
         *[column for column in booleans if column.meta.output_name().startswith("weight")],
     )
-    return edges.exact_duplicates(result, world).sort("person_id", "checkup_date", "record_id"), ids
+    return result, ids, wrong
 
 
-def claims(table: pl.DataFrame) -> pl.DataFrame:
+def _record_id(table: pl.DataFrame) -> pl.Series:
+    days = table["checkup_date"].dt.to_string("%Y-%m-%d")
+    parts = zip(table["person_id"], days, table["institution"], strict=True)
+    return pl.Series("record_id", [seal(f"checkup|{who}|{day}|{site}") for who, day, site in parts], dtype=pl.Int64)
+
+
+def institution(score_table: pl.Expr) -> pl.Expr:
+    """Which 10 digits name a provider? Prefecture, fee schedule (点数表: 1 medical, 3 dental, 4 pharmacy), 7 digits."""
+    digits = pl.col("institution").cast(pl.String).str.zfill(7)
+    return pl.concat_str(pl.lit(k.BRANCH), score_table, digits).alias("institution")
+
+
+def claims(table: pl.DataFrame, world: World) -> pl.DataFrame:
     """How do claims look on file?"""
     flags = [name for name in table.columns if name.startswith(("dx_", "rx_"))]
     return table.select(
         "claim_id",
-        person_id(pl.col("i")).alias("person_id"),
+        person_id(world, table["i"]),
         yyyymm("month").alias("treatment_month"),
         yyyymm("received").alias("received_month"),
         "status",
         "kind",
-        ("H" + pl.col("institution").cast(pl.String).str.zfill(4)).alias("institution"),
+        institution(pl.when(pl.col("kind") == "歯科").then(3).when(pl.col("kind") == "調剤").then(4).otherwise(1)),
         "points",
         "days",
         *[pl.col(name) for name in sorted(flags)],
     ).sort("person_id", "treatment_month", "claim_id")
 
 
-def claim_fees(table: pl.DataFrame) -> pl.DataFrame:
+def claim_fees(table: pl.DataFrame, world: World) -> pl.DataFrame:
     """How do the fee lines look on file?"""
     return table.select(
         "claim_id",
-        person_id(pl.col("i")).alias("person_id"),
-        ("H" + pl.col("institution").cast(pl.String).str.zfill(4)).alias("institution"),
+        person_id(world, table["i"]),
+        institution(pl.lit(1)),
         yyyymm("month").alias("treatment_month"),
         yyyymm("received").alias("received_month"),
         "status",
@@ -161,7 +197,7 @@ def mailings(world: World, ids: pl.DataFrame) -> pl.DataFrame:
         parts.append(
             pl.DataFrame(
                 {
-                    "person_id": person_id(pl.Series(batch["i"], dtype=pl.Int64)),
+                    "person_id": person_id(world, batch["i"]),
                     "programme": pl.Series([batch["programme"]] * len(at), dtype=pl.String),
                     "planned_date": d.to_date(batch["planned"]),
                     "sent_date": dates.set(pl.Series(~(sent | (at == 1))), None),
@@ -201,7 +237,7 @@ def guidance(world: World) -> pl.DataFrame:
         parts.append(
             pl.DataFrame(
                 {
-                    "person_id": person_id(pl.Series(i[at], dtype=pl.Int64)),
+                    "person_id": person_id(world, i[at]),
                     "fiscal_year": np.full(len(at), fy, dtype=np.int32),
                     "level": pick(["動機付け支援", "積極的支援"], active[at].astype(int)),
                     "first_interview": d.to_date(first[at]),

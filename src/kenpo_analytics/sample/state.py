@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kenpo_analytics.sample import constants as k
 from kenpo_analytics.sample.bodies import Traits
+from kenpo_analytics.sample.identity import Identities
 from kenpo_analytics.sample.params import Planted, Variant
 from kenpo_analytics.sample.people import People
 
@@ -27,6 +28,7 @@ class World:
     variant: Variant
     truth: Planted
     people: People
+    who: Identities
     traits: Traits
     stretches: pl.DataFrame
     workplaces: pl.DataFrame

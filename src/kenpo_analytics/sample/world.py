@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from kenpo_analytics.sample import care, claims, edges, national, output, stretches
+from kenpo_analytics.sample import care, claims, edges, kpi, national, output, stretches
 from kenpo_analytics.sample import constants as k
 from kenpo_analytics.sample.bodies import draw_traits
+from kenpo_analytics.sample.identity import identify
 from kenpo_analytics.sample.letters import Leaflets
 from kenpo_analytics.sample.params import Variant, planted
 from kenpo_analytics.sample.people import draw_people
+from kenpo_analytics.sample.raw import write_raw
 from kenpo_analytics.sample.screening import Screening
 from kenpo_analytics.sample.state import World
 from kenpo_analytics.sample.truth import describe
@@ -24,9 +27,9 @@ SEED = 20260401
 
 
 def build(
-    out_dir: str | Path, *, seed: int = SEED, persons: int = PERSONS, variant: Variant = "full"
+    out_dir: str | Path, *, seed: int = SEED, persons: int = PERSONS, variant: Variant = "full", raw: bool = True
 ) -> dict[str, Any]:
-    """What does the synthetic branch look like? Writes a Parquet file per table and truth.json; gives the truths.
+    """What does the synthetic branch look like? Writes a Parquet file per table, truth.json and raw/; gives the truths.
 
     Parameters
     ----------
@@ -38,12 +41,17 @@ def build(
         Ever-members between April 2017 and October 2025 (at least 2,000, so that every planted case finds room).
     variant
         `full`; `no_letter_effect` (the leaflet does nothing); `no_pre_era` (no checkups before the letters).
+    raw
+        Also write raw/: the same world as the files that a branch receives; `truth["raw"]` says how each fares.
     """
     folder = Path(out_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    tables, truth = simulate(seed=seed, persons=persons, variant=variant)
-    for name, table in tables.items():
+    made = make(seed=seed, persons=persons, variant=variant)
+    truth = made.truth
+    for name, table in made.tables.items():
         table.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=9)
+    if raw:
+        truth = {**truth, "raw": write_raw(made.world, made.tables, made.wrong_unit, folder / "raw")}
     text = json.dumps(truth, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / "truth.json").write_text(text + "\n", encoding="utf-8", newline="\n")
     return truth
@@ -51,6 +59,22 @@ def build(
 
 def simulate(*, seed: int, persons: int, variant: Variant) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
     """Which tables and truths has this world? Nothing is written."""
+    made = make(seed=seed, persons=persons, variant=variant)
+    return made.tables, made.truth
+
+
+@dataclass
+class Made:
+    """A world that has lived: its states, its tables, its truths, and what only its files say (mmol/L values)."""
+
+    world: World
+    tables: dict[str, pl.DataFrame]
+    truth: dict[str, Any]
+    wrong_unit: pl.DataFrame
+
+
+def make(*, seed: int, persons: int, variant: Variant) -> Made:
+    """Lets a world live and tells it as tables."""
     if persons < 2000 or variant not in ("full", "no_letter_effect", "no_pre_era"):
         raise ValueError(
             "persons は 2,000 以上、variant は full / no_letter_effect / no_pre_era のいずれかにしてください。"
@@ -58,18 +82,21 @@ def simulate(*, seed: int, persons: int, variant: Variant) -> tuple[dict[str, pl
     world, twins, april, heavy = _begin(seed, persons, variant)
     _live(world)
     claim_rows, fee_rows = claims.build_claims(world, heavy)
-    checkup_table, ids = output.checkups(world)
+    checkup_table, ids, wrong = output.checkups(world)
+    world.counts["glucose_in_mmol_l"] = wrong.height
     tables = {
-        "members": output.members(world, twins),
+        "members": output.members(world),
         "workplaces": output.workplaces(world),
         "checkups": checkup_table,
-        "claims": output.claims(claim_rows),
-        "claim_fees": output.claim_fees(fee_rows),
+        "claims": output.claims(claim_rows, world),
+        "claim_fees": output.claim_fees(fee_rows, world),
         "guidance": output.guidance(world),
         "mailings": output.mailings(world, ids),
         "national": national.build_national(world.truth, seed),
     }
-    return tables, describe(world, tables, ids, {"twins": twins, "april": april, "heavy": heavy})
+    tables["kpi_monthly"] = kpi.kpi_monthly(tables)
+    truth = describe(world, tables, ids, {"twins": twins, "april": april, "heavy": heavy})
+    return Made(world, tables, truth, wrong)
 
 
 def _begin(seed: int, persons: int, variant: Variant) -> tuple[World, np.ndarray, np.ndarray, int]:
@@ -93,6 +120,7 @@ def _begin(seed: int, persons: int, variant: Variant) -> tuple[World, np.ndarray
         variant,
         truth,
         people,
+        identify(people, rows, twins, seed),
         draw_traits(people, truth, seed),
         rows,
         places,
