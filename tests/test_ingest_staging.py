@@ -41,6 +41,7 @@ def test_what_a_killed_ingest_left_is_swept_away(tmp_path):
         half = store.folder / ".tmp-00"
         half.mkdir()
         (half / "source.json").write_text(json.dumps({"digest": "x"}))
+        assert store.entries() == []
     with opened(tmp_path) as store:
         assert not half.exists()
         assert store.entries() == []

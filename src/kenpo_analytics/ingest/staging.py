@@ -63,8 +63,9 @@ class Store:
 
     def entries(self) -> list[Entry]:
         """Which deliveries were read, in order of ingestion?"""
-        found = [json.loads(path.read_text(encoding="utf-8")) for path in self.folder.glob("*/source.json")]
-        return sorted((Entry(**each) for each in found if not each["digest"].startswith(".")), key=lambda e: e.seq)
+        whole = (path for path in self.folder.glob("*/source.json") if not path.parent.name.startswith("."))
+        found = (Entry(**json.loads(path.read_text(encoding="utf-8"))) for path in whole)
+        return sorted(found, key=lambda entry: entry.seq)
 
     def known(self, digest: str) -> bool:
         """Was a delivery with this content read before?"""
