@@ -100,6 +100,13 @@ def test_cc2x_names_of_people_columns_only_in_the_row_of_names() -> None:
     assert ([(one["number"], one["fpg"]) for one in rows], rejected) == ([("56", 98)], [])
 
 
+def test_names_beyond_the_columns_of_the_data_are_no_columns() -> None:
+    codes = ",".join(["", "", FPG, "", ""])
+    for row in ("1,2,98", "1,2,98,,"):
+        rows, rejected = read(read_cc2x, "\r\n".join([",,,生年月日,健診実施年月日", codes, row, ""]))
+        assert (rows, [one["level"] for one in rejected]) == ([], ["row"])
+
+
 def test_cc2x_number_and_branch_columns_in_another_order() -> None:
     cells = [line.split(",") for line in cc2x([TARO], CODES).splitlines()]
     assert cells[1][3:5] == ["番号", "枝番"]
@@ -292,7 +299,8 @@ def test_fkac522_blocks() -> None:
     ("said", "symbol", "number"),
     [
         ("１２３４・５６", "1234", "56"), ("1234-56", "1234", "56"), ("１２３４　５６", "1234", "56"),
-        ("津・１２", "津", "12"), ("１２－３４", "12", "34"), ("００１２３４５６", None, "00123456"), ("1-2-3", None, "1-2-3"), ("", None, ""),
+        ("津・１２", "津", "12"), ("１２－３４", "12", "34"), ("００１２３４５６", None, "00123456"),
+        ("1-2-3", None, "1-2-3"), ("", None, ""),
     ],
 )  # fmt: skip
 def test_the_number_field_is_split_only_where_it_says_how(said: str, symbol: str | None, number: str) -> None:

@@ -129,14 +129,16 @@ def _read(source: Source, score: Callable[[Sequence[str]], int], code: Callable[
             for block in csv_rows.rows(top.below, top.header):
                 if plan is None:
                     names, block = _name_rows(block)
-                    plan = _plan([top.header, *names, *reversed(top.above)], code)
+                    width = sum(name.startswith("c") for name in block.frame.columns)
+                    plan = _plan([top.header, *names, *reversed(top.above)], code, width)
                 if plan is None:
-                    break
+                    yield _one_row("header", 1)
+                    return
                 batch, repair = _batch(block, plan, repairs)
                 repairs = repairs or repair
                 line = max([line, *block.frame["line"].tail(1), *(at for at, _ in block.refused[-1:])])
                 yield batch
-        if plan is None and (not top.header or _plan([top.header, *reversed(top.above)], code) is None):
+        if plan is None and _plan([top.header, *reversed(top.above)], code, len(top.header)) is None:
             yield _one_row("header", 1)
     except (IngestError, OSError, EOFError):
         yield _one_row("unreadable", line)
@@ -157,7 +159,7 @@ def _name_rows(block: csv_rows.Rows) -> tuple[list[list[str]], csv_rows.Rows]:
     return names, csv_rows.Rows(block.frame.slice(len(names)), block.refused)
 
 
-def _plan(tops: list[list[str]], code: Callable[[str], str | None]) -> _Plan | None:
+def _plan(tops: list[list[str]], code: Callable[[str], str | None], width: int) -> _Plan | None:
     """The columns by the header, then by the rows of names beside it; None where no person or day can be told."""
     header, places = tops[0], {}
     for key, names in _HEADERS.items():
@@ -165,7 +167,7 @@ def _plan(tops: list[list[str]], code: Callable[[str], str | None]) -> _Plan | N
             row.index(name) for row in ([_plain(cell) for cell in top] for top in tops) for name in names if name in row
         )
         place = next(found, None)
-        if place is not None and place < len(header):
+        if place is not None and place < width:
             places[key] = place
     items = [(at, known, _plain(cell)) for at, cell in enumerate(header) if (known := code(cell)) is not None]
     first = {name: at for at, _, name in reversed(items)}
