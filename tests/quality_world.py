@@ -89,8 +89,12 @@ def fees() -> pl.DataFrame:
 def quarantine() -> pl.DataFrame:
     """480 glucose values of a4, 3 of a6 (a slip of the pen), 12 rows that could not be read, a file neither."""
     value = {"source": "kenshin.csv", "table": "checkups", "level": "value", "item": "fpg", "rule": "unit_suspected"}
-    value |= {"reason": "別の単位の値の疑いがあります(mmol/L)。", "institution": "a4"}
+    value |= {"reason": "空腹時血糖: 別の単位の値の疑いがあります(mmol/L)。(血糖(空腹))", "institution": "a4"}
     rows = [value | {"line": 2 + i, "month": month} for i, month in enumerate(month_range(202404, 202503) * 40)]
+    for row in rows[::3]:
+        row["reason"] = (
+            "空腹時血糖: 別の単位の値の疑いがあります(mmol/L)。(3D010000001926101)"  # the heading of another file
+        )
     rows += [value | {"line": 900 + i, "month": 202306, "institution": "a6"} for i in range(3)]
     row = {"source": "receipt.zip", "table": "claims", "level": "row", "rule": "unreadable", "reason": "読めません。"}
     rows += [row | {"line": i} for i in range(12)]

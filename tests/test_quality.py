@@ -53,7 +53,7 @@ def test_who_reports_in_another_unit_on_every_engine(engine, checkups) -> None:
     found = engine.frame(ka.unit_suspicion(engine(checkups), engine(world.quarantine())))
     assert failed(found, "institution", "fiscal_year", "item", "suspicion", "found_in", "rows", "of") == [
         ("a2", 2023, "fpg", "mmol/L", "range", 480, 480),
-        ("a4", 2024, "fpg", "別の単位の値の疑いがあります(mmol/L)。", "quarantine", 480, 480),
+        ("a4", 2024, "fpg", "mmol/L", "quarantine", 480, 480),
         ("a1", 2023, "hba1c", "JDS値", "mean", 480, 480),
         ("a3", 2024, "hba1c", "10倍、またはmmol/mol(IFCC)", "range", 520, 520),
     ]
@@ -195,6 +195,11 @@ def test_what_became_of_every_file(quality: Quality) -> None:
     assert (claim["quarantined_share"], claim["quarantine"]) == (0.012, "fail")
     assert (checkup["quarantine"], checkup["balance"], checkup["linkage"]) == ("pass", "pass", "pass")
     assert (kpi["linkage"], kpi["linked"], kpi["first_received"]) == ("not_applicable", None, None)
+    assert quality.rejections["reason"].to_list() == [
+        "別の単位の値の疑いがあります(mmol/L)。",
+        "読めません。",
+        "読めません。",
+    ]
     assert quality.rejections.select("layout", "level", "rule", "rows", "first_month", "last_month").rows() == [
         ("cc2x", "value", "unit_suspected", 483, 202306, 202503),
         ("recodeinfo", "row", "unreadable", 12, None, None),
@@ -340,7 +345,7 @@ def test_the_page_balances_the_files(page: Page) -> None:
     links = {row["様式"]: row for row in page.table("加入者台帳との照合")}
     assert links["レセプト(RECODEINFO)"]["照合割合"] == "89.9%"
     assert rows["不明"]["隔離"] == "秘匿"
-    assert rows["mapped:status"]["表"] == "返戻・再請求の一覧"
+    assert rows["対応表 status"]["表"] == "返戻・再請求の一覧"
     rejected = {row["様式"]: row for row in page.table("隔離した行と値")}
     assert rejected["レセプト(RECODEINFO)"]["件数"] == "12"
     assert rejected["健診CSV(JLAC10)"]["件数"] == "483"

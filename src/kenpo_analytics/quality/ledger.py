@@ -57,14 +57,17 @@ def file_balance(sources: pl.LazyFrame | None, used: Definitions) -> pl.DataFram
 def rejections(quarantine: pl.LazyFrame | None, sources: pl.LazyFrame | None) -> pl.DataFrame:
     """What was put aside, by file type, level (row, value) and rule?
 
-    layout (null where sources does not tell), level, rule, reason (the most frequent one), rows, files, first_month,
-    last_month (of the checkups or treatments, null where unknown). Without `quarantine` it has no rows.
+    layout (null where sources does not tell), level, rule, reason (the most frequent one, of no item), rows, files,
+    first_month, last_month (of the checkups or treatments, null where unknown). Without `quarantine` it has no rows.
     """
     names = ("source", "level", "rule", "reason", "month")
     lazy = _whole(quarantine if quarantine is not None else pl.LazyFrame(schema=_types(QUARANTINE)), names)
     held = sources if sources is not None else pl.LazyFrame(schema=_types(SOURCES))
     layouts = held.group_by("source").agg(pl.col("layout").first())
-    rows = lazy.join(layouts, on="source", how="left").group_by("layout", "level", "rule")
+    said = (
+        pl.col("reason").str.replace(r"^[^:。]+: ", "").str.replace(r"。\([^。]*\)$", "。")
+    )  # without item and heading
+    rows = lazy.with_columns(said).join(layouts, on="source", how="left").group_by("layout", "level", "rule")
     month = pl.col("month")
     counted = rows.agg(
         pl.col("reason").mode().min(),

@@ -74,9 +74,8 @@ def unit_suspicion(checkups: Any, quarantine: Any = None, *, definitions: Defini
     used = definitions or define()
     wide = _counted(checkups)
     rejected = _rejected(quarantine)
-    put_aside = rejected.group_by("institution", "fiscal_year", "item").agg(pl.col("rows").sum().alias("aside"))
-    parts = [_by_range(wide, item, side, put_aside, used) for item, side in UNITS]
-    parts += [_by_quarantine(wide, rejected, put_aside, used), _by_mean(wide, used)]
+    parts = [_by_range(wide, item, side, rejected, used) for item, side in UNITS]
+    parts += [_by_quarantine(wide, rejected, used), _by_mean(wide, used)]
     types = [pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items()]
     found = pl.concat([part.select(types) for part in parts])
     return frames.small(found.sort("item", "institution", "fiscal_year", "found_in"), frames.source_of(checkups))
@@ -114,16 +113,19 @@ def _outside(column: Column, side: str) -> nw.Expr:
 
 
 def _rejected(quarantine: Any) -> pl.DataFrame:
-    """Values put aside by institution, year, item and the reason in words."""
-    keys = ("institution", "fiscal_year", "item", "reason")
+    """Values put aside by institution, year and item, and the unit that the reason names most often."""
+    keys = ("institution", "fiscal_year", "item")
     if quarantine is None:
-        return pl.DataFrame(schema={key: _SCHEMA.get(key, pl.String) for key in keys} | {"rows": pl.Int64})
+        return pl.DataFrame(schema={key: _SCHEMA[key] for key in keys} | {"suspicion": pl.String, "aside": pl.Int64})
     lazy = frames.enter(quarantine, QUARANTINE, ("rule", "item", "reason"), optional=("institution", "month"))
     counted = lazy.filter(nw.col("rule") == REJECTED).group_by("institution", "month", "item", "reason")
-    month = pl.col("month")
+    month, reason = pl.col("month"), pl.col("reason")
     year = (month // 100 - (month % 100 < 4).cast(pl.Int32)).cast(pl.Int32).alias("fiscal_year")
-    rows = frames.collect(counted.agg(rows=nw.len())).with_columns(year).drop_nulls(["institution", "fiscal_year"])
-    return rows.group_by(keys).agg(pl.col("rows").sum().cast(pl.Int64)).sort(keys)
+    unit = reason.str.extract(r"疑いがあります\((.+?)\)。").fill_null(reason).alias("suspicion")
+    rows = frames.collect(counted.agg(rows=nw.len())).with_columns(year, unit).drop_nulls(keys)
+    units = rows.group_by(*keys, "suspicion").agg(pl.col("rows").sum().cast(pl.Int64))
+    most = units.sort("rows", "suspicion", descending=[True, False]).group_by(keys, maintain_order=True)
+    return most.agg(pl.col("suspicion").first(), pl.col("rows").sum().alias("aside")).sort(keys)
 
 
 def _many(used: Definitions) -> pl.Expr:
@@ -133,8 +135,8 @@ def _many(used: Definitions) -> pl.Expr:
     return pl.when(many & often).then(pl.lit("fail")).otherwise(pl.lit("pass")).alias("state")
 
 
-def _by_range(wide: pl.DataFrame, item: str, side: str, put_aside: pl.DataFrame, used: Definitions) -> pl.DataFrame:
-    aside = put_aside.filter(pl.col("item") == item).drop("item")
+def _by_range(wide: pl.DataFrame, item: str, side: str, rejected: pl.DataFrame, used: Definitions) -> pl.DataFrame:
+    aside = rejected.filter(pl.col("item") == item).drop("item", "suspicion")
     of = pl.col(f"n_{item}") + pl.col("aside").fill_null(0)
     rows = wide.join(aside, on=["institution", "fiscal_year"], how="left").with_columns(of.alias("of"))
     rows = rows.filter(pl.col("of") > 0).with_columns(
@@ -148,19 +150,16 @@ def _by_range(wide: pl.DataFrame, item: str, side: str, put_aside: pl.DataFrame,
     return rows.with_columns(_many(used))
 
 
-def _by_quarantine(
-    wide: pl.DataFrame, rejected: pl.DataFrame, put_aside: pl.DataFrame, used: Definitions
-) -> pl.DataFrame:
+def _by_quarantine(wide: pl.DataFrame, rejected: pl.DataFrame, used: Definitions) -> pl.DataFrame:
     keys = ["institution", "fiscal_year", "item"]
     values = wide.unpivot(
         [f"n_{item}" for item in ITEMS], index=keys[:2], variable_name="item", value_name="kept"
     ).with_columns(pl.col("item").str.strip_prefix("n_"))
-    rows = rejected.join(put_aside, on=keys).join(values, on=keys, how="left")
-    of = pl.col("aside") + pl.col("kept").fill_null(0)
+    rows = rejected.rename({"aside": "rows"}).join(values, on=keys, how="left")
+    of = pl.col("rows") + pl.col("kept").fill_null(0)
     rows = rows.with_columns(
         of.alias("of"),
         (pl.col("rows") / of).alias("share"),
-        pl.col("reason").alias("suspicion"),
         pl.lit("quarantine").alias("found_in"),
         pl.lit(None, pl.Float64).alias("shift"),
     )
