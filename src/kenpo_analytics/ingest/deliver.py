@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import re
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from kenpo_analytics.definitions import define
+from kenpo_analytics.definitions.own_fees import save_fees, with_own_fees
 from kenpo_analytics.errors import DateError, IngestError, KenpoError
 from kenpo_analytics.ingest import staging
 from kenpo_analytics.ingest.build import Summary, build
@@ -76,14 +79,49 @@ def deliver(
     key = read_key(path.expanduser(), data=data, synthetic=synthetic)
     found = find(raw, own)
     with staging.open(data, key, synthetic=synthetic) as store:
+        _fee_masters([source for source in found if source.layout == "fee_master"], data)
+        ways = Ways(tuple(own), addons(data))
         side = [source for source in found if source.layout == "side_file"]
-        sources = {source.digest: source for source in found if source.layout != "side_file"}
-        new = [source for digest, source in sources.items() if not store.known(digest)]
+        sources = {source.digest: source for source in found if source.layout not in ("side_file", "fee_master")}
+        new = [source for source in sources.values() if not store.known(source.digest, ways.name_of(source))]
         begin(sum(source.size for source in new))
-        _read_all(store, new, own, month, jobs, told)
+        _read_all(store, new, ways, month, jobs, told)
         summary = build(data, key)
     known = [source.name for source in found if source not in new and source not in side]
     return Delivery(summary, tuple(s.name for s in new), tuple(known), tuple(s.name for s in side))
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How is each layout read now? The user's mappings, and the fee codes that count as out of hours."""
+
+    own: tuple[Mapping, ...]
+    addons: frozenset[str]
+
+    def name_of(self, source: Source) -> str:
+        """Which way reads this source? A changed mapping, newer fee codes or a layout found at last is another way.
+
+        What could not be read is tried again every time: perhaps it can be now.
+        """
+        kind, _, name = source.layout.partition(":")
+        if kind in ("unknown", "refused"):
+            return "again"
+        said = repr(named(name, self.own)) if kind == "mapped" else ""
+        codes = ",".join(sorted(self.addons)) if kind in ("recodeinfo", "uke") else ""
+        return hashlib.sha256(f"{source.layout}|{said}|{codes}".encode()).hexdigest()[:12]
+
+
+def addons(data: Path) -> frozenset[str]:
+    """Which fee codes are out-of-hours add-ons in this data folder, its own masters included?"""
+    return frozenset(fee.code for fee in with_own_fees(define(), data).fee_codes)
+
+
+def _fee_masters(masters: Sequence[Source], data: Path) -> None:
+    """Newer fee codes first: the claims are read by them."""
+    from kenpo_analytics.ingest.fee_master import read_fee_master
+
+    for source in masters:
+        save_fees(read_fee_master(source), data)
 
 
 def _refuse_nested(raw: Path, data: Path) -> None:
@@ -120,11 +158,11 @@ def received_month(source: Source, given: int | None) -> tuple[int, str]:
 
 
 def _read_all(
-    store: staging.Store, new: Sequence[Source], own: Sequence[Mapping], month: int | None, jobs: int, told: Told
+    store: staging.Store, new: Sequence[Source], ways: Ways, month: int | None, jobs: int, told: Told
 ) -> None:
     first = store.next_seq()
     tasks = [(source, first + i, *received_month(source, month)) for i, source in enumerate(new)]
-    work = partial(_read_one, store, tuple(own))
+    work = partial(_read_one, store, ways)
     if jobs <= 1 or len(tasks) <= 1:
         for task in tasks:
             work(task)
@@ -155,12 +193,13 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _read_one(store: staging.Store, own: Sequence[Mapping], task: tuple[Source, int, int, str]) -> None:
+def _read_one(store: staging.Store, ways: Ways, task: tuple[Source, int, int, str]) -> None:
     """Stage one delivery. A file whose reader fails is one rejected record: the others must go in."""
     source, seq, month, origin = task
-    add = partial(store.add, source, received_month=month, received_from=origin, seq=seq)
+    name = "" if ways.name_of(source) == "again" else ways.name_of(source)
+    add = partial(store.add, source, received_month=month, received_from=origin, seq=seq, read_by=name)
     try:
-        add(_batches(source, own))
+        add(_batches(source, ways))
     except KenpoError as error:
         add([_refused("unreadable", error.message)])
     except Exception as error:
@@ -173,23 +212,23 @@ def _refused(rule: str, reason: str) -> Batch:
     return Batch({}, 1, rejected([{"level": "row", "line": 1, "item": "file", "rule": rule, "reason": reason}]))
 
 
-def _batches(source: Source, own: Sequence[Mapping]) -> Iterator[Batch]:
+def _batches(source: Source, ways: Ways) -> Iterator[Batch]:
     """The records of a source, by the reader of its layout."""
     layout, _, name = source.layout.partition(":")
     if layout == "mapped":
         from kenpo_analytics.ingest.tabular import read_mapped
 
-        return read_mapped(source, named(name, own))
+        return read_mapped(source, named(name, ways.own))
     if layout == "refused":
         return iter([_refused("refused", source.problem or "読み取れないファイルです")])
-    readers = _readers()
+    readers = _readers(ways.addons)
     if layout not in readers:
         reason = "様式が分かりません。kenpo ingest --explain で、対応表(mapping.toml)の案を作れます"
         return iter([_refused("unknown_layout", reason)])
     return readers[layout](source)
 
 
-def _readers() -> dict[str, Callable[[Source], Iterator[Batch]]]:
+def _readers(addons: frozenset[str]) -> dict[str, Callable[[Source], Iterator[Batch]]]:
     from kenpo_analytics.ingest.checkup_csv import read_cc2x, read_fkac167, read_fkac522
     from kenpo_analytics.ingest.checkup_xml import read_checkup_xml
     from kenpo_analytics.ingest.claims import read_recodeinfo, read_uke
@@ -199,6 +238,6 @@ def _readers() -> dict[str, Callable[[Source], Iterator[Batch]]]:
         "cc2x": read_cc2x,
         "fkac522": read_fkac522,
         "fkac167": read_fkac167,
-        "recodeinfo": read_recodeinfo,
-        "uke": read_uke,
+        "recodeinfo": partial(read_recodeinfo, addons=addons),
+        "uke": partial(read_uke, addons=addons),
     }

@@ -40,6 +40,7 @@ class Entry:
 
     `seq` is the order of ingestion. `table` is the one that rejected rows without a table belong to. `received_month`
     is the file's own (`received_from` "file": the latest of its records) or the one the run gave, with its origin.
+    `read_by` names how the content was understood (layout, mapping, code lists): another way reads it again.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Entry:
     read: int
     removed: int
     rows: dict[str, int] = field(default_factory=dict)
+    read_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,14 @@ class Store:
         found = (Entry(**json.loads(path.read_text(encoding="utf-8"))) for path in whole)
         return sorted(found, key=lambda entry: entry.seq)
 
-    def known(self, digest: str) -> bool:
-        """Was a delivery with this content read before?"""
-        return (self.folder / digest / "source.json").is_file()
+    def known(self, digest: str, read_by: str = "") -> bool:
+        """Was a delivery with this content read before, in this way?"""
+        held = self._held(digest)
+        return held is not None and held.read_by == read_by
+
+    def _held(self, digest: str) -> Entry | None:
+        path = self.folder / digest / "source.json"
+        return Entry(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
     def next_seq(self) -> int:
         """Which number does the next delivery get? Workers that add at the same time are given theirs by the parent."""
@@ -83,29 +90,35 @@ class Store:
         received_month: int,
         received_from: str,
         seq: int | None = None,
+        read_by: str = "",
     ) -> Entry:
         """Stage one delivery: records sealed under the key, rejections, and how many were read.
 
         Nothing stays of a delivery whose reader fails or is killed: it is written aside and renamed when whole. A known
-        content is not read again. `received_month` (YYYYMM) fills the records that do not say theirs.
+        content is not read again, unless in another way (`read_by`): then the new reading takes the place of the old,
+        and its place in the order. `received_month` (YYYYMM) fills the records that do not say theirs.
 
         Raises
         ------
         IngestError
             What the reader raises; nothing is staged then.
         """
-        if self.known(source.digest):
-            return next(entry for entry in self.entries() if entry.digest == source.digest)
+        held = self._held(source.digest)
+        if held is not None and held.read_by == read_by:
+            return held
         if not re.fullmatch(r"[0-9a-f]+", source.digest):
             raise AssertionError(f"not a digest: {source.digest}")
         work = self.folder / f".tmp-{source.digest}"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         try:
-            writer = _Writer(work, self.key, self.next_seq() if seq is None else seq, received_month)
+            place = held.seq if held else self.next_seq() if seq is None else seq
+            writer = _Writer(work, self.key, place, received_month)
             for batch in batches:
                 writer.take(batch)
-            entry = writer.finish(source, received_from)
+            entry = writer.finish(source, received_from, read_by)
+            if held is not None:
+                shutil.rmtree(self.folder / source.digest)
             work.rename(self.folder / source.digest)
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
@@ -238,7 +251,7 @@ class _Writer:
         frame.write_parquet(self.folder / f"{table}.{self.files[table]:05d}.parquet", compression="zstd")
         self.files[table] += 1
 
-    def finish(self, source: Source, received_from: str) -> Entry:
+    def finish(self, source: Source, received_from: str, read_by: str) -> Entry:
         for table in list(self.held):
             self._flush(table)
         own = self.own_month and not self.filled
@@ -254,6 +267,7 @@ class _Writer:
             read=self.read,
             removed=self.removed,
             rows=dict(self.rows),
+            read_by=read_by,
         )
         text = json.dumps(asdict(entry), ensure_ascii=False)
         (self.folder / "source.json").write_text(text, encoding="utf-8")
