@@ -35,9 +35,9 @@ _DAY = [",".join("1" if j == at else "" for j in range(31)) for at in range(31)]
 
 
 def claim_texts(claims: pl.DataFrame, fees: pl.DataFrame, who: Identities) -> pl.DataFrame:
-    """claim_id, kind, institution, received_month, text: every row of each claim, in the order of the table.
+    """Which rows tell each claim? `text` beside claim_id, person_id, institution, months and `layout`.
 
-    `claims` and `fees` are the canonical tables with the person's number `i`.
+    `claims` and `fees` are the canonical tables, `claims` with the person's number `i`.
     """
     middle = claims.select(pl.date(pl.col("treatment_month") // 100, pl.col("treatment_month") % 100, 15)).to_series()
     rows = pl.concat([claims, who.at(claims["i"].to_numpy(), d.day_numbers(middle)).drop("rule")], how="horizontal")
@@ -65,10 +65,10 @@ def _rows(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _card(points: str = "points") -> list[pl.Expr]:
+def _card() -> list[pl.Expr]:
     """HO and SN: 枝番 is there from September 2021 on, and never for twins."""
     return [
-        pl.format(f"1,4,0,HO,{INSURER},{{}},{{}},{{}},{{}},,,,,,,,,{EOL}", "symbol", "number", "days", points),
+        pl.format(f"1,4,0,HO,{INSURER},{{}},{{}},{{}},{{}},,,,,,,,,{EOL}", "symbol", "number", "days", "points"),
         pl.when("numbered").then(pl.format(f"1,5,0,SN,1,01,,,,{{}},,{EOL}", "branch")).otherwise(pl.lit("")),
     ]
 
@@ -79,46 +79,47 @@ def _person(first: str, between: int) -> pl.Expr:
     return pl.format(line, "whose", "month", "family", "given", "sex", "born", "family", "given")
 
 
+class _Details:
+    """The rows of a claim behind its head: each only where it applies, with the 行番号 that it then has."""
+
+    def __init__(self) -> None:
+        self.at = 5 + pl.col("numbered").cast(pl.Int32)
+        self.parts: list[pl.Expr] = []
+
+    def add(self, row: str, there: pl.Expr | None = None, *values: str | pl.Expr) -> None:
+        """One more row; `row` has a {} for its number and one for each value."""
+        text = pl.format(f"1,{{}},0,{row}{EOL}", self.at, *values)
+        self.parts.append(text if there is None else pl.when(there).then(text).otherwise(pl.lit("")))
+        self.at = self.at + (1 if there is None else there.cast(pl.Int32))
+
+
 def _medical(rows: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     rows = _rows(rows).join(lines, on="claim_id", how="left", maintain_order="left")
-    rows = rows.with_columns(line=5 + pl.col("numbered").cast(pl.Int32))
     head = [
         pl.format(f"2,1,0,MN,,,{{}},,,{EOL}", "key"),
         pl.format(f"1,2,0,IR,1,24,1,{{}},,{{}},{{}},00,{EOL}", "site", _clinic(), "asked"),
         _person("111", 30),
         *_card(),
     ]
-    body: list[pl.Expr] = []
-    at = pl.col("line")
-    for name, code in DISEASE.items():
-        row = pl.format(f"1,{{}},0,SY,{code},20210401,1,,,,{EOL}", at)
-        body.append(pl.when(f"dx_{name}").then(row).otherwise(pl.lit("")))
-        at = at + pl.col(f"dx_{name}").cast(pl.Int32)
-    ill = pl.any_horizontal("dx_bp", "dx_glucose", "dx_lipid")
-    # A suspicion (疑い) beside what is known: it must not count as the disease.
-    doubt = (pl.col("claim_id") % 97 == 0) & ~pl.col("dx_glucose") & (pl.col("kind") == "入院外")
-    body.append(
-        pl.when(doubt)
-        .then(pl.format(f"1,{{}},0,SY,{DISEASE['glucose']},20210401,1,{SUSPECTED},,,{EOL}", at))
-        .otherwise(pl.lit(""))
-    )
-    at = at + doubt.cast(pl.Int32)
-    body.append(pl.when(ill).then(pl.lit("")).otherwise(pl.format(f"1,{{}},0,SY,{COLD},20210401,1,,,,{EOL}", at)))
-    at = at + (~ill).cast(pl.Int32)
+    body = _Details()
+    _diseases(body)
     for n in range(_LINES):
-        there = pl.col(f"si{n}").is_not_null()
-        row = pl.format(f"1,{{}},0,{{}}{EOL}", at, f"si{n}")
-        body.append(pl.when(there).then(row).otherwise(pl.lit("")))
-        at = at + there.cast(pl.Int32)
+        body.add("{}", pl.col(f"si{n}").is_not_null(), f"si{n}")
     for name, code in DRUG.items():
-        row = pl.format(f"1,{{}},0,IY,21,1,{code},1,10,28{',' * 7}28{',' * 30}{EOL}", at)
-        body.append(pl.when(f"rx_{name}").then(row).otherwise(pl.lit("")))
-        at = at + pl.col(f"rx_{name}").cast(pl.Int32)
+        body.add(f"IY,21,1,{code},1,10,28{',' * 7}28{',' * 30}", pl.col(f"rx_{name}"))
     # A disease that the payer office struck out (JY 3).
     struck = (pl.col("claim_id") % CORRECTED == 0) & ~pl.col("dx_bp") & (pl.col("kind") == "入院外")
-    pair = f"1,{{}},0,SY,{DISEASE['bp']},20210401,1,,,,{EOL}2,90,0,JY,3,{{}},0,,,,,{EOL}"
-    body.append(pl.when(struck).then(pl.format(pair, at, at)).otherwise(pl.lit("")))
-    return _told(rows, [*head, *body])
+    body.add(f"SY,{DISEASE['bp']},20210401,1,,,,{EOL}2,90,0,JY,3,{{}},0,,,,,", struck, body.at)
+    return _told(rows, [*head, *body.parts])
+
+
+def _diseases(body: _Details) -> None:
+    """The diseases, a suspicion (疑い) here and there that must not count as one, and a cold where there is none."""
+    for name, code in DISEASE.items():
+        body.add(f"SY,{code},20210401,1,,,,", pl.col(f"dx_{name}"))
+    doubt = (pl.col("claim_id") % 97 == 0) & ~pl.col("dx_glucose") & (pl.col("kind") == "入院外")
+    body.add(f"SY,{DISEASE['glucose']},20210401,1,{SUSPECTED},,,", doubt)
+    body.add(f"SY,{COLD},20210401,1,,,,", ~pl.any_horizontal("dx_bp", "dx_glucose", "dx_lipid"))
 
 
 def _clinic() -> pl.Expr:
@@ -128,37 +129,32 @@ def _clinic() -> pl.Expr:
 
 
 def _dental(rows: pl.DataFrame, _: pl.DataFrame) -> pl.DataFrame:
-    rows = _rows(rows).with_columns(line=5 + pl.col("numbered").cast(pl.Int32))
-    parts = [
+    head = [
         pl.format(f"2,1,0,MN,,,,{{}},,{EOL}", "key"),
         pl.format(f"1,2,0,IR,1,24,3,{{}},,{{}},00,{EOL}", "site", "asked"),
         _person("311", 19),
         *_card(),
-        pl.format(f"1,{{}},0,HS,20210401,,5220018,,,,,{EOL}", "line"),
     ]
-    return _told(rows, parts)
+    body = _Details()
+    body.add("HS,20210401,,5220018,,,,,")
+    return _told(_rows(rows), [*head, *body.parts])
 
 
 def _pharmacy(rows: pl.DataFrame, _: pl.DataFrame) -> pl.DataFrame:
-    rows = _rows(rows).with_columns(line=5 + pl.col("numbered").cast(pl.Int32))
     line = f"1,3,0,RE,1,411{{}},{{}},{{}}　{{}},{{}},{{}},,,24,1,{{}},架空医院{',' * 29}{{}}{{}},{EOL}"
-    parts = [
+    head = [
         pl.format(f"2,1,0,MN,,,{{}},,,{EOL}", "key"),
         pl.format(f"1,2,0,YK,1,24,4,{{}},架空薬局,{{}},00,{EOL}", "site", "asked"),
         pl.format(line, "whose", "month", "family", "given", "sex", "born", "site", "family", "given"),
         *_card(),
-        pl.format(f"1,{{}},0,SH,1,1,,,{EOL}", "line"),
-        pl.format(f"1,{{}},0,CZ,1,{{}}05,{{}}05,1,28{EOL}", pl.col("line") + 1, "month", "month"),
     ]
-    at = pl.col("line") + 2
+    body = _Details()
+    body.add("SH,1,1,,,")
+    body.add("CZ,1,{}05,{}05,1,28", None, "month", "month")
     for name, code in DRUG.items():
-        parts.append(
-            pl.when(f"rx_{name}").then(pl.format(f"1,{{}},0,IY,1,{code},1,,,,,,{EOL}", at)).otherwise(pl.lit(""))
-        )
-        at = at + pl.col(f"rx_{name}").cast(pl.Int32)
-    none = ~pl.any_horizontal("rx_bp", "rx_glucose", "rx_lipid")
-    parts.append(pl.when(none).then(pl.format(f"1,{{}},0,IY,1,{OTHER_DRUG},1,,,,,,{EOL}", at)).otherwise(pl.lit("")))
-    return _told(rows, parts)
+        body.add(f"IY,1,{code},1,,,,,,", pl.col(f"rx_{name}"))
+    body.add(f"IY,1,{OTHER_DRUG},1,,,,,,", ~pl.any_horizontal("rx_bp", "rx_glucose", "rx_lipid"))
+    return _told(_rows(rows), [*head, *body.parts])
 
 
 def _told(rows: pl.DataFrame, parts: list[pl.Expr]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from kenpo_analytics.sample import days as d
-from kenpo_analytics.sample.archive import cp932, pack, write
+from kenpo_analytics.sample.archive import pack, write
 from kenpo_analytics.sample.constants import rows as constant_rows
 from kenpo_analytics.sample.identity import INSURER
 from kenpo_analytics.sample.output import stretch_rows
@@ -62,30 +62,7 @@ def workbook(path: Path, title: str, frame: pl.DataFrame) -> None:
 
 def members(world: World, folder: Path) -> Counts:
     """加入者一覧: one row a stretch, with every move; the latest years as a workbook, earlier ones as packed CSV."""
-    frame = stretch_rows(world)
-    town = {row["municipality"]: row["name"] for row in constant_rows("municipalities.csv")}
-    address = {code: f"三重県{name}架空町" for code, name in town.items()}
-    frame = frame.with_columns(
-        pl.col("municipality").replace_strict({**address, "県外": "愛知県名古屋市架空町", "不明": None}).alias("住所"),
-        pl.col("relationship").replace_strict({"insured": "本人", "dependent": "家族"}).alias("本人・家族"),
-        pl.col("insured_kind").replace({"任継": "任意継続"}).alias("被保険者区分"),
-        fy=pl.col("valid_from").dt.year() - (pl.col("valid_from").dt.month() < 4).cast(pl.Int32),
-    ).sort("person_id", "valid_from")
-    # Twins without 枝番 and namesakes are told of, once a person, where the first stretch stands.
-    cases = world.who.spells.filter(pl.col("branch").is_null())["i"].to_list() + world.who.namesakes.ravel().tolist()
-    first = pl.col("valid_from") == pl.col("valid_from").min().over("i")
-    frame = frame.with_columns(case=first & pl.col("i").is_in(cases))
-    table = person(frame, world, "valid_from").select(
-        *PERSON,
-        "本人・家族",
-        "被保険者区分",
-        pl.col("workplace_id").alias("事業所番号"),
-        "住所",
-        pl.col("valid_from").alias("資格取得日"),
-        pl.col("valid_to").alias("資格喪失日"),
-        "fy",
-        "case",
-    )
+    table = _stretches(world)
     counts: Counts = {}
     for first_fy, last_fy in ((1900, 2016), (2017, 2020), (2021, 2023), (2024, 2025)):
         part = table.filter(pl.col("fy").is_between(first_fy, last_fy))
@@ -100,6 +77,32 @@ def members(world: World, folder: Path) -> Counts:
     return counts
 
 
+def _stretches(world: World) -> pl.DataFrame:
+    """The list's rows, with the fiscal year `fy` they begin in and `case`: here ingest tells of a twin or namesake."""
+    town = {row["municipality"]: row["name"] for row in constant_rows("municipalities.csv")}
+    address = {code: f"三重県{name}架空町" for code, name in town.items()} | {
+        "県外": "愛知県名古屋市架空町",
+        "不明": None,
+    }
+    cases = world.who.spells.filter(pl.col("branch").is_null())["i"].to_list() + world.who.namesakes.ravel().tolist()
+    first = pl.col("valid_from") == pl.col("valid_from").min().over("i")
+    begin = pl.col("valid_from")
+    frame = stretch_rows(world).with_columns(
+        case=first & pl.col("i").is_in(cases), fy=begin.dt.year() - (begin.dt.month() < 4).cast(pl.Int32)
+    )
+    return person(frame.sort("person_id", "valid_from"), world, "valid_from").select(
+        *PERSON,
+        pl.col("relationship").replace_strict({"insured": "本人", "dependent": "家族"}).alias("本人・家族"),
+        pl.col("insured_kind").replace({"任継": "任意継続"}).alias("被保険者区分"),
+        pl.col("workplace_id").alias("事業所番号"),
+        pl.col("municipality").replace_strict(address).alias("住所"),
+        pl.col("valid_from").alias("資格取得日"),
+        pl.col("valid_to").alias("資格喪失日"),
+        "fy",
+        "case",
+    )
+
+
 def _all(read: int, **less: int) -> dict[str, int]:
     """How a file's records fare: all accepted but those named."""
     return {"read": read, "accepted": read - sum(less.values()), **less}
@@ -107,39 +110,45 @@ def _all(read: int, **less: int) -> dict[str, int]:
 
 def lists(world: World, tables: dict[str, pl.DataFrame], folder: Path) -> Counts:
     """Everything about workplaces, letters, guidance, the nation, KPIs and returned claims."""
-    ids = world.who.people
-    counts = _letters(world, tables, ids, folder)
-    guidance = tables["guidance"].join(ids, on="person_id", maintain_order="left")
-    guidance = person(guidance, world, "first_interview").select(
+    counts = _letters(world, tables, folder)
+    sheets = {
+        "workplaces": ("事業所一覧(合成データ)", _workplaces(tables["workplaces"])),
+        "kpi_monthly": ("KPI月次実績(合成データ)", _kpi(tables["kpi_monthly"])),
+    }
+    for name, (title, frame) in sheets.items():
+        workbook(folder / f"lists/{name}_{ON}.xlsx", title, frame)
+        counts[f"lists/{name}_{ON}.xlsx"] = _all(frame.height)
+    back = tables["claims"].filter(pl.col("status").is_in(["returned", "reclaimed"]))
+    words = pl.col("status").replace_strict({"returned": "返戻", "reclaimed": "再請求"})
+    texts = {
+        "guidance": _guidance(world, tables["guidance"]),
+        "national": tables["national"],
+        "claim_status": back.select(pl.col("claim_id").alias("検索番号"), words.alias("状態")),
+    }
+    for name, frame in texts.items():
+        pack(folder / f"lists/{name}_{ON}.zip", [(f"{name}.csv", lines(frame))], zipfile.ZIP_BZIP2)
+        counts[f"lists/{name}_{ON}.zip!{name}.csv"] = _all(frame.height)
+    return counts
+
+
+def _guidance(world: World, table: pl.DataFrame) -> pl.DataFrame:
+    frame = table.join(world.who.people, on="person_id", maintain_order="left")
+    return person(frame, world, "first_interview").select(
         *PERSON,
         pl.format("{}年度", "fiscal_year").alias("年度"),
         pl.col("level").alias("支援区分"),
         pl.col("first_interview").alias("初回面談日"),
         pl.col("completed").alias("実績評価日"),
     )
-    pack(folder / f"lists/guidance_{ON}.zip", [("guidance.csv", lines(guidance))])
-    counts[f"lists/guidance_{ON}.zip!guidance.csv"] = _all(guidance.height)
+
+
+def _workplaces(table: pl.DataFrame) -> pl.DataFrame:
     labels = {
         "workplace_id": "事業所", "industry": "業態", "insured_count": "被保険者数", "declared_from": "健康宣言日",
         "declaration_standardised": "標準化された宣言", "committee_member": "健康保険委員",
     }  # fmt: skip
     flags = pl.col("declaration_standardised", "committee_member")
-    places = tables["workplaces"].with_columns(pl.when(flags).then(pl.lit("有")).otherwise(pl.lit("無")).name.keep())
-    workbook(folder / f"lists/workplaces_{ON}.xlsx", "事業所一覧(合成データ)", places.rename(labels))
-    counts[f"lists/workplaces_{ON}.xlsx"] = _all(places.height)
-    nation = tables["national"].write_csv(line_terminator="\r\n").encode()
-    pack(folder / f"lists/national_{ON}.zip", [("national.csv", nation)], zipfile.ZIP_BZIP2)
-    counts[f"lists/national_{ON}.zip!national.csv"] = _all(tables["national"].height)
-    workbook(folder / f"lists/kpi_monthly_{ON}.xlsx", "KPI月次実績(合成データ)", _kpi(tables["kpi_monthly"]))
-    counts[f"lists/kpi_monthly_{ON}.xlsx"] = _all(tables["kpi_monthly"].height)
-    back = tables["claims"].filter(pl.col("status").is_in(["returned", "reclaimed"]))
-    rows = [
-        f"{key},{'返戻' if status == 'returned' else '再請求'}"
-        for key, status in back.select("claim_id", "status").iter_rows()
-    ]
-    pack(folder / f"lists/claim_status_{ON}.zip", [("claim_status.csv", cp932(["検索番号,状態", *rows]))])
-    counts[f"lists/claim_status_{ON}.zip!claim_status.csv"] = _all(back.height)
-    return counts
+    return table.with_columns(pl.when(flags).then(pl.lit("有")).otherwise(pl.lit("無")).name.keep()).rename(labels)
 
 
 def _kpi(table: pl.DataFrame) -> pl.DataFrame:
@@ -154,10 +163,10 @@ def _kpi(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _letters(world: World, tables: dict[str, pl.DataFrame], ids: pl.DataFrame, folder: Path) -> Counts:
+def _letters(world: World, tables: dict[str, pl.DataFrame], folder: Path) -> Counts:
     """One workbook a programme; the first year's list came a second time as CSV."""
     index = tables["checkups"].select("record_id", "checkup_date")
-    frame = tables["mailings"].join(ids, on="person_id", how="left", maintain_order="left")
+    frame = tables["mailings"].join(world.who.people, on="person_id", how="left", maintain_order="left")
     frame = frame.join(index, on="record_id", how="left", maintain_order="left")
     table = person(frame, world, "planned_date").select(
         *PERSON,
