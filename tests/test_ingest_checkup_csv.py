@@ -271,6 +271,12 @@ def test_files_that_cannot_be_read_are_one_row() -> None:
             assert "row" in {row["level"] for row in rejected} or reader is read_fkac522
 
 
+def test_hundreds_of_thousands_of_columns_are_refused_at_once() -> None:
+    codes = ["生年月日", "健診実施年月日", FPG] + ["項目"] * 300_000
+    rows, rejected = read(read_cc2x, lines([codes, ["1"] * len(codes)]))
+    assert (rows, rules(rejected)) == ([], [(1, "file", "unreadable")])
+
+
 # --- FKAC522 -------------------------------------------------------------------------------------------
 
 BLOCKS = [

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import polars as pl
 from polars.exceptions import PolarsError
 
+from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.lines import Lines
 
 REASONS = {
@@ -22,6 +23,7 @@ REASONS = {
     "encoding": "文字として読めないバイトがあります。",
 }
 HEADER_WITHIN = 30  # lines from the top of the file
+MAX_COLUMNS = 5_000
 _QUOTED_LINES = 20  # physical lines one record can span
 _SAMPLE = 200  # lines that tell how many fields a row has
 _END = "\x1f"  # stands after the last field of every line: where it comes out tells how many fields there were
@@ -75,11 +77,18 @@ def rows(lines: Iterator[Lines], header: Sequence[str], *, comments: bool = True
     A row has as many fields as most of the first ones (a file may end all its lines in a comma), but not fewer than the
     header names; fields beyond the named ones are empty. Any other line is refused as "ragged": one field too many or
     too few anywhere shifts every value after it.
+
+    Raises
+    ------
+    IngestError
+        More than 5,000 columns.
     """
     named = max((at + 1 for at, name in enumerate(header) if name.strip()), default=0)
     width = 0
     for block in whole(lines):
         width = width or _width(block.text, named, len(header))
+        if width > MAX_COLUMNS:
+            raise IngestError(f"列が多すぎます({MAX_COLUMNS}列まで)。", hint="区切り文字を確かめてください。")
         if block.text:
             yield _block(block, named, width, comments)
 
