@@ -126,8 +126,8 @@ def test_twins_are_listed_even_where_only_their_records_tell_of_them(tmp_path):
     assert table(tmp_path, "checkups")["person_id"].n_unique() == 2
     said = summary.quarantine.select("line", "level", "item", "rule").sort("line").rows()
     assert said == [
-        (2, "value", "person_id", "twin_unresolved"),
-        (4, "value", "person_id", "twin_unresolved"),
+        (2, "note", "person_id", "twin_unresolved"),
+        (4, "note", "person_id", "twin_unresolved"),
         (6, "row", None, "twin_ambiguous"),
     ]
     assert balanced(summary)

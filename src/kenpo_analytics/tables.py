@@ -240,7 +240,7 @@ QUARANTINE = Table(
         C("entry", "str", "書庫の中のファイル"),
         C("line", "int", "行"),
         C("table", "str", "表"),
-        C("level", "str", "行か値か", required=True, values=("row", "value")),
+        C("level", "str", "行・値・注記", required=True, values=("row", "value", "note")),
         C("item", "str", "項目"),
         C("rule", "str", "規則", required=True),
         C("reason", "str", "理由", required=True),

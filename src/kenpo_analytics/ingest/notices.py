@@ -39,6 +39,12 @@ REASONS = {
     "checkup_not_found": "通知のもとになった健診の記録がありません",
 }
 
+NOTES = (
+    *("insurer_repaired", "sheet_ignored", "count_mismatch", "record", "conflict"),
+    *("twin_unresolved", "same_name_and_birth", "number_shared", "overlap"),
+)
+"""Rules of level "value" that empty nothing: something to know, counted apart as level "note"."""
+
 
 def say(
     rows: pl.DataFrame, table: str, rule: str, *, item: str | None = None, month: str | None = None

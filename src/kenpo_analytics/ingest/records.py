@@ -35,7 +35,7 @@ TRACE: dict[str, Any] = {
 REJECTED: dict[str, Any] = {
     "entry": pl.String,
     "line": pl.Int64,
-    "level": pl.String,  # "row": the record is not in any table. "value": the record is, this value is null
+    "level": pl.String,  # "row": the record is not in any table. "value": it is, this value is null (or noted: NOTES)
     "item": pl.String,  # canonical column, column header or element path; never a person's value
     "rule": pl.String,  # short English id, e.g. "range", "unknown_code", "not_measured"; see RULES
     "reason": pl.String,  # Japanese, one sentence, without any value that tells of a person

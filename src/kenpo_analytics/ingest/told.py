@@ -104,12 +104,12 @@ def _links(sources: pl.DataFrame) -> list[str]:
 
 def _reasons(quarantine: pl.DataFrame) -> list[str]:
     if quarantine.is_empty():
-        return ["隔離した行と値はありません。"]
+        return ["隔離した行や空にした値はありません。"]
     counted = quarantine.group_by("level", "rule", "reason").len().sort("len", "rule", descending=[True, False])
-    words = {"row": "行", "value": "値"}
-    lines = [f"  {words[level]} {rule}: {n:,}件 {reason}" for level, rule, reason, n in counted.iter_rows()]
+    words = {"row": "隔離した行", "value": "空にした値", "note": "注記"}
+    lines = [f"  {words[level]} {n:,}件: {reason}({rule})" for level, rule, reason, n in counted.iter_rows()]
     left = len(lines) - MOST_RULES
-    head = "隔離した行・空にした値(多い順。--rejected OUT.csv で全件を書き出せます):"
+    head = "理由(多い順。--rejected OUT.csv で全件を書き出せます):"
     return [head, *lines[:MOST_RULES], *([f"  ほか{left}種類"] if left > 0 else [])]
 
 
