@@ -264,6 +264,7 @@ def test_files_that_cannot_be_read_are_one_row() -> None:
         "番号,氏名\n1,2\n".encode(),
         b"\xff\xfe" + "x,y".encode("utf-16-le"),
         b"\0" * 5000,
+        b'#1,2,",3\r\n',
     ):
         for reader in (read_cc2x, read_fkac167, read_fkac522):
             rows, rejected = read(reader, data)

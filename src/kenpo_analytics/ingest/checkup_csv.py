@@ -126,6 +126,9 @@ def _read(source: Source, score: Callable[[Sequence[str]], int], code: Callable[
     try:
         with source.open() as stream:
             top = csv_rows.find_header(decode(stream)[1], score)
+            if not top.header:
+                yield _one_row("header", 1)
+                return
             for block in csv_rows.rows(top.below, top.header):
                 if plan is None:
                     names, block = _name_rows(block)

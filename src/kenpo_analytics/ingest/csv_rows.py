@@ -81,14 +81,14 @@ def rows(lines: Iterator[Lines], header: Sequence[str], *, comments: bool = True
     Raises
     ------
     IngestError
-        More than 5,000 columns.
+        No column, or more than 5,000.
     """
     named = max((at + 1 for at, name in enumerate(header) if name.strip()), default=0)
     width = 0
     for block in whole(lines):
         width = width or _width(block.text, named, len(header))
-        if width > MAX_COLUMNS:
-            raise IngestError(f"列が多すぎます({MAX_COLUMNS}列まで)。", hint="区切り文字を確かめてください。")
+        if not 0 < width <= MAX_COLUMNS:
+            raise IngestError(f"表の列の数が1～{MAX_COLUMNS}ではありません。", hint="区切り文字を確かめてください。")
         if block.text:
             yield _block(block, named, width, comments)
 
