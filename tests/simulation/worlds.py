@@ -29,6 +29,8 @@ class Truth:
     drift_by_baseline: float = 0.0  # hostile: the calendar change grows with the baseline
     label_growth: float = 0.0  # hostile: the label works better in the programme era
     guidance: float = 0.0  # hostile: guidance at 100 in the programme era
+    shift: float = 0.0  # hostile: every fourth institution measures so much higher at the programme era's index checkup
+    rule: str = "fpg"  # fpg: the letter hangs on FPG alone; and: also on HbA1c >= 6.0
 
 
 def people(rng: np.random.Generator, n: int = SIZE) -> dict[str, Any]:
@@ -50,9 +52,12 @@ def cohort(rng: np.random.Generator, era: str, truth: Truth, *, year: int, first
     """One era's people as an analysis set (evaluation/analysis.py)."""
     p = people(rng, n)
     noise = rng.normal(0, 6, (3, n))
-    prior, y0 = (np.rint(p["latent"][t] + noise[t]) for t in (0, 1))
     programme = era == "programme"
-    eligible = (y0 >= LINE) & (y0 <= END)
+    institution = rng.integers(0, 24, n)
+    off = truth.shift * programme * (institution % 4 == 0)
+    prior, y0 = (np.rint(p["latent"][t] + noise[t] + off * t) for t in (0, 1))
+    hba1c = np.round(rng.normal(5.5 if truth.rule == "fpg" else 5.9, 0.2, n), 1)
+    eligible = (y0 >= LINE) & (y0 <= END) & ((truth.rule == "fpg") | (hba1c >= 6.0))
     logit = -0.2 + 0.05 * (p["age"] - 55) + 0.10 * (p["bmi"] - 23.5) - 0.3 * p["male"] + 0.04 * (y0 - 115)
     chance = np.ones(n) if truth.sent == "all" else 1 / (1 + np.exp(-logit))
     letter = eligible & programme & (rng.random(n) < chance)
@@ -68,7 +73,7 @@ def cohort(rng: np.random.Generator, era: str, truth: Truth, *, year: int, first
             "fiscal_year": np.full(n, year, dtype=np.int32),
             "era": [era] * n,
             "y0": y0,
-            "hba1c": np.round(rng.normal(5.5, 0.2, n), 1),
+            "hba1c": hba1c,
             "y1": np.where(seen, y1, np.nan),
             "prior": prior,
             "age": p["age"].astype(np.int32),
@@ -76,7 +81,7 @@ def cohort(rng: np.random.Generator, era: str, truth: Truth, *, year: int, first
             "bmi": p["bmi"],
             "height": height,
             "height1": np.round(height + rng.normal(0, 0.4, n), 1),
-            "institution": [f"K{i:02d}" for i in rng.integers(0, 24, n)],
+            "institution": [f"K{i:02d}" for i in institution],
             "eligible": eligible,
             "letter": letter,
             "repeat": np.zeros(n, dtype=bool),
@@ -99,8 +104,8 @@ def _seen(
     return rng.random(len(y0)) < 1 / (1 + np.exp(-logit))
 
 
-def world(seed: list[int], truth: Truth, *, n: int = SIZE) -> pl.DataFrame:
-    """An earlier-era and a programme-era cohort stacked."""
+def world(seed: list[int], truth: Truth, *, n: int = SIZE, before: tuple[int, ...] = (2017,)) -> pl.DataFrame:
+    """Cohorts of the years before and one of the programme era stacked."""
     rng = np.random.default_rng(seed)
-    before = cohort(rng, "before", truth, year=2017, first=1, n=n)
-    return pl.concat([before, cohort(rng, "programme", truth, year=2022, first=n + 1, n=n)])
+    parts = [cohort(rng, "before", truth, year=year, first=1 + i * n, n=n) for i, year in enumerate(before)]
+    return pl.concat([*parts, cohort(rng, "programme", truth, year=2022, first=1 + len(before) * n, n=n)])

@@ -1,0 +1,272 @@
+"""What does every design say about one programme? All of them on one analysis set, and what warns of the primary one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics import frames
+from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation import attrition, did, discontinuity, doubts, improved, regression_to_mean, weighting
+from kenpo_analytics.evaluation.analysis import AnalysisSet, first_letters, restricted
+from kenpo_analytics.evaluation.estimate import Estimate, unavailable
+from kenpo_analytics.evaluation.letters import LEAFLET, rule_in_force
+from kenpo_analytics.evaluation.protocol import FILE, Protocol, read_protocol
+from kenpo_analytics.tables import CHECKUPS, MAILINGS
+
+FLAGGED = 2020
+"""Index checkups or outcomes of this year fall into the epidemic, when people stayed away from checkups."""
+DEAD_BANDS = (3, 5, 10)
+OTHER_RULE = {"and": "or", "or": "and"}
+SIDE = {"and": "HbA1cが6.0未満の人", "or": "HbA1cが6.0以上の人"}
+"""In whom FPG does not decide the letter: by "and" nobody of them is mailed, by "or" everybody is."""
+IMMORTAL = (
+    "健診の月から通知の有無で追う比較はしません。通知は、それまで受診していない人にだけ届くため、"
+    "通知のある群は届くまでの期間を必ず未受診で過ごしています(不死時間)。比べるなら通知の月から始めます"
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which evaluation is made: the protocol's, or without one the default (事後選択).
+
+    `programme` are the years of the primary analysis, `years` all that are pooled for the other designs, `before` those
+    without letters; `departures` say in Japanese where the page does not follow its protocol.
+    """
+
+    programme: tuple[int, ...]
+    years: tuple[int, ...]
+    before: tuple[int, ...]
+    rule: str
+    primary: str = did.DESIGN
+    high: tuple[float, float] = (110, 125)
+    low: tuple[float, float] = (100, 109)
+    bandwidth: float = discontinuity.BANDWIDTH
+    protocol: Protocol | None = None
+    departures: tuple[str, ...] = ()
+
+
+def find_protocol(folder: Path, name: str = "") -> Protocol | None:
+    """Which plan was declared for this data folder? `name` in it, else its protocol.toml, else None (事後選択)."""
+    if name:
+        return read_protocol(folder / name)
+    return read_protocol(folder / FILE) if (folder / FILE).is_file() else None
+
+
+def letter_years(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> pl.DataFrame:
+    """For checkups of which fiscal years were letters sent, and by which rule? `fiscal_year`, `letters`, `rule`."""
+    wanted = ["record_id", "programme", "status"]
+    sent = frames.collect(frames.enter(mailings, MAILINGS, wanted)).filter(
+        pl.col("programme") == programme, pl.col("status") == "sent"
+    )
+    days = frames.collect(frames.enter(checkups, CHECKUPS, ["record_id", "checkup_date"]).unique("record_id"))
+    joined = sent.select("record_id").unique().join(days, on="record_id")
+    year = pl.col("checkup_date").dt.year() - (pl.col("checkup_date").dt.month() < 4).cast(pl.Int32)
+    table = joined.group_by(year.alias("fiscal_year")).agg(letters=pl.len().cast(pl.Int64)).sort("fiscal_year")
+    rules = [rule_in_force(mailings, checkups, fiscal_year=y, programme=programme) for y in table["fiscal_year"]]
+    return table.with_columns(rule=pl.Series(rules, dtype=pl.String))
+
+
+def choose(
+    found: pl.DataFrame,
+    *,
+    last: int,
+    before: Sequence[int],
+    years: Sequence[int] = (),
+    protocol: Protocol | None = None,
+) -> Choice:
+    """Which years, rule, bands and primary design are used? The protocol's; else the first year with letters.
+
+    Parameters
+    ----------
+    found
+        Result of `letter_years`.
+    last
+        Latest fiscal year whose outcome window has closed.
+    before, years
+        Years without letters; years to pool (default: all usable ones of one rule). A protocol's own years win for
+        the primary analysis.
+
+    Raises
+    ------
+    EstimateError
+        No usable year.
+    """
+    rules = dict(found.select("fiscal_year", "rule").iter_rows())
+    asked = [year for year in (years or rules) if year in rules and year <= last]
+    if not asked:
+        raise EstimateError("次回健診の期間が終わった、通知のある年度がありません", hint="基準月を後にしてください。")
+    rule = protocol.rule if protocol else rules[min(asked)]
+    pooled = tuple(sorted(year for year in asked if rules[year] == rule))
+    if protocol is None:
+        return Choice(pooled[:1], pooled, tuple(before), rule)
+    declared = tuple(year for year in protocol.years if year <= last)
+    return Choice(
+        declared or pooled[:1], tuple(sorted({*pooled, *declared})), protocol.before, rule, protocol.primary,
+        protocol.high, protocol.low, protocol.bandwidth, protocol, tuple(_departures(protocol, rules, before, last)),
+    )  # fmt: skip
+
+
+def _departures(protocol: Protocol, rules: Mapping[int, str], before: Sequence[int], last: int) -> Iterator[str]:
+    if late := [year for year in protocol.years if year > last]:
+        yield f"{'、'.join(map(str, late))}年度は次回健診の期間が終わっていないため、まだ含めていません"
+    if other := [year for year in protocol.years if rules.get(year, protocol.rule) != protocol.rule]:
+        yield f"{'、'.join(map(str, other))}年度の通知の基準は、解析計画の基準と違います"
+    if before and tuple(sorted(before)) != tuple(sorted(protocol.before)):
+        yield "指定された事業前の年度ではなく、解析計画の年度を使いました"
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The parts of an analysis set that designs compare; `warning` where first-ever letters could not be picked.
+
+    main: first-ever letters of the primary years and the years before, where FPG decides the letter; whole: the same
+    whatever HbA1c; every: all years, repeated letters too, where FPG decides; other: primary years where FPG does not
+    decide; eligible: first-ever eligible of all programme years.
+    """
+
+    main: pl.DataFrame
+    whole: pl.DataFrame
+    every: pl.DataFrame
+    other: pl.DataFrame
+    eligible: pl.DataFrame
+    warning: str | None = None
+
+
+def groups(analysis: AnalysisSet, choice: Choice) -> Groups:
+    """Who is compared by which design?"""
+    people = with_composite(analysis.people)
+    whole = people.filter(pl.col("fiscal_year").is_in([*choice.before, *choice.programme]))
+    warning = None
+    try:
+        whole = first_letters(whole)
+    except EstimateError as error:
+        warning = f"再度の通知を含みます。{error.message}"
+    later = people.filter(pl.col("era") == "programme", pl.col("fiscal_year").is_in(choice.years))
+    return Groups(
+        restricted(whole, choice.rule),
+        whole,
+        restricted(people, choice.rule),
+        restricted(whole, OTHER_RULE[choice.rule]),
+        first_letters(later).filter("eligible"),
+        warning,
+    )
+
+
+def with_composite(people: pl.DataFrame, definitions: Definitions | None = None) -> pl.DataFrame:
+    """Adds `composite`: diabetic range or a new glucose drug at the outcome (the drug counts as worsened)."""
+    used = definitions or define()
+    high = (pl.col("y1") >= used.number("diabetes.fpg")).fill_null(False)
+    high = high | (pl.col("hba1c1") >= used.number("diabetes.hba1c")).fill_null(False)
+    seen = pl.col("outcome_state") == "observed"
+    return people.with_columns(composite=pl.when(seen).then(high | pl.col("started").fill_null(False)))
+
+
+def run_designs(analysis: AnalysisSet, choice: Choice, *, level: float = 0.95) -> list[Estimate]:
+    """What does each design say? The naive ones first, then by what they compare, then those that are refused.
+
+    Returns
+    -------
+    One `Estimate` per design, in the order of the page; `choice.primary` is among them unless it is "randomised".
+    Designs that the data do not allow keep their place with the reason.
+    """
+    parts = groups(analysis, choice)
+    found = [*_references(analysis, parts, choice, level), *_bands(parts, choice, level), *_jumps(parts, choice, level)]
+    found += [*_eligible(parts, level), *_shares(parts.eligible, level), *_refused(analysis)]
+    if parts.warning is None:
+        return found
+    own = (did.DESIGN, discontinuity.DIFFERENCE)
+    return [replace(one, warnings=(*one.warnings, parts.warning)) if one.design in own else one for one in found]
+
+
+def _references(analysis: AnalysisSet, parts: Groups, choice: Choice, level: float) -> Iterator[Estimate]:
+    mailed = analysis.people.filter(pl.col("fiscal_year").is_in([*choice.before, *choice.programme]))
+    yield regression_to_mean.naive(mailed, level=level)
+    yield regression_to_mean.pseudo_cohort(parts.whole, level=level, role="reference")
+
+
+def _bands(parts: Groups, choice: Choice, level: float) -> Iterator[Estimate]:
+    bands: dict[str, Any] = {"high": choice.high, "low": choice.low, "level": level}
+    yield did.did(parts.main, **bands)
+
+    def variant(frame: pl.DataFrame, name: str, label: str, **other: Any) -> Estimate:
+        return did.did(frame, **{**bands, **other}, design=f"did_{name}", label=f"差の差: {label}")
+
+    middle = (choice.low[0] + choice.low[1] + 1) / 2
+    yield variant(parts.main, "near", f"下の帯を{middle:g}～{choice.low[1]:g}に狭める", low=(middle, choice.low[1]))
+    wide = choice.low[0] - 5
+    yield variant(parts.main, "wide", f"下の帯を{wide:g}～{choice.low[1]:g}に広げる(100の線をまたぐ)",
+                  low=(wide, choice.low[1]))  # fmt: skip
+    for column, word in (("institution", "健診機関"), ("workplace_id", "事業所")):
+        if column in parts.main.columns:
+            yield variant(parts.main, column, f"{word}ごとの相関を考慮", cluster=column)
+    yield variant(parts.every, "every", f"全年度をまとめ、再度の通知を含む({_span(choice.years)})")
+    if FLAGGED in choice.years or FLAGGED - 1 in choice.years:
+        calm = parts.every.filter(~pl.col("fiscal_year").is_in([FLAGGED - 1, FLAGGED]))
+        yield variant(calm, "calm", f"全年度から{FLAGGED - 1}・{FLAGGED}年度の健診を除く(感染症流行期)")
+    untreated = parts.main.filter(~pl.col("started").fill_null(False))
+    yield variant(untreated, "untreated", "服薬を始めた人を除く(結果で人を選ぶため偏る。参考)")
+
+
+def _span(years: Sequence[int]) -> str:
+    return f"{min(years)}～{max(years)}年度" if len(years) > 1 else f"{years[0]}年度"
+
+
+def _jumps(parts: Groups, choice: Choice, level: float) -> Iterator[Estimate]:
+    width = choice.bandwidth
+    yield discontinuity.rdd(parts.main, bandwidth=width, level=level, role="diagnostic")
+    yield discontinuity.diff_in_disc(parts.main, bandwidth=width, level=level)
+    yield discontinuity.diff_in_disc(
+        parts.main, bandwidth=width, donut=1.0, level=level, design="diff_in_disc_donut",
+        label="差の不連続: 基準値のすぐ両側(109・110)の人を除く",
+    )  # fmt: skip
+    yield discontinuity.diff_in_disc(
+        parts.every, bandwidth=width, level=level, design="diff_in_disc_every",
+        label=f"差の不連続: 全年度をまとめ、再度の通知を含む({_span(choice.years)})",
+    )  # fmt: skip
+
+
+def _eligible(parts: Groups, level: float) -> Iterator[Estimate]:
+    roles = {"crude": "reference"}
+    for design in weighting.LABELS:
+        yield weighting.within_eligible(
+            parts.eligible, design=design, level=level, role=roles.get(design, "sensitivity")  # type: ignore[arg-type]
+        )  # fmt: skip
+    trimmed = weighting.within_eligible(parts.eligible, design="iptw", level=level, trim=0.1)
+    yield replace(trimmed, design="iptw_trim", label="対象者内のIPTW: 送付の確率が10～90%の人だけ")
+    yield attrition.iptw_ipcw(parts.eligible, level=level)
+
+
+def _shares(eligible: pl.DataFrame, level: float) -> Iterator[Estimate]:
+    for outcome in ("improved", "worsened"):
+        for method in improved.METHODS:
+            yield improved.share_difference(eligible, outcome, method=method, level=level)
+    yield improved.share_difference(eligible, "composite", level=level)
+    change = pl.col("y1") - pl.col("y0")
+    for band in DEAD_BANDS:
+        moved = eligible.with_columns(improved=change < -band, worsened=change > band)
+        for outcome, word in (("improved", "下がった"), ("worsened", "上がった")):
+            one = improved.share_difference(moved, outcome, level=level)
+            label = f"空腹時血糖が{band}mg/dLを超えて{word}人の割合の差"
+            yield replace(one, design=f"{one.design}_{band}", label=label, estimand=label, role="sensitivity")
+
+
+def _refused(analysis: AnalysisSet) -> Iterator[Estimate]:
+    names = (
+        "iptw_ineligible",
+        "対象外の人との重み付け比較",
+        weighting.ESTIMAND,
+        "対象者と対象外の人に重なりがある(ない)",
+    )
+    try:
+        weighting.prepare(analysis.people)
+    except EstimateError as error:
+        yield unavailable(*names, reason=error.message)
+    landmark = "通知の有無は、健診の時点で決まっている(決まっていない)"
+    yield unavailable("letter_curve", "健診の月からの、通知の有無別の比較", "通知の有無による受診や値の違い", landmark,
+                      reason=IMMORTAL)  # fmt: skip
