@@ -16,7 +16,7 @@ import polars as pl
 from kenpo_analytics.evaluation.analysis import restricted
 from kenpo_analytics.evaluation.attrition import iptw_ipcw, tipping_point
 from kenpo_analytics.evaluation.decide import decide
-from kenpo_analytics.evaluation.diagnose import diagnose
+from kenpo_analytics.evaluation.falsify import falsify, warnings_of
 from kenpo_analytics.evaluation.did import did
 from kenpo_analytics.evaluation.discontinuity import diff_in_disc, rdd
 from kenpo_analytics.evaluation.estimate import Estimate
@@ -139,7 +139,7 @@ def judged(name: str, rep: int) -> tuple[Estimate, list[str], str]:
     """The primary estimate, the warnings and the verdict in one world of `HOSTILE`."""
     kind = HOSTILE[name]
     people = world([PLANTED, 900, rep], kind.truth, before=BEFORE)
-    warnings = diagnose(people, rule=kind.rule)
+    warnings = warnings_of(falsify(people, rule=kind.rule))
     one = did(people if kind.rule is None else restricted(people, kind.rule))
     return one, warnings, decide([one], primary="did_ancova", warnings=warnings).verdict
 

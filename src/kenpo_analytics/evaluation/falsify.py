@@ -1,0 +1,207 @@
+"""Where must the difference-in-differences find nothing, and does it? Placebo years, groups, lines and institutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._matrix import clusters, covariates, fit
+from kenpo_analytics.evaluation.analysis import restricted
+from kenpo_analytics.evaluation.did import ASSUMPTION, ESTIMAND, by_year, did
+from kenpo_analytics.evaluation.discontinuity import CUTOFF, GUIDANCE, covariate_jumps, density, diff_in_disc
+from kenpo_analytics.evaluation.doubts import adjust, negative_controls
+from kenpo_analytics.evaluation.estimate import Estimate, unavailable
+from kenpo_analytics.stats._checks import normal_quantile
+
+WARNINGS = {
+    "placebo_year": "事業前の年度どうしを比べても「効果」が出る(プラセボ年度)",
+    "placebo_group": "空腹時血糖では通知が決まらない人にも「効果」が出る(プラセボ群)",
+    "event_study": "事業前の年度から、帯どうしの差が動いていた(年次推移)",
+    "slope": "通知の届かない範囲でも、値の高い人ほど事業前後の動き方が違う",
+    "guidance": "保健指導の基準(100)でも、事業前後で段差が変わった",
+    "covariates": "基準値の前後で、通知より前の特徴に段差がある",
+    "density": "基準値のすぐ上に、事業の時期だけ人が集まっている(または避けている)",
+    "negative_control": "通知では変わらないはずの結果にも「効果」が出る(陰性対照)",
+    "institution": "特定の健診機関で、事業の時期に値の水準が大きくずれている",
+}
+SHIFT, LEAST = 2.0, 50
+"""mg/dL: the size of effect that letters are sent for; a laboratory that moves more could make it. People per cell."""
+_ROWS = {
+    "check": pl.String,
+    "label": pl.String,
+    "item": pl.String,
+    "estimate": pl.Float64,
+    "lower": pl.Float64,
+    "upper": pl.Float64,
+    "p": pl.Float64,
+    "reason": pl.String,
+}
+_Row = dict[str, Any]
+
+
+def falsify(people: pl.DataFrame, *, rule: str | None = None, level: float = 0.95, **bands: Any) -> pl.DataFrame:
+    """What does each comparison that must find nothing say, and which warn?
+
+    Parameters
+    ----------
+    people
+        The whole analysis set (all values of FPG), or with `rule` None people who are all under one rule by FPG.
+    rule
+        "and" / "or": restricts to people for whom FPG decides, and adds the placebo group of the others.
+    level
+        Of the limits; a row warns at 1 - level after Holm's correction over all rows.
+    bands
+        `high`, `low` as in `did`.
+
+    Returns
+    -------
+    Frame: `check` (`WARNINGS`), `label`, `item`, `estimate`, `lower`, `upper`, `p`, `p_holm`, `warns`, `reason` (why it
+    was not evaluated: estimate null).
+
+    Notes
+    -----
+    What each sees is measured by tests/simulation in worlds where the design must fail: docs/evaluation.md.
+    """
+    inside = people if rule is None else restricted(people, rule)
+    below = inside.filter(pl.col("y0") < CUTOFF)
+    parts: dict[str, Callable[[], Iterator[_Row]]] = {
+        "placebo_year": lambda: iter([_of(placebo_year(inside, level=level, **bands))]),
+        "event_study": lambda: _event_study(inside, level, bands),
+        "slope": lambda: _slope(people, level),
+        "guidance": lambda: iter([_of(diff_in_disc(below, cutoff=GUIDANCE, level=level))]),
+        "covariates": lambda: _limited(covariate_jumps(inside, level=level), "covariate", level),
+        "density": lambda: _density(inside, level),
+        "negative_control": lambda: _limited(negative_controls(inside, level=level), "label", level),
+        "institution": lambda: _institutions(people, level),
+    }
+    if rule is not None:
+        parts["placebo_group"] = lambda: iter([_of(placebo_group(people, rule, level=level, **bands))])
+    rows = [{"check": name, "label": WARNINGS[name], **row} for name, part in parts.items() for row in _tried(part)]
+    table = pl.DataFrame([{name: row.get(name) for name in _ROWS} for row in rows], schema=_ROWS)
+    adjusted = iter(adjust(table["p"].drop_nulls().to_list(), method="holm"))
+    holm = [None if p is None else next(adjusted) for p in table["p"].to_list()]
+    table = table.with_columns(p_holm=pl.Series(holm, dtype=pl.Float64))
+    return table.with_columns(warns=(pl.col("p_holm") < 1 - level).fill_null(False))
+
+
+def warnings_of(table: pl.DataFrame) -> list[str]:
+    """Which assumptions do the data speak against? Sentences of `falsify` for `decide(warnings=…)`; silence no proof."""
+    found = table.filter("warns").group_by("label", maintain_order=True).agg(pl.col("item").drop_nulls())
+    return [f"{label}({'、'.join(items[:3])})" if items else label for label, items in found.iter_rows()]
+
+
+def placebo_year(people: pl.DataFrame, **options: Any) -> Estimate:
+    """Does the difference-in-differences find an effect in a year without letters? It must not.
+
+    The last year before the programme plays the programme, the earlier ones stay before. Options as in `did`.
+    Not evaluated (with the reason) with fewer than two years before the programme.
+    """
+    frame = people.filter(pl.col("era") == "before")
+    years = sorted(frame["fiscal_year"].unique()) if frame.height else []
+    label = "プラセボ年度(事業前の年度を事業とみなした差の差)"
+    if len(years) < 2:
+        reason = "評価していません: 事業前の年度が2つ以上要ります"
+        return unavailable("placebo_year", label, ESTIMAND, ASSUMPTION, reason=reason, role="diagnostic")
+    last = pl.when(pl.col("fiscal_year") == years[-1]).then(pl.lit("programme")).otherwise(pl.lit("before"))
+    made = did(frame.with_columns(era=last), **{"role": "diagnostic", **options})
+    return replace(made, design="placebo_year", label=f"{label}: {years[-1]}年度")
+
+
+def placebo_group(people: pl.DataFrame, rule: str, **options: Any) -> Estimate:
+    """Does the difference-in-differences find an effect among people whose letter FPG does not decide? It must not.
+
+    By "and" they have HbA1c below 6.0 (nobody is sent one), by "or" 6.0 and more (everybody is): in both, the bands do
+    not differ in letters, but in everything else that 110 changes. It is the only check that sees a result sheet whose
+    effect grew with the programme.
+    """
+    made = did(restricted(people, "or" if rule == "and" else "and"), **{"role": "diagnostic", **options})
+    label = "プラセボ群(空腹時血糖で通知が決まらない人の差の差)"
+    return replace(made, design="placebo_group", label=label)
+
+
+def _tried(part: Callable[[], Iterator[_Row]]) -> list[_Row]:
+    try:
+        return list(part())
+    except EstimateError as error:
+        return [{"reason": error.message}]
+
+
+def _of(one: Estimate) -> _Row:
+    if one.estimate is None or not one.standard_error:
+        return {"reason": one.reason}
+    return _row(None, one.estimate, one.standard_error, normal_quantile(one.level))
+
+
+def _row(item: str | None, estimate: float, error: float, z: float, *, beyond: float = 0.0) -> _Row:
+    """One row; p is of |estimate| <= `beyond`."""
+    from scipy.special import ndtr
+
+    p = min(1.0, float(2 * ndtr(-max(abs(estimate) - beyond, 0.0) / error)))
+    return {"item": item, "estimate": estimate, "lower": estimate - z * error, "upper": estimate + z * error, "p": p}
+
+
+def _limited(table: pl.DataFrame, item: str, level: float) -> Iterator[_Row]:
+    z = normal_quantile(level)
+    for row in table.filter(pl.col("upper") > pl.col("lower")).iter_rows(named=True):
+        yield _row(str(row[item]), row["estimate"], (row["upper"] - row["lower"]) / 2 / z, z)
+
+
+def _event_study(people: pl.DataFrame, level: float, bands: Any) -> Iterator[_Row]:
+    years = sorted(people.filter(pl.col("era") == "before")["fiscal_year"].unique())
+    if len(years) < 3:  # of two years the placebo year already speaks
+        yield {"reason": "評価していません: 事業前の年度が3つ以上要ります"}
+        return
+    table = by_year(people, reference=years[-1], level=level, **bands)
+    yield from _limited(table.filter(pl.col("era") == "before"), "fiscal_year", level)
+
+
+def _slope(people: pl.DataFrame, level: float) -> Iterator[_Row]:
+    """Below the letter's line nobody is sent one: how much more did next year's value fall there per 10 mg/dL of y0?"""
+    seen = people.filter(pl.col("y0").is_between(80, CUTOFF) & ~pl.col("eligible") & pl.col("y1").is_not_null())
+    programme = (seen["era"] == "programme").cast(pl.Float64).to_numpy()
+    if min(programme.sum(), (1 - programme).sum()) < LEAST:
+        yield {"reason": f"評価していません: 基準値より下の人が、事業前か事業の時期に{LEAST}人に満たない"}
+        return
+    y0, above = seen["y0"].to_numpy() / 10 - 10, (seen["y0"] > GUIDANCE).cast(pl.Float64).to_numpy()
+    own = [np.ones(seen.height), programme, y0, y0**2, above, above * programme, y0 * programme]
+    x = np.column_stack([*own, covariates(seen)[0]])
+    result = fit(seen["y1"].to_numpy(), x, groups=clusters(seen, "person_id"))
+    place = len(own) - 1
+    yield _row("10mg/dLあたり", float(result.params[place]), float(result.bse[place]), normal_quantile(level))
+
+
+def _density(people: pl.DataFrame, level: float) -> Iterator[_Row]:
+    """Log of the heap just above the line in the programme era over that before letters."""
+    z, table = normal_quantile(level), {row["era"]: row for row in density(people, level=level).iter_rows(named=True)}
+    if set(table) != {"before", "programme"}:
+        yield {"reason": "評価していません: 事業前と事業の両方の時期が要ります"}
+        return
+    errors = [(np.log(row["upper"]) - np.log(row["lower"])) / 2 / z for row in table.values()]
+    gap = float(np.log(table["programme"]["ratio"]) - np.log(table["before"]["ratio"]))
+    yield _row("対数比", gap, float(np.hypot(*errors)), z)
+
+
+def _institutions(people: pl.DataFrame, level: float) -> Iterator[_Row]:
+    """The institution whose mean index value moved furthest from the others' between the eras, beyond `SHIFT`."""
+    if "institution" not in people.columns:
+        yield {"reason": "評価していません: 健診機関の列がありません"}
+        return
+    cells = people.filter(pl.col("institution").is_not_null()).group_by("institution", "era")
+    cells = cells.agg(n=pl.len(), mean=pl.col("y0").mean(), variance=pl.col("y0").var()).filter(pl.col("n") >= LEAST)
+    before, after = (cells.filter(pl.col("era") == era) for era in ("before", "programme"))
+    both = before.join(after, on="institution", suffix="_after").sort("institution")
+    if both.height < 3:
+        yield {"reason": f"評価していません: 両方の時期に{LEAST}人以上いる健診機関が3つに満たない"}
+        return
+    change = (both["mean_after"] - both["mean"]).to_numpy()
+    errors = np.sqrt((both["variance"] / both["n"] + both["variance_after"] / both["n_after"]).to_numpy())
+    apart = change - np.median(change)
+    most = int(np.argmax((np.abs(apart) - SHIFT) / errors))
+    name, z = str(both["institution"][most]), normal_quantile(level)
+    row = _row(name, float(apart[most]), float(errors[most]), z, beyond=SHIFT)
+    yield {**row, "p": min(1.0, row["p"] * both.height)}  # the furthest of so many
