@@ -16,10 +16,10 @@ import polars as pl
 from kenpo_analytics.evaluation.analysis import restricted
 from kenpo_analytics.evaluation.attrition import iptw_ipcw, tipping_point
 from kenpo_analytics.evaluation.decide import decide
-from kenpo_analytics.evaluation.falsify import falsify, warnings_of
 from kenpo_analytics.evaluation.did import did
 from kenpo_analytics.evaluation.discontinuity import diff_in_disc, rdd
 from kenpo_analytics.evaluation.estimate import Estimate
+from kenpo_analytics.evaluation.falsify import falsify, warnings_of
 from kenpo_analytics.evaluation.improved import share_difference
 from kenpo_analytics.evaluation.regression_to_mean import naive, pseudo_cohort
 from kenpo_analytics.evaluation.weighting import within_eligible

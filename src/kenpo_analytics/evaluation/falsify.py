@@ -90,7 +90,7 @@ def falsify(people: pl.DataFrame, *, rule: str | None = None, level: float = 0.9
 
 
 def warnings_of(table: pl.DataFrame) -> list[str]:
-    """Which assumptions do the data speak against? Sentences of `falsify` for `decide(warnings=…)`; silence no proof."""
+    """Which assumptions do the data speak against? Sentences for `decide(warnings=…)`; silence is no proof."""
     found = table.filter("warns").group_by("label", maintain_order=True).agg(pl.col("item").drop_nulls())
     return [f"{label}({'、'.join(items[:3])})" if items else label for label, items in found.iter_rows()]
 
@@ -191,8 +191,8 @@ def _institutions(people: pl.DataFrame, level: float) -> Iterator[_Row]:
     if "institution" not in people.columns:
         yield {"reason": "評価していません: 健診機関の列がありません"}
         return
-    cells = people.filter(pl.col("institution").is_not_null()).group_by("institution", "era")
-    cells = cells.agg(n=pl.len(), mean=pl.col("y0").mean(), variance=pl.col("y0").var()).filter(pl.col("n") >= LEAST)
+    grouped = people.filter(pl.col("institution").is_not_null()).group_by("institution", "era")
+    cells = grouped.agg(n=pl.len(), mean=pl.col("y0").mean(), variance=pl.col("y0").var()).filter(pl.col("n") >= LEAST)
     before, after = (cells.filter(pl.col("era") == era) for era in ("before", "programme"))
     both = before.join(after, on="institution", suffix="_after").sort("institution")
     if both.height < 3:
