@@ -8,8 +8,11 @@ export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: report test lab notebooks sample lint speed lock clean
 
-report: $(READY)          ## run the month on the sample data and publish it under reports/
-	$(BIN)/kenpo run
+INGESTED := data/ingested
+
+report: $(READY)          ## take in the sample's raw files, run the month on them and publish it under reports/
+	$(BIN)/kenpo ingest data/sample/raw --into $(INGESTED) --key data/sample/raw/sample.key
+	$(BIN)/kenpo run --data $(INGESTED)
 
 test: $(READY)            ## unit, authority, property, report and notebook tests
 	$(BIN)/ruff check . && $(BIN)/ruff format --check src tests

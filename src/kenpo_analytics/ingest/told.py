@@ -30,6 +30,7 @@ LINKS = {
     "linked_record": "加入者台帳なし",
 }
 MOST_RULES = 12
+LOG_WIDTH = 180
 
 
 def deliver_and_tell(
@@ -49,7 +50,7 @@ def deliver_and_tell(
         )
     from rich.console import Console
 
-    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False, markup=False)
+    console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False)
     for part in _parts(done):
         console.print(part)
     if out is not None:
@@ -87,10 +88,15 @@ def _files(sources: pl.DataFrame) -> Any:
     for row in sources.sort("source", "table").iter_rows(named=True):
         kind, _, mapped = row["layout"].partition(":")
         shown = LAYOUTS.get(kind, f"対応表 {mapped}")
-        table.add_row(row["source"], shown, row["table"], *(f"{row[name]:,}" for name in columns))
+        table.add_row(short(row["source"]), shown, row["table"], *(f"{row[name]:,}" for name in columns))
     table.add_section()
     table.add_row("計", "", "", *(f"{sources[name].sum():,}" for name in columns))
     return table
+
+
+def short(name: str) -> str:
+    """How is a file named in a table? Without the folders, those inside an archive too."""
+    return "!".join(part.rsplit("/", 1)[-1] for part in name.split("!"))
 
 
 def _links(sources: pl.DataFrame) -> list[str]:
@@ -105,9 +111,10 @@ def _links(sources: pl.DataFrame) -> list[str]:
 def _reasons(quarantine: pl.DataFrame) -> list[str]:
     if quarantine.is_empty():
         return ["隔離した行や空にした値はありません。"]
-    counted = quarantine.group_by("level", "rule", "reason").len().sort("len", "rule", descending=[True, False])
+    said = quarantine.with_columns(pl.col("reason").str.extract(r"^([^。]*。?)"))  # without the header it came under
+    counted = said.group_by("level", "rule", "reason").len().sort("len", "rule", descending=[True, False])
     words = {"row": "隔離した行", "value": "空にした値", "note": "注記"}
-    lines = [f"  {words[level]} {n:,}件: {reason}({rule})" for level, rule, reason, n in counted.iter_rows()]
+    lines = [f"  {words[level]} {n:,}件: {reason} [{rule}]" for level, rule, reason, n in counted.iter_rows()]
     left = len(lines) - MOST_RULES
     head = "理由(多い順。--rejected OUT.csv で全件を書き出せます):"
     return [head, *lines[:MOST_RULES], *([f"  ほか{left}種類"] if left > 0 else [])]
