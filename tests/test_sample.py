@@ -472,6 +472,25 @@ def test_namesakes_are_two_people(tables: dict[str, pl.DataFrame], truth: dict[s
         assert rows.select("sex", "birth_month", "fy_age_base").unique().height == 1
 
 
+def test_monthly_kpis_are_counted_from_the_tables(tables: dict[str, pl.DataFrame], exams: pl.DataFrame) -> None:
+    kpis = {(row["kpi_id"], row["month"]): row for row in tables["kpi_monthly"].to_dicts()}
+    on = enrolled_on(tables["members"], 2023).filter(pl.col("age").is_between(40, 74))
+    came = exams.filter(pl.col("fy") == 2023, pl.col("kind") == "特定健診", pl.col("age").is_between(40, 74))
+    march = kpis["checkup_rate_dependent", 202403]
+    assert march["numerator"] == came["person_id"].n_unique()
+    assert march["denominator"] == on.filter(pl.col("relationship") == "dependent").height
+    assert march["state"] == "final"
+    april = kpis["checkup_rate_dependent", 202404]
+    assert 0 <= april["numerator"] < march["numerator"] / 3  # a new fiscal year begins
+    seen = visits(tables["claim_fees"]).filter(pl.col("first"), pl.col("treatment_month") == 202406)
+    visited = kpis["out_of_hours_first", 202406]
+    assert visited["numerator"] == seen.height > 100
+    assert {month for _, month in kpis} == {y * 100 + m for y in range(2021, 2026) for m in range(1, 13)} & set(
+        range(202104, 202511)
+    )
+    assert {row["state"] for (_, month), row in kpis.items() if month >= 202508} == {"provisional"}
+
+
 def test_the_smallest_world_can_be_built():
     tables, _ = simulate(seed=1, persons=2000, variant="full")
     assert tables["mailings"].schema["programme"] == pl.String

@@ -66,31 +66,27 @@ def members(world: World, folder: Path) -> Counts:
     counts: Counts = {}
     for first_fy, last_fy in ((1900, 2016), (2017, 2020), (2021, 2023), (2024, 2025)):
         part = table.filter(pl.col("fy").is_between(first_fy, last_fy))
-        rows, name = part.drop("fy", "case"), f"members/members_{ON}_to_fy{last_fy}"
+        rows, name = part.drop("fy"), f"members/members_{ON}_to_fy{last_fy}"
         if last_fy == 2025:
             source = f"{name}.xlsx"
             workbook(folder / source, "加入者一覧(2024年度以降の取得、合成データ)", rows)
         else:
             source = f"{name}.zip!members_to_fy{last_fy}.csv"
             pack(folder / f"{name}.zip", [(f"members_to_fy{last_fy}.csv", lines(rows))], zipfile.ZIP_BZIP2)
-        counts[source] = {**_all(part.height), "values_rejected": part.filter("case").height}
+        counts[source] = _all(part.height)
     return counts
 
 
 def _stretches(world: World) -> pl.DataFrame:
-    """The list's rows, with the fiscal year `fy` they begin in and `case`: here ingest tells of a twin or namesake."""
+    """The list's rows, with the fiscal year `fy` they begin in."""
     town = {row["municipality"]: row["name"] for row in constant_rows("municipalities.csv")}
     address = {code: f"三重県{name}架空町" for code, name in town.items()} | {
         "県外": "愛知県名古屋市架空町",
         "不明": None,
     }
-    cases = world.who.spells.filter(pl.col("branch").is_null())["i"].to_list() + world.who.namesakes.ravel().tolist()
-    first = pl.col("valid_from") == pl.col("valid_from").min().over("i")
     begin = pl.col("valid_from")
-    frame = stretch_rows(world).with_columns(
-        case=first & pl.col("i").is_in(cases), fy=begin.dt.year() - (begin.dt.month() < 4).cast(pl.Int32)
-    )
-    return person(frame.sort("person_id", "valid_from"), world, "valid_from").select(
+    frame = stretch_rows(world).with_columns(fy=begin.dt.year() - (begin.dt.month() < 4).cast(pl.Int32))
+    return person(frame, world, "valid_from").select(
         *PERSON,
         pl.col("relationship").replace_strict({"insured": "本人", "dependent": "家族"}).alias("本人・家族"),
         pl.col("insured_kind").replace({"任継": "任意継続"}).alias("被保険者区分"),
@@ -99,7 +95,6 @@ def _stretches(world: World) -> pl.DataFrame:
         pl.col("valid_from").alias("資格取得日"),
         pl.col("valid_to").alias("資格喪失日"),
         "fy",
-        "case",
     )
 
 
