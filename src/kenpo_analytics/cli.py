@@ -1,4 +1,4 @@
-"""The door for schedulers and people: `kenpo ingest`, `kenpo run`, `kenpo check`, `kenpo sample`.
+"""The door for schedulers and people: `kenpo ingest`, `run`, `check`, `randomise`, `sample`.
 
 Every error is a Japanese message on stderr and an exit code (docs/runs.md), never a traceback; `KENPO_DEBUG=1` shows
 the traceback too. Imports are inside the commands: `kenpo --help` must answer at once.
@@ -226,6 +226,30 @@ def check(
     print(f"誤り {errors} 種類、注意 {len(rows) - errors} 種類" if rows else "問題は見つかりませんでした。")
     if errors:
         raise typer.Exit(DATA_INVALID)
+
+
+@app.command()
+def randomise(
+    people: Annotated[Path, typer.Option(metavar="FILE", help="対象者の表(Parquet か CSV、person_id の列)")],
+    kind: Annotated[str, typer.Option(help="delay(先に送る・後で送る)か leaflets(版A・版B)")],
+    seed: Annotated[int, typer.Option(help="乱数の種。同じ対象者・同じ種なら同じ割付")],
+    programme: Annotated[str, typer.Option(metavar="NAME", help="事業の名前")],
+    ethics: Annotated[str, typer.Option(metavar="ID", help="倫理審査の番号。まだなければ「未取得」")],
+    registration: Annotated[str, typer.Option(metavar="ID", help="試験登録の番号。まだなければ「未取得」")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="割付を置く新しいフォルダ(本人だけが読める)")],
+    strata: Annotated[str, typer.Option(metavar="a,b", help="層にする列(カンマ区切り)")] = "",
+    unit: Annotated[str | None, typer.Option(help="まとまりごとに割り付ける列(workplace_id)")] = None,
+    sd: Annotated[float | None, typer.Option(help="次回健診の値の標準偏差。検出できる最小の差を示す")] = None,
+) -> None:
+    """通知の対象者を無作為に割り付け、割付と記録を保存します(上書きしません)。"""
+    from kenpo_analytics.evaluation.draw import describe, draw
+
+    layers = [name.strip() for name in strata.split(",") if name.strip()]
+    told = draw(
+        people, out, kind=kind, seed=seed, programme=programme, ethics=ethics, registration=registration,
+        strata=layers, unit=unit, sd=sd,
+    )  # fmt: skip
+    print(describe(told, out))
 
 
 @app.command()

@@ -69,6 +69,12 @@ def clusters(frame: pl.DataFrame, by: str) -> NDArray[np.int64]:
     return text.rank("dense").cast(pl.Int64).to_numpy()
 
 
+def independent(x: Floats) -> Floats:
+    """Without columns that those before them already make up (strata by sex beside the covariate sex)."""
+    size = np.abs(np.diag(np.linalg.qr(x, mode="r")))
+    return x[:, size > 1e-9 * np.maximum(np.linalg.norm(x, axis=0), 1e-300)]
+
+
 def fit(y: Floats, x: Floats, *, groups: NDArray[np.int64] | None = None, weights: Floats | None = None) -> Any:
     """Least squares with robust errors: HC1, or clustered where `groups` repeat."""
     import statsmodels.api as sm

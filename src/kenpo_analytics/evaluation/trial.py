@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError, ParameterError
-from kenpo_analytics.evaluation._matrix import clusters, covariates, fit
+from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
 
 KINDS = {"delay": ("now", "later"), "leaflets": ("A", "B")}
@@ -194,7 +194,7 @@ def randomised(
     parts = [np.ones(seen.height), one, seen["y0"].to_numpy() - 110.0, covariates(seen)[0]]
     if "stratum" in seen.columns:
         parts.append(seen["stratum"].to_dummies(drop_first=True).cast(pl.Float64).to_numpy())
-    result = fit(seen["y1"].to_numpy(), np.column_stack(parts), groups=clusters(seen, cluster))
+    result = fit(seen["y1"].to_numpy(), independent(np.column_stack(parts)), groups=clusters(seen, cluster))
     lower, upper = result.conf_int(1 - level)[1]
     return Estimate(
         *names,

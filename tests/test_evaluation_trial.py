@@ -1,0 +1,219 @@
+"""Power, assignment, its evaluation, and what `kenpo randomise` leaves on disk."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+from statsmodels.stats.power import NormalIndPower
+
+from kenpo_analytics.errors import EstimateError, ParameterError, TableError
+from kenpo_analytics.evaluation.draw import ASSIGNMENT, NONE_YET, RECORD, describe, draw
+from kenpo_analytics.evaluation.trial import assign, detectable, persons_needed, randomised, record
+
+
+def crowd(n: int = 400) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"person_id": range(1, n + 1), "sex": ["M", "F"] * (n // 2), "workplace_id": [f"W{i // 20}" for i in range(n)]}
+    )
+
+
+def test_detectable_is_the_effect_that_statsmodels_gives_the_asked_power():
+    plan = detectable(800, sd=9.0)
+    power = NormalIndPower().power(plan.detectable / 9.0, nobs1=400, alpha=0.05, ratio=1)
+    assert power == pytest.approx(0.8, abs=1e-4)
+    unequal = detectable(900, sd=9.0, share=1 / 3, power=0.9)
+    assert NormalIndPower().power(unequal.detectable / 9.0, 300, 0.05, ratio=2) == pytest.approx(0.9, abs=1e-4)
+
+
+def test_adjusting_for_the_baseline_and_losing_people_move_the_plan_as_they_must():
+    base = detectable(1000, sd=10.0).detectable
+    assert detectable(1000, sd=10.0, correlation=0.6).detectable == pytest.approx(base * 0.8)
+    assert detectable(1000, sd=10.0, seen=0.64).detectable == pytest.approx(base / 0.8)
+
+
+def test_persons_needed_is_the_smallest_number_that_shows_the_effect():
+    n = persons_needed(2.0, sd=9.0, correlation=0.5)
+    assert (
+        detectable(n, sd=9.0, correlation=0.5).detectable <= 2.0 < detectable(n - 1, sd=9.0, correlation=0.5).detectable
+    )
+    assert persons_needed(-2.0, sd=9.0, correlation=0.5) == n
+    with pytest.raises(EstimateError):
+        persons_needed(0.0, sd=9.0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"sd": 0.0}, {"sd": 9.0, "correlation": 1.0}, {"sd": 9.0, "seen": 0.0}, {"sd": 9.0, "share": 1.0}]
+)
+def test_impossible_plans_are_refused(wrong):
+    with pytest.raises(EstimateError):
+        detectable(100, **wrong)
+
+
+def test_the_same_people_and_seed_give_the_same_arms_in_any_order():
+    one = assign(crowd(), kind="delay", seed=7, programme="p", strata=["sex"])
+    two = assign(
+        crowd().sample(fraction=1.0, shuffle=True, seed=3), kind="delay", seed=7, programme="p", strata=["sex"]
+    )
+    assert one.equals(two)
+    assert record(one)["digest"] == record(two)["digest"]
+    for other in ({"seed": 8, "programme": "p"}, {"seed": 7, "programme": "q"}):
+        assert not one["arm"].equals(assign(crowd(), kind="delay", strata=["sex"], **other)["arm"])
+
+
+def test_arms_are_balanced_within_every_stratum():
+    table = assign(crowd(402), kind="leaflets", seed=1, programme="p", strata=["sex"])
+    counts = table.group_by("stratum", "arm").len().pivot(on="arm", index="stratum", values="len")
+    assert counts.height == 2
+    assert ((counts["A"].cast(pl.Int64) - counts["B"].cast(pl.Int64)).abs() <= 2).all()
+
+
+def test_assignment_is_unrelated_to_the_order_of_ids():
+    table = assign(crowd(4000), kind="delay", seed=11, programme="p")
+    first = (table["arm"] == "now").cast(pl.Float64).to_numpy()
+    assert first.mean() == pytest.approx(0.5)
+    assert abs(np.corrcoef(first, table["person_id"].to_numpy())[0, 1]) < 0.05
+
+
+def test_workplaces_are_drawn_whole_and_people_without_one_each_alone():
+    people = crowd().with_columns(workplace_id=pl.when(pl.col("person_id") <= 40).then("workplace_id"))
+    table = assign(people, kind="delay", seed=5, programme="p", unit="workplace_id")
+    assert table.height == 400
+    arms = table.filter(pl.col("workplace_id").is_not_null()).group_by("workplace_id").agg(pl.col("arm").n_unique())
+    assert arms["arm"].to_list() == [1, 1]
+    alone = table.filter(pl.col("workplace_id").is_null())["arm"].value_counts()
+    assert alone.height == 2  # not one crowd in one arm
+    assert alone["count"].min() > 150
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "coin"}, "delay か leaflets"),
+        ({"block": 3}, "偶数"),
+        ({"strata": ["age"]}, "age"),
+        ({"unit": "workplace_id", "strata": ["sex"]}, "層を指定できません"),
+    ],
+)
+def test_assignments_that_cannot_be_drawn_are_refused(change, message):
+    with pytest.raises(ParameterError, match=message):
+        assign(crowd(), **{"kind": "delay", "seed": 1, "programme": "p", **change})
+
+
+@pytest.mark.parametrize("ids", [[1, 1, 2], [1, None, 2]])
+def test_people_must_be_there_once(ids):
+    with pytest.raises(ParameterError, match="個人ID"):
+        assign(pl.DataFrame({"person_id": ids}), kind="delay", seed=1, programme="p")
+
+
+def trial(effect: float, n: int = 1200) -> pl.DataFrame:
+    rng = np.random.default_rng(3)
+    y0 = rng.normal(114, 4, n).round()
+    people = pl.DataFrame(
+        {"person_id": range(n), "y0": y0, "age": rng.integers(40, 70, n), "sex": ["M", "F"] * (n // 2)}
+    )
+    drawn = assign(people, kind="delay", seed=2, programme="p", strata=["sex"])
+    first = (drawn["arm"] == "now").to_numpy()
+    y1 = 60 + 0.45 * y0 + effect * first + rng.normal(0, 8, n)
+    return people.join(drawn.drop("sex"), on="person_id").with_columns(y1=pl.Series(y1))
+
+
+def test_the_trial_finds_its_effect_and_none_where_there_is_none():
+    one = randomised(trial(-3.0))
+    assert one.lower < -3.0 < one.upper < 0
+    assert one.persons + one.compared == 1200
+    assert not randomised(trial(0.0)).shows_effect
+
+
+def test_a_trial_with_too_few_seen_again_is_refused():
+    lost = trial(-3.0).with_columns(y1=pl.when(pl.col("arm") == "later").then(pl.lit(None)).otherwise("y1"))
+    one = randomised(lost)
+    assert one.state == "refused" and "20人" in one.reason
+
+
+IDS = {"ethics": "E-1", "registration": "jRCT-1"}
+
+
+def drawn(tmp_path, people: pl.DataFrame | None = None, **options):
+    path = tmp_path / "people.parquet"
+    (crowd() if people is None else people).write_parquet(path)
+    given = {"kind": "delay", "seed": 1, "programme": "p", **IDS, **options}
+    return draw(path, tmp_path / "out", **given)
+
+
+def test_the_files_are_for_their_owner_and_tell_how_they_came_about(tmp_path):
+    told = drawn(tmp_path, strata=["sex"], sd=9.0)
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == [ASSIGNMENT, RECORD]
+    if sys.platform != "win32":
+        assert [oct((out / name).stat().st_mode & 0o777) for name in (ASSIGNMENT, RECORD)] == ["0o600", "0o600"]
+        assert out.stat().st_mode & 0o777 == 0o700
+    held = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    assert held == told
+    assert held["digest"] == record(pl.read_parquet(out / ASSIGNMENT))["digest"]
+    assert (held["seed"], held["strata"], held["persons"], held["approved"]) == (1, ["sex"], 400, True)
+    assert held["plan"]["detectable"] == pytest.approx(2.8016 * 9 * (4 / 400) ** 0.5, abs=1e-3)
+    assert "2.52 mg/dL" in describe(told, out)
+
+
+def test_nothing_is_overwritten_and_nothing_half_written(tmp_path):
+    drawn(tmp_path)
+    before = (tmp_path / "out" / ASSIGNMENT).read_bytes()
+    with pytest.raises(ParameterError, match="すでにあります"):
+        drawn(tmp_path, seed=2)
+    assert (tmp_path / "out" / ASSIGNMENT).read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "people.parquet"]
+
+
+@pytest.mark.parametrize("missing", ["ethics", "registration"])
+def test_no_draw_without_ids_unless_their_absence_is_typed(tmp_path, missing):
+    with pytest.raises(ParameterError, match=NONE_YET):
+        drawn(tmp_path, **{missing: " "})
+    assert not (tmp_path / "out").exists()
+    told = drawn(tmp_path, **{missing: NONE_YET})
+    assert told["approved"] is False
+    assert "送付を始めないでください" in describe(told, tmp_path / "out")
+
+
+def test_decimal_ids_and_unreadable_files_are_refused(tmp_path):
+    with pytest.raises(TableError, match="小数"):
+        drawn(tmp_path, crowd().with_columns(pl.col("person_id").cast(pl.Float64)))
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1nothing")
+    with pytest.raises(TableError, match="読めません"):
+        draw(tmp_path / "broken.parquet", tmp_path / "o", kind="delay", seed=1, programme="p", **IDS)
+    with pytest.raises(ParameterError, match="csv"):
+        draw(tmp_path / "people.xlsx", tmp_path / "o", kind="delay", seed=1, programme="p", **IDS)
+    assert not (tmp_path / "o").exists()
+
+
+def test_csv_ids_beyond_2_to_the_53_stay_apart(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text("person_id\n4000000000000000001\n4000000000000000002\n", encoding="utf-8")
+    draw(path, tmp_path / "out", kind="leaflets", seed=1, programme="p", **IDS)
+    assert pl.read_parquet(tmp_path / "out" / ASSIGNMENT)["person_id"].to_list() == [
+        4000000000000000001,
+        4000000000000000002,
+    ]
+
+
+def test_the_command_draws_and_refuses_in_japanese(tmp_path):
+    crowd().write_parquet(tmp_path / "p.parquet")
+    words = ["--people", str(tmp_path / "p.parquet"), "--kind", "delay", "--seed", "3", "--programme", "leaflet"]
+    words += ["--registration", NONE_YET, "--out", str(tmp_path / "out"), "--strata", "sex", "--sd", "9"]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "kenpo_analytics.cli", "randomise", *words, *more]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    without = run()
+    assert (without.returncode, "--ethics の指定がありません" in without.stderr) == (64, True)
+    done = run("--ethics", "E-9")
+    assert done.returncode == 0, done.stderr
+    assert "先に送る 200人、後で送る 200人" in done.stdout
+    assert NONE_YET in done.stdout
+    again = run("--ethics", "E-9")
+    assert (again.returncode, "すでにあります" in again.stderr) == (64, True)
