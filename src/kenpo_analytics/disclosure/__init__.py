@@ -3,6 +3,7 @@
 from kenpo_analytics.disclosure.check import check, check_public
 from kenpo_analytics.disclosure.checked import MASKED, STATES, Checked, State
 from kenpo_analytics.disclosure.curve import check_curve
+from kenpo_analytics.disclosure.estimates import check_diagnostics, check_estimates
 from kenpo_analytics.disclosure.flow import check_flow
 from kenpo_analytics.disclosure.rules import DisclosureRules, municipal_population
 from kenpo_analytics.disclosure.stamp import digest, is_stamped, stamp
@@ -16,6 +17,8 @@ __all__ = [
     "State",
     "check",
     "check_curve",
+    "check_diagnostics",
+    "check_estimates",
     "check_flow",
     "check_public",
     "check_table_one",

@@ -1,4 +1,4 @@
-"""What does every design say about one programme? All of them on one analysis set, and what warns of the primary one."""
+"""What does every design say about one programme? All of them on one analysis set, refused ones with the reason."""
 
 from __future__ import annotations
 
@@ -10,25 +10,19 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics import frames
-from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation import attrition, did, discontinuity, doubts, improved, regression_to_mean, weighting
+from kenpo_analytics.evaluation import attrition, did, discontinuity, improved, regression_to_mean, weighting
 from kenpo_analytics.evaluation.analysis import AnalysisSet, first_letters, restricted
 from kenpo_analytics.evaluation.estimate import Estimate, unavailable
+from kenpo_analytics.evaluation.landmark import IMMORTAL
 from kenpo_analytics.evaluation.letters import LEAFLET, rule_in_force
 from kenpo_analytics.evaluation.protocol import FILE, Protocol, read_protocol
+from kenpo_analytics.evaluation.states import composite
 from kenpo_analytics.tables import CHECKUPS, MAILINGS
 
 FLAGGED = 2020
 """Index checkups or outcomes of this year fall into the epidemic, when people stayed away from checkups."""
 DEAD_BANDS = (3, 5, 10)
-OTHER_RULE = {"and": "or", "or": "and"}
-SIDE = {"and": "HbA1cが6.0未満の人", "or": "HbA1cが6.0以上の人"}
-"""In whom FPG does not decide the letter: by "and" nobody of them is mailed, by "or" everybody is."""
-IMMORTAL = (
-    "健診の月から通知の有無で追う比較はしません。通知は、それまで受診していない人にだけ届くため、"
-    "通知のある群は届くまでの期間を必ず未受診で過ごしています(不死時間)。比べるなら通知の月から始めます"
-)
 
 
 @dataclass(frozen=True)
@@ -126,21 +120,20 @@ class Groups:
     """The parts of an analysis set that designs compare; `warning` where first-ever letters could not be picked.
 
     main: first-ever letters of the primary years and the years before, where FPG decides the letter; whole: the same
-    whatever HbA1c; every: all years, repeated letters too, where FPG decides; other: primary years where FPG does not
-    decide; eligible: first-ever eligible of all programme years.
+    whatever HbA1c; every: all years, repeated letters too, where FPG decides; eligible: first-ever eligible of all
+    programme years.
     """
 
     main: pl.DataFrame
     whole: pl.DataFrame
     every: pl.DataFrame
-    other: pl.DataFrame
     eligible: pl.DataFrame
     warning: str | None = None
 
 
 def groups(analysis: AnalysisSet, choice: Choice) -> Groups:
     """Who is compared by which design?"""
-    people = with_composite(analysis.people)
+    people = composite(analysis.people)
     whole = people.filter(pl.col("fiscal_year").is_in([*choice.before, *choice.programme]))
     warning = None
     try:
@@ -152,19 +145,9 @@ def groups(analysis: AnalysisSet, choice: Choice) -> Groups:
         restricted(whole, choice.rule),
         whole,
         restricted(people, choice.rule),
-        restricted(whole, OTHER_RULE[choice.rule]),
         first_letters(later).filter("eligible"),
         warning,
     )
-
-
-def with_composite(people: pl.DataFrame, definitions: Definitions | None = None) -> pl.DataFrame:
-    """Adds `composite`: diabetic range or a new glucose drug at the outcome (the drug counts as worsened)."""
-    used = definitions or define()
-    high = (pl.col("y1") >= used.number("diabetes.fpg")).fill_null(False)
-    high = high | (pl.col("hba1c1") >= used.number("diabetes.hba1c")).fill_null(False)
-    seen = pl.col("outcome_state") == "observed"
-    return people.with_columns(composite=pl.when(seen).then(high | pl.col("started").fill_null(False)))
 
 
 def run_designs(analysis: AnalysisSet, choice: Choice, *, level: float = 0.95) -> list[Estimate]:

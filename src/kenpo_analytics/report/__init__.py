@@ -5,6 +5,10 @@ Japanese first; rounding happens here and nowhere else.
 
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.areas import area_names, branch_names, municipality_names
+from kenpo_analytics.report.dag import dag_figure
+from kenpo_analytics.report.design_tables import design_table, diagnostic
+from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
+from kenpo_analytics.report.designs_text import limits, methods
 from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.maps import municipality_map, prefecture_map
 from kenpo_analytics.report.ranking import bar_rank, before_after, interval_plot
@@ -17,17 +21,26 @@ from kenpo_analytics.report.texts import conclusion, heading, paragraph
 __all__ = [
     "Col",
     "area_names",
+    "balance_plot",
     "bar_rank",
     "before_after",
     "branch_names",
     "conclusion",
+    "dag_figure",
     "definitions_table",
+    "design_table",
+    "diagnostic",
+    "event_study",
     "flow_figure",
     "heading",
     "interval_plot",
+    "jump_figure",
+    "limits",
     "lines",
+    "methods",
     "municipality_map",
     "municipality_names",
+    "overlap_plot",
     "paragraph",
     "prefecture_map",
     "reproduction",

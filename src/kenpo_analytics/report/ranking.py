@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kenpo_analytics.disclosure import Checked
@@ -30,16 +31,22 @@ def interval_plot(
     reference_label: str = "基準",
     sort: bool = True,
     names: Mapping[str, str] | None = None,
+    instead: str | None = None,
+    digits: int | None = None,
 ) -> None:
     """Which estimates differ from the reference, given their intervals? A dot and a line per row.
 
-    `highlight` is the value of `label` to pick out; rows that may not be shown stay, with their mark.
+    `highlight` is the value of `label` to pick out; rows that may not be shown stay, with their mark, or with the text
+    of the column `instead` (識別不能, 推定せず: a forest of designs shows those that gave no number, too).
     """
     checked = must_be_checked(checked)
     rows = rows_of(checked, label, (estimate, lower, upper), names)
+    if instead is not None:
+        words = checked.table[instead].to_list()
+        rows = [row if row.has(estimate) else replace(row, mark=word) for row, word in zip(rows, words, strict=True)]
     ordered = _ordered(rows, estimate) if sort else rows[::-1]  # the first row on top, drawn last
     with canvas(7.2, 1.3 + 0.24 * len(rows), title) as (figure, axes):
-        _reference(axes, reference, reference_label, style)
+        _reference(axes, reference, reference_label, style, digits)
         for y, row in enumerate(ordered):
             strong = row.key == highlight
             colour = STRONG if strong else COLOURS[0]
@@ -50,10 +57,11 @@ def interval_plot(
             else:
                 _mark(axes, y, row.mark)
         _name_rows(axes, [row.name for row in ordered], [row.key == highlight for row in ordered])
-        _scale(axes, style, f"{measure}（点）と信頼区間（線）")
+        _scale(axes, style, f"{measure}（点）と信頼区間（線）", digits)
         picked = _picked(rows, highlight, estimate, style)
+        columns = _numbers(label, estimate, lower, upper, style, measure, digits)
         alt = f"{len(rows)}項目の{measure}と信頼区間。{extremes(rows, estimate, style)}{picked}"
-        finish(figure, checked, title=title, alt=alt, columns=_numbers(label, estimate, lower, upper, style, measure))
+        finish(figure, checked, title=title, alt=alt, columns=columns)
 
 
 def bar_rank(
@@ -177,10 +185,10 @@ def _mark(axes: Axes, y: int, text: str) -> None:
     axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5, color=QUIET)
 
 
-def _reference(axes: Axes, value: float | None, label: str, style: Style) -> None:
+def _reference(axes: Axes, value: float | None, label: str, style: Style, digits: int | None = None) -> None:
     if value is None:
         return
-    axes.axvline(value, color=".25", linewidth=1, linestyle="--", label=f"{label} {number(value, style)}")
+    axes.axvline(value, color=".25", linewidth=1, linestyle="--", label=f"{label} {number(value, style, digits)}")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0)
 
 
@@ -193,8 +201,8 @@ def _name_rows(axes: Axes, names: Sequence[str], strong: Sequence[bool], size: f
             tick.set_color(STRONG)
 
 
-def _scale(axes: Axes, style: Style, label: str) -> None:
-    axes.xaxis.set_major_formatter(lambda value, _: number(value, style))
+def _scale(axes: Axes, style: Style, label: str, digits: int | None = None) -> None:
+    axes.xaxis.set_major_formatter(lambda value, _: number(value, style, digits))
     axes.set_xlabel(label)
 
 
@@ -206,5 +214,7 @@ def _picked(rows: Sequence[Row], key: str | None, value: str, style: Style, rank
     return f"強調した{row.name}は{number(row[value], style) if row.has(value) else row.mark}{place}。"
 
 
-def _numbers(label: str, estimate: str, lower: str, upper: str, style: Style, measure: str) -> dict[str, Any]:
-    return {label: "", estimate: Col(measure, style), lower: Col("信頼区間", style, upper=upper)}
+def _numbers(
+    label: str, estimate: str, lower: str, upper: str, style: Style, measure: str, digits: int | None = None
+) -> dict[str, Any]:
+    return {label: "", estimate: Col(measure, style, digits), lower: Col("信頼区間", style, digits, upper=upper)}

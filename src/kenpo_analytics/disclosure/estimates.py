@@ -1,0 +1,138 @@
+"""May these estimates be shown? Effects of designs, behind the smaller of the groups that they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics.disclosure.check import check
+from kenpo_analytics.disclosure.checked import Checked
+from kenpo_analytics.disclosure.roles import eager
+from kenpo_analytics.disclosure.rules import DisclosureRules
+
+NUMBERS = ("estimate", "lower", "upper", "standard_error")
+COUNTS = ("persons", "compared")
+SMALLEST = "smallest"
+
+
+def check_estimates(
+    table: Any,
+    *,
+    by: Sequence[str],
+    main: Mapping[str, Any] | None = None,
+    plain: Sequence[str] = (),
+    totals: Mapping[str, str | None] | None = None,
+    rules: DisclosureRules | None = None,
+) -> Checked:
+    """Which effects may be shown? Those whose groups are large enough; a design without an answer keeps its row.
+
+    Parameters
+    ----------
+    table
+        Rows of estimates: `estimate`, `lower`, `upper`, `persons`, and `compared` where there are two groups.
+    by
+        Columns that tell the rows apart (design, bandwidth, fiscal year …).
+    main
+        The row whose count of people is served first, `{"design": "did_ancova"}`: the designs count overlapping people
+        (with and without a few that were trimmed), and two counts that are 1 to 9 apart would give those back.
+    plain
+        Other numbers that say nothing about single people (p values, years).
+    totals
+        As in `check`: `{"value": None}` where the rows of a subgroup make up people counted elsewhere.
+
+    Returns
+    -------
+    Checked. Counts are masked singly; an effect is hidden only where its smaller group is, since neither an effect nor
+    its interval gives a count back. Null effects are `not_applicable` (the reason stands in a text column).
+    """
+    if isinstance(table, Checked):
+        return table
+    frame = eager(table)
+    counts = [name for name in COUNTS if name in frame.columns]
+    frame = frame.with_columns(pl.min_horizontal(counts).cast(pl.Int64).alias(SMALLEST))
+    numbers = [name for name in NUMBERS if name in frame.columns]
+    first = {key: value for key, value in (main or {}).items() if (frame[key] == value).any()}
+    checked = check(
+        frame,
+        counts=[*counts, SMALLEST],
+        rates=dict.fromkeys(numbers, (SMALLEST,)),
+        nested=dict.fromkeys(counts, first) if first else None,
+        by=tuple(by),
+        totals=totals,
+        plain=[name for name in ("level", "null_value", *plain) if name in frame.columns],
+        reasons=dict.fromkeys([*numbers, *counts], "not_applicable"),
+        labels=[n for n in frame.columns if frame[n].dtype == pl.String and n not in by],  # our sentences: thresholds
+        rules=rules,
+    )
+    return checked.select([name for name in checked.table.columns if name != SMALLEST])
+
+
+def check_diagnostics(
+    tables: Mapping[str, pl.DataFrame], *, rules: DisclosureRules | None = None
+) -> dict[str, Checked]:
+    """Which small frames of `evaluation.diagnose` may be shown? Each by what its columns are; unknown names fail."""
+    found = {}
+    for name, table in tables.items():
+        if name == "moves":
+            found[name] = _moves(table, rules)
+        elif name in _ESTIMATES:
+            found[name] = check_estimates(table, rules=rules, **_ESTIMATES[name])
+        else:
+            counts = _COUNTS[name].get("counts", ())
+            filled = table.with_columns(pl.col(column).cast(pl.Int64) for column in counts)
+            found[name] = check(filled, rules=rules, **_COUNTS[name])
+    return found
+
+
+def _moves(table: pl.DataFrame, rules: DisclosureRules | None) -> Checked:
+    """Shares of the same people before and after: each gives the number behind it back, so it is masked with it."""
+    counts = [(pl.col(name) * pl.col("n")).round(0).cast(pl.Int64).alias(f"n_{name}") for name in ("before", "after")]
+    rates = {f"{name}{limit}": (f"n_{name}",) for name in ("before", "after") for limit in ("", "_lower", "_upper")}
+    rates |= dict.fromkeys(("estimate", "lower", "upper", "relative", "statistic", "p"), ("n_before", "n_after", "n"))
+    checked = check(
+        table.with_columns(counts),
+        counts=("n", "n_before", "n_after"),
+        within={"n_before": "n", "n_after": "n"},
+        rates=rates,
+        plain=("level",),
+        by=("measure",),
+        reasons=dict.fromkeys(rates, "not_applicable"),
+        labels=("label",),
+        rules=rules,
+    )
+    return checked.select([name for name in checked.table.columns if not name.startswith("n_")])
+
+
+_LIMITS = ("estimate", "lower", "upper", "level")
+_ESTIMATES: dict[str, dict[str, Any]] = {
+    "years": {"by": ("fiscal_year",)},
+    "bandwidths": {"by": ("bandwidth",), "main": {"bandwidth": 9.0}, "plain": ("cutoff",)},
+    "cutoffs": {"by": ("cutoff",), "plain": ("bandwidth",)},
+    "controls": {"by": ("control", "design")},
+    "subgroups": {"by": ("subgroup", "value"), "plain": ("p_interaction", "p_adjusted"), "totals": {"value": None}},
+    "expected": {"by": ("what",)},
+}
+_COUNTS: dict[str, dict[str, Any]] = {
+    "bands": {
+        "counts": ("n", "observed", "letters"), "within": {"observed": "n", "letters": "n"}, "by": ("era", "high"),
+        "rates": {"y0": "n", "y1": "observed", "change": "observed"},
+    },
+    "covariates": {"plain": (*_LIMITS, "p", "p_holm"), "by": ("covariate",)},
+    "density": {"counts": ("below", "above"), "rates": dict.fromkeys(_LIMITS[1:3], "above") | {"ratio": "above"},
+                "plain": ("p",), "by": ("era",)},
+    "jump": {"counts": ("persons",), "rates": dict.fromkeys(("estimate", "fitted"), "persons"),
+             "by": ("era", "side", "y0")},
+    "tipping": {"plain": _LIMITS, "by": ("delta",)},
+    "falsify": {"plain": ("estimate", "lower", "upper", "p", "p_holm"), "by": ("check", "item"),
+                "reasons": dict.fromkeys(("estimate", "lower", "upper", "p", "p_holm"), "not_evaluated"),
+                "labels": ("reason", "label")},
+    "states": {"counts": ("n", "denominator"), "rates": {"estimate": ("n", "denominator")}, "by": ("group", "state"),
+               "totals": {"state": None}, "labels": ("label",)},
+    "balance": {"plain": ("smd_before", "smd_after"), "by": ("covariate",), "reasons": {"smd_after": "not_applicable"}},
+    "matched": {"plain": ("smd_before", "smd_after"), "by": ("covariate",), "reasons": {"smd_after": "not_applicable"}},
+    "overlap": {"counts": ("sent", "not_sent"), "by": ("score",), "totals": {"score": None}},
+    "trimmed": {"counts": ("trimmed", "of"), "within": {"trimmed": "of"}, "plain": ("limit",), "by": ()},
+    "weights": {"counts": ("persons",), "rates": {"mean": "persons", "largest": "persons", "effective": "persons"}},
+}  # fmt: skip

@@ -1,0 +1,114 @@
+"""How are the results of an evaluation laid out? One place for the tables that two notebooks share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kenpo_analytics.disclosure import Checked
+from kenpo_analytics.errors import ParameterError
+from kenpo_analytics.report._format import Col
+from kenpo_analytics.report.designs import COVARIATES, ERAS
+from kenpo_analytics.report.tables import show
+from kenpo_analytics.report.texts import paragraph
+
+GROUPS = {"before": "事業前の対象者", "sent": "送付あり", "not_sent": "送付なし"}
+SUBGROUPS = {"sex": "性別", "age_group": "年齢", "bmi_group": "肥満", "repeat": "以前の通知"}
+VALUES = {"F": "女", "M": "男", "true": "あり", "false": "なし", "True": "あり", "False": "なし"}
+
+
+def _effect(digits: int = 2, label: str = "推定") -> dict[str, Col]:
+    return {"estimate": Col(label, "index", digits), "lower": Col("95%信頼区間", "index", digits, upper="upper")}
+
+
+_TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "bands": ("帯ごとの人数・通知・値(差の差のもと)", {
+        "era": Col("時期", names=ERAS), "high": Col("基準値以上の帯"), "n": "人数", "letters": "送付した人",
+        "observed": "次回健診の値あり", "y0": Col("健診の平均", "number", 1), "change": Col("平均変化", "index", 2),
+    }, "平均変化は単純な前後の差で、効果ではない。全員には送付していない分、差の差は届いた人の効果より小さく出る。"),
+    "falsify": ("何も見つからないはずの比較", {
+        "label": "もし見つかれば", "item": Col("項目", names=COVARIATES), **_effect(), "p_holm": Col("p(Holm補正)", "number", 3),
+        "warns": "警告", "reason": "評価しない理由",
+    }, "0のはず。警告が「はい」の行があれば、主解析の前提が崩れているおそれがあり、効果を結論しない。"),
+    "bandwidths": ("差の不連続: 幅の影響", {
+        "bandwidth": Col("幅(mg/dL)", "number", 0), **_effect(), "persons": "基準値以上の人数",
+    }, "主な値は9。9を超える幅は保健指導の線(100)をまたぐ。「―」は片側の人数が足りず推定しない。"),
+    "cutoffs": ("差の不連続: 偽の基準値", {
+        "cutoff": Col("偽の基準値", "number", 1), "bandwidth": Col("幅", "number", 0), **_effect(),
+        "reason": "推定しない理由",
+    }, "何も変わらない値では0のはず。"),
+    "covariates": ("共変量の不連続", {
+        "covariate": Col("項目", names=COVARIATES), **_effect(), "p_holm": Col("p(Holm補正)", "number", 3),
+    }, "通知の前からある項目に、基準値での段差はないはず。"),
+    "density": ("基準値での人数の偏り", {
+        "era": Col("時期", names=ERAS), "below": "すぐ下(3値)の人数", "above": "すぐ上(3値)の人数",
+        "ratio": Col("上の人数÷なめらかな曲線", "number", 2), "lower": Col("95%信頼区間", "number", 2, upper="upper"),
+        "p": Col("p", "number", 3),
+    }, "値が操作されていなければ、比は1のはず。"),
+    "controls": ("陰性対照(通知で動くはずのない結果)", {
+        "label": "結果", "design": "設計", **_effect(3), "persons": "人数",
+    }, "0のはず。0から外れれば、その設計の前提を疑う。"),
+    "expected": ("平均への回帰: 見込まれる変化と実際の変化", {
+        "what": "変化", **_effect(label="空腹時血糖の変化(mg/dL)"), "persons": "人数",
+    }, "高い値で選ばれた人は、通知がなくても下がる。1・2行目と同じくらいの低下は、通知の効果とはいえない。"),
+    "states": ("対象者の次回健診の状態: どうなったか、なぜ数えないか", {
+        "group": Col("群", names=GROUPS), "label": "状態", "n": "人数", "estimate": Col("割合", "percent"),
+    }, "分母は基準に当たった人全員(全年度)。主解析は服薬の有無を問わず測定値を使い、通知から90日以上あと・健診から"
+       "18か月以内の値だけを数える。新たに服薬した人は、値によらず1つの状態とする。"),
+    "moves": ("通知を送った人の、前年と通知後の改善・悪化(空腹時血糖の区分。単純前後比較)", {
+        "label": "結果", "n": "人数", "before": Col("通知の前年", "percent"), "after": Col("通知の後", "percent"),
+        "estimate": Col("差(ポイント)", "points", 1), "lower": Col("95%信頼区間", "points", 1, upper="upper"),
+        "relative": Col("変化率", "percent"), "p": Col("p", "number", 3),
+    }, "同じ人の2年分の動き(McNemar検定、最後の行は3区分の分布のStuart–Maxwell検定)。高い値の年に選ばれた人なので、"
+       "通知がなくても前年は悪化、翌年は改善が多くなる。参考値であり、通知の効果ではない。"),
+    "tipping": ("脱落の転換点: 送付ありで次回健診のない人の値を動かす", {
+        "delta": Col("動かす大きさ(mg/dL)", "index", 0), **_effect(), "excludes_zero": "区間が0を含まない",
+    }, "0の行は、次回健診の有無が調整した項目だけで決まるとき(MAR)。結論が変わる大きさが、ありえない大きさかを読む。"),
+    "weights": ("IPTW×IPCWの重み", {
+        "mean": Col("平均", "number", 2), "largest": Col("最大", "number", 1), "persons": "人数",
+        "effective": Col("有効な人数", "number", 0),
+    }, "最大の重みが大きいほど、少数の人に推定が左右される。"),
+    "subgroups": ("部分集団と交互作用", {
+        "subgroup": Col("見方", names=SUBGROUPS), "value": Col("部分集団", names=VALUES), **_effect(),
+        "persons": "人数", "p_interaction": Col("交互作用 p", "number", 3),
+        "p_adjusted": Col("同(BH補正)", "number", 3),
+    }, "部分集団の区間が0を含むかどうかではなく、交互作用の検定で違いを判断する。"),
+}  # fmt: skip
+
+
+def diagnostic(name: str, shown: Mapping[str, Checked], *, title: str | None = None) -> None:
+    """Show one of the tables of `disclosure.check_diagnostics`; where it could not be made, say that.
+
+    Raises
+    ------
+    ParameterError
+        No table of this name is laid out.
+    """
+    if name not in _TABLES:
+        raise ParameterError(f"診断の表ではありません: {name}", hint=f"使える名前: {', '.join(_TABLES)}")
+    heading, columns, note = _TABLES[name]
+    if name not in shown or not len(shown[name]):
+        paragraph(f"{title or heading}: 計算できるだけのデータがないため、示せません。")
+        return
+    kept = {key: col for key, col in columns.items() if not _empty(shown[name], key)}
+    show(shown[name], title=title or heading, columns=kept, note=note)
+
+
+def _empty(checked: Checked, key: str) -> bool:
+    """Texts that say nothing in any row take no column."""
+    return key in ("reason", "item") and not any(checked.table[key].drop_nulls().to_list())
+
+
+def design_table(checked: Checked, *, title: str, percent: bool = False) -> None:
+    """All designs in one table: role, answer, what must hold, and why there is none where there is none.
+
+    `checked` comes from `disclosure.check_estimates` of a `Decision`'s rows; `percent` for differences of shares.
+    """
+    style: tuple[Any, int] = ("points", 1) if percent else ("index", 2)
+    columns: dict[str, Any] = {
+        "label": "設計", "role_label": "位置づけ", "estimate": Col("推定", *style),
+        "lower": Col("95%信頼区間", *style, upper="upper"), "persons": "人数", "compared": "比べた人数",
+        "state_label": "可否", "assumption": "前提",
+    }  # fmt: skip
+    units = "単位はポイント(割合の差)" if percent else "単位はmg/dL、マイナスは通知のほうが低い"
+    show(checked, title=title, columns=columns, note=f"{units}。人数は、ほかの行との差が小さいと伏せることがある。")

@@ -1,0 +1,88 @@
+"""How was it done, and how far does it reach? Methods and limits in words, from the designs that were really run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kenpo_analytics.evaluation.diagnose import Checks
+    from kenpo_analytics.evaluation.estimate import Estimate
+    from kenpo_analytics.evaluation.suite import Choice
+
+RULES = {"and": "及び", "or": "または"}
+_HOW = {
+    "naive": "単純前後比較は、通知を送った人の次回健診までの平均変化(t分布)で、平均への回帰を含むため"
+    "参考値とした",
+    "pseudo_cohort": "事業前に同じ基準で選んだ人との差(共分散分析)は、平均への回帰を除くが、年度による違いを"
+    "除かないため参考値とした",
+    "did_ancova": "差の差は、基準値の上の帯({high})と下の帯({low})の次回健診の値を、事業の前後で比べた"
+    "(帯ごとの健診値の傾きと、年齢、性別、BMIなど両時期で測られている項目で調整。頑健標準誤差。届いたかどうかによらない)",
+    "rdd": "不連続は、基準値の前後{width}mg/dLの局所線形回帰(三角カーネル)による。"
+    "結果票の判定と重なるため、通知だけの効果ではない",
+    "diff_in_disc": "差の不連続は、その段差から事業前の段差を引いた",
+    "ancova": "対象者の中で、送付あり・なしを共分散分析で比べた",
+    "iptw": "対象者の中で、送付の確率(ロジスティック回帰)の逆数で重み付けして比べた",
+    "aipw": "二重頑健推定(AIPW)を加えた",
+    "match": "送付の確率の近い人を1対1で組にして比べた(キャリパーは0.2標準偏差)",
+    "iptw_ipcw": "次回健診のない人を、資格喪失と未受診に分けた確率の逆数で補った(IPTW×IPCW)",
+    "share_improved_gcomp": "改善・悪化の割合は、対象者の中のリスク差(標準化、逆確率重み付け)で示した"
+    "(割合そのものの差の差は、効果がなくても0にならないため用いない)",
+}  # fmt: skip
+_CHECKED = {
+    "years": "年次図", "falsify": "何も見つからないはずの比較(Holm補正)", "bandwidths": "幅の影響", "cutoffs": "偽の基準値",
+    "covariates": "共変量の不連続(Holm補正)", "density": "基準値での人数の偏り", "balance": "標準化差",
+    "overlap": "傾向スコアの重なり", "tipping": "脱落者の値を動かす転換点分析(多重代入)", "controls": "陰性対照",
+    "subgroups": "交互作用の検定(Benjamini–Hochberg補正)",
+}  # fmt: skip
+
+
+def methods(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> str:
+    """Which methods were used? Only those that gave an estimate, and the checks that could be made."""
+    run = {one.design for one in estimates if one.state == "estimated"}
+    high, low = (f"{band[0]:g}～{band[1]:g}mg/dL" for band in (choice.high, choice.low))
+    said = [
+        text.format(high=high, low=low, width=f"{choice.bandwidth:g}") for name, text in _HOW.items() if name in run
+    ]
+    primary = next((one for one in estimates if one.design == choice.primary), None)
+    years = "、".join(f"{year}年度" for year in choice.programme)
+    first = (
+        "本評価は後ろ向き観察研究である。主要評価項目は次回健診の空腹時血糖、"
+        f"主解析は{primary.label if primary else choice.primary}"
+        f"({years}の健診を、事業前の{'、'.join(f'{year}年度' for year in choice.before)}と比べる。"
+        f"通知の基準は「{RULES[choice.rule]}」)とした。"
+    )
+    looked = [text for name, text in _CHECKED.items() if _gave(checks, name)]
+    last = f"前提の確認として{'、'.join(looked)}を調べた。" if looked else ""
+    level = next((one.level for one in estimates if one.state == "estimated"), 0.95)
+    return f"{first}{'。'.join(said)}。{last}区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
+
+
+def _gave(checks: Checks, name: str) -> bool:
+    """Did the check give at least one number?"""
+    table = checks.tables.get(name)
+    return table is not None and ("estimate" not in table.columns or table["estimate"].count() > 0)
+
+
+def limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> str:
+    """What may not be concluded? From what was run, what was refused, and what could not be checked."""
+    return "\n".join(f"- {line}。" for line in _limits(estimates, choice, checks))
+
+
+def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> Iterator[str]:
+    run = {one.design: one for one in estimates if one.state == "estimated"}
+    yield "無作為割付ではないため、測っていない要因(生活習慣、職場の取組など)による違いが残りえます"
+    if primary := run.get(choice.primary):
+        yield f"主解析の前提: {primary.assumption}。データだけでは確かめきれません"
+    if {"rdd", "diff_in_disc"} & set(run):
+        yield "不連続による推定は、基準値ちょうどの付近の人についてだけの値です"
+    if {"iptw", "aipw", "match", "ancova"} & set(run):
+        yield "対象者の中の比較は、送付されなかった理由(事業所の辞退、住所の不備など)が値と関係しないことを前提とします"
+    if "did_every" in run and len(choice.years) > len(choice.programme):
+        yield "全年度をまとめた値は、再度の通知を受けた人を含むため、初めての通知の効果とは違う量です"
+    if "iptw_ipcw" in run:
+        yield "次回健診を受けない理由がその値そのものに関係するとき、重み付けでは直せません(転換点の表を参照)"
+    for one in estimates:
+        if one.state != "estimated" and one.reason:
+            yield f"{one.label}: {one.reason.rstrip('。')}"
+    yield from (text.rstrip("。") for text in (*checks.unchecked, *choice.departures))
