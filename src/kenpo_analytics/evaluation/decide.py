@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,7 @@ def decide(
     protocol: Protocol | None = None,
     warnings: Sequence[str] = (),
     outcome: str = "次回健診の空腹時血糖",
+    outcomes_from: dt.date | None = None,
 ) -> Decision:
     """Which design carries the conclusion, and what is it?
 
@@ -44,6 +46,8 @@ def decide(
     warnings
         What diagnostics of the primary design warn of (a placebo year, a negative control, event-study years): with
         any, no effect is claimed.
+    outcomes_from
+        The first day on which an outcome was known: a protocol declared later is called 事後選択.
 
     Returns
     -------
