@@ -89,7 +89,9 @@ def check_diagnostics(
 def _moves(table: pl.DataFrame, rules: DisclosureRules | None) -> Checked:
     """Shares of the same people before and after: each gives the number behind it back, so it is masked with it."""
     counts = [(pl.col(name) * pl.col("n")).round(0).cast(pl.Int64).alias(f"n_{name}") for name in ("before", "after")]
-    rates = {f"{name}{limit}": (f"n_{name}",) for name in ("before", "after") for limit in ("", "_lower", "_upper")}
+    rates: dict[str, tuple[str, ...]] = {
+        f"{name}{limit}": (f"n_{name}",) for name in ("before", "after") for limit in ("", "_lower", "_upper")
+    }
     rates |= dict.fromkeys(("estimate", "lower", "upper", "relative", "statistic", "p"), ("n_before", "n_after", "n"))
     checked = check(
         table.with_columns(counts),
@@ -119,6 +121,9 @@ _COUNTS: dict[str, dict[str, Any]] = {
         "counts": ("n", "observed", "letters"), "within": {"observed": "n", "letters": "n"}, "by": ("era", "high"),
         "rates": {"y0": "n", "y1": "observed", "change": "observed"},
     },
+    "evalue": {"plain": ("point", "limit"), "by": ("design",), "labels": ("label",)},
+    "cost": {"plain": _LIMITS[:3], "by": ("item",), "labels": ("reason",),
+             "reasons": dict.fromkeys(_LIMITS[:3], "not_applicable")},
     "covariates": {"plain": (*_LIMITS, "p", "p_holm"), "by": ("covariate",)},
     "density": {"counts": ("below", "above"), "rates": dict.fromkeys(_LIMITS[1:3], "above") | {"ratio": "above"},
                 "plain": ("p",), "by": ("era",)},

@@ -12,6 +12,7 @@ import polars as pl
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation import attrition, did, discontinuity, doubts, regression_to_mean, states
 from kenpo_analytics.evaluation.analysis import AnalysisSet
+from kenpo_analytics.evaluation.cost import cost
 from kenpo_analytics.evaluation.estimate import Estimate
 from kenpo_analytics.evaluation.falsify import falsify, warnings_of
 from kenpo_analytics.evaluation.suite import Choice, Groups, groups
@@ -25,7 +26,7 @@ NAMES = {
     "falsify": "何も見つからないはずの比較", "years": "年次図", "bandwidths": "幅の影響", "cutoffs": "偽の基準値",
     "covariates": "共変量の不連続", "density": "人数の偏り", "jump": "不連続の図", "tipping": "脱落の転換点",
     "controls": "陰性対照", "subgroups": "部分集団", "expected": "平均への回帰", "moves": "前後の改善・悪化",
-    "states": "次回健診の状態",
+    "states": "次回健診の状態", "evalue": "E値",
 }  # fmt: skip
 SHOWN = (
     ("bands", "did_ancova", "bands"), ("balance", "iptw", "balance"), ("overlap", "iptw", "overlap"),
@@ -89,6 +90,7 @@ def _makers(
     yield "controls", partial(doubts.negative_controls, parts.main, level=level)
     yield "subgroups", partial(doubts.subgroups, parts.main, level=level, **bands)
     yield "expected", partial(expected, parts, named)
+    yield "evalue", partial(evalues, parts, choice, named)
     yield "moves", partial(states.moves, mailed, level=level)
     yield "states", partial(_states, inside)
 
@@ -149,6 +151,46 @@ def expected(parts: Groups, named: Mapping[str, Estimate]) -> pl.DataFrame:
     ]
     numbers = dict.fromkeys(("estimate", "lower", "upper"), pl.Float64)
     return pl.DataFrame(rows, schema={"what": pl.String, **numbers, "persons": pl.Int64, "warning": pl.String})
+
+
+def evalues(parts: Groups, choice: Choice, named: Mapping[str, Estimate]) -> pl.DataFrame:
+    """How strong must something unmeasured be to explain the primary and the weighted answer away? (E値)
+
+    Frame: `design`, `label`, `point`, `limit`; the SD is that of the outcome among the eligible.
+    """
+    sd = float(parts.eligible["y1"].drop_nulls().cast(pl.Float64).to_numpy().std(ddof=1))
+    wanted = [named[name] for name in dict.fromkeys((choice.primary, "iptw", "aipw")) if name in named]
+    rows = []
+    for one in (one for one in wanted if one.state == "estimated"):
+        found = doubts.e_value(one, sd=sd)
+        rows.append({"design": one.design, "label": one.label, "point": found.point, "limit": found.limit})
+    return pl.DataFrame(
+        rows, schema={"design": pl.String, "label": pl.String, "point": pl.Float64, "limit": pl.Float64}
+    )
+
+
+def costs(analysis: AnalysisSet, choice: Choice, estimates: Sequence[Estimate], total_yen: float = 0) -> pl.DataFrame:
+    """How many letters, and how many yen, for one more person who improved? Only where that is shown.
+
+    `total_yen` is what the letters of `choice.years` cost together; 0: not given, and no yen are written.
+    Frame: `item`, `estimate`, `lower`, `upper`, `reason` (why a line has no number).
+    """
+    letters = analysis.people.filter(pl.col("fiscal_year").is_in(choice.years))["letter"].sum()
+    improved = next((one for one in estimates if one.design == "share_improved_gcomp"), None)
+    found = cost(total_yen, int(letters), improved)
+    reason = found["reason"] or ""
+    rows = [
+        {"item": "改善した人が1人増えるまでの通数(あと何人)", "estimate": found["letters_per_improved"],
+         "lower": found["letters_lower"], "upper": found["letters_upper"], "reason": reason},
+    ]  # fmt: skip
+    if total_yen:
+        rows = [
+            {"item": "1通当たりの費用(円)", "estimate": found["per_letter"], "reason": ""}, *rows,
+            {"item": "改善した人1人当たりの費用(円)", "estimate": found["per_improved"], "lower": found["lower"],
+             "upper": found["upper"], "reason": reason},
+        ]  # fmt: skip
+    numbers = dict.fromkeys(("estimate", "lower", "upper"), pl.Float64)
+    return pl.DataFrame(rows, schema={"item": pl.String, **numbers, "reason": pl.String})
 
 
 def _change(what: str, one: Estimate) -> dict[str, object]:

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics import frames
+from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation import attrition, did, discontinuity, improved, regression_to_mean, weighting
 from kenpo_analytics.evaluation.analysis import AnalysisSet, first_letters, restricted
@@ -73,6 +74,7 @@ def choose(
     before: Sequence[int],
     years: Sequence[int] = (),
     protocol: Protocol | None = None,
+    definitions: Definitions | None = None,
 ) -> Choice:
     """Which years, rule, bands and primary design are used? The protocol's; else the first year with letters.
 
@@ -102,17 +104,26 @@ def choose(
     declared = tuple(year for year in protocol.years if year <= last)
     return Choice(
         declared or pooled[:1], tuple(sorted({*pooled, *declared})), protocol.before, rule, protocol.primary,
-        protocol.high, protocol.low, protocol.bandwidth, protocol, tuple(_departures(protocol, rules, before, last)),
+        protocol.high, protocol.low, protocol.bandwidth, protocol,
+        tuple(_departures(protocol, rules, before, last, definitions or define())),
     )  # fmt: skip
 
 
-def _departures(protocol: Protocol, rules: Mapping[int, str], before: Sequence[int], last: int) -> Iterator[str]:
+def _departures(
+    protocol: Protocol, rules: Mapping[int, str], before: Sequence[int], last: int, used: Definitions
+) -> Iterator[str]:
     if late := [year for year in protocol.years if year > last]:
         yield f"{'、'.join(map(str, late))}年度は次回健診の期間が終わっていないため、まだ含めていません"
     if other := [year for year in protocol.years if rules.get(year, protocol.rule) != protocol.rule]:
         yield f"{'、'.join(map(str, other))}年度の通知の基準は、解析計画の基準と違います"
     if before and tuple(sorted(before)) != tuple(sorted(protocol.before)):
         yield "指定された事業前の年度ではなく、解析計画の年度を使いました"
+    window = (int(used.number("next_checkup.letter_days")), int(used.number("next_checkup.max_months")))
+    if window != protocol.window:
+        yield (
+            f"次回健診とみなす期間が解析計画(通知から{protocol.window[0]}日以上、健診から{protocol.window[1]}か月以内)と"
+            f"違います(用いた値は{window[0]}日、{window[1]}か月)"
+        )
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ _HOW = {
     "(割合そのものの差の差は、効果がなくても0にならないため用いない)",
 }  # fmt: skip
 _CHECKED = {
-    "years": "年次図", "falsify": "何も見つからないはずの比較(Holm補正)", "bandwidths": "幅の影響", "cutoffs": "偽の基準値",
-    "covariates": "共変量の不連続(Holm補正)", "density": "基準値での人数の偏り", "balance": "標準化差",
+    "years": "年次図", "falsify": "何も見つからないはずの比較(Holm補正)", "bandwidths": "幅の影響",
+    "cutoffs": "偽の基準値", "covariates": "共変量の不連続(Holm補正)", "density": "基準値での人数の偏り", "balance": "標準化差",
     "overlap": "傾向スコアの重なり", "tipping": "脱落者の値を動かす転換点分析(多重代入)", "controls": "陰性対照",
     "subgroups": "交互作用の検定(Benjamini–Hochberg補正)",
 }  # fmt: skip
