@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit
+from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation._wild import limits as wild
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
@@ -76,6 +76,7 @@ def did(
         reason = f"帯と時期で分けた群に、次回健診のある人が{FEW}人に満たないものがあるため、推定しません"
         return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=reason, role=role, diagnostics={"bands": table})
     x, position = _matrix(seen)
+    x = independent(x)  # a band of one value has no slope
     groups = clusters(seen, cluster)
     result = fit(seen["y1"].to_numpy(), x, groups=groups)
     lower, upper = result.conf_int(1 - level)[position]
