@@ -137,10 +137,13 @@ def test_cp932_names_backslashes_and_methods(tmp_path: Path) -> None:
 
 
 def test_the_same_bytes_have_the_same_digest_wherever_they_lie(tmp_path: Path) -> None:
-    (tmp_path / "a.zip").write_bytes(zipped({"x/c.csv": CC2X}))
-    (tmp_path / "c.csv").write_bytes(CC2X)
-    assert len({source.digest for source in find(tmp_path)}) == 1
-    assert [source.name for source in find(tmp_path)] == ["a.zip!x/c.csv", "c.csv"]
+    (tmp_path / "b").mkdir()
+    for folder in (tmp_path, tmp_path / "b"):
+        (folder / "a.zip").write_bytes(zipped({"x/c.csv": CC2X, "x/d.csv": CC2X}))
+        (folder / "c.csv").write_bytes(CC2X)
+    found = find(tmp_path)
+    assert len(found) == 6
+    assert len({source.digest for source in found}) == 3  # an archive's files are told by the archive and their place
 
 
 def test_ten_thousand_entries_are_read_from_one_open_archive(tmp_path: Path) -> None:
