@@ -216,7 +216,8 @@ def misjudged(table: pl.DataFrame) -> list[str]:
             found.append(f"{row['world']}: warned in {row['warned']:.2f} of the worlds only")
         if not row["must_warn"] and row["warned"] > 0.15:
             found.append(f"{row['world']}: warned in {row['warned']:.2f} of the worlds, though nothing is wrong")
-        if row["letter"] == 0 and row["claimed"] > 0.05:
+        allowed = 0.05 if row["must_warn"] else 0.15  # 40 fair worlds: one in twenty claims by chance
+        if row["letter"] == 0 and row["claimed"] > allowed:
             found.append(f"{row['world']}: an effect is claimed in {row['claimed']:.2f} of worlds without one")
     return found
 

@@ -1,0 +1,171 @@
+"""Who is compared, when an outcome counts, what is lost: the analysis set, person by person."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation.analysis import AnalysisSet, analysis_set, first_letters, restricted
+from kenpo_analytics.evaluation.states import LABELS, composite, states
+
+D = dt.date
+# person: checkups (day, FPG, HbA1c, glucose drug), letters (planned, sent, of checkup no.), left on
+SENT = [(D(2023, 1, 20), D(2023, 1, 20), 0)]
+# fmt: off
+PEOPLE: dict[int, tuple] = {
+    # letter for the checkup of June 2022 on 20 January 2023; outcome from 20 April 2023 to December 2023
+    1: ([(D(2022, 6, 1), 115, 6.2, False), (D(2023, 6, 1), 108, 6.1, False)], SENT, None),
+    2: ([(D(2022, 6, 1), 115, 6.2, False), (D(2023, 4, 19), 120, 6.1, False)], SENT, None),
+    3: ([(D(2022, 6, 1), 115, 6.2, False), (D(2023, 4, 20), 127, 6.1, False)], SENT, None),
+    4: ([(D(2022, 6, 1), 115, 6.2, False), (D(2024, 1, 5), 120, 6.1, False)], SENT, None),
+    5: ([(D(2022, 6, 1), 115, 6.2, False)], SENT, D(2023, 3, 1)),
+    6: ([(D(2022, 6, 1), 115, 6.2, False)], [(D(2023, 1, 20), None, 0)], None),
+    7: ([(D(2023, 2, 1), 105, 6.2, False), (D(2023, 5, 1), 103, 6.0, False), (D(2024, 2, 1), 101, 5.9, True)], [], None),
+    8: ([(D(2021, 6, 1), 116, 6.3, False), (D(2022, 6, 1), 118, 6.3, False), (D(2023, 6, 1), None, 6.6, False)],
+        [(D(2022, 1, 20), D(2022, 1, 20), 0), (D(2023, 1, 20), D(2023, 1, 20), 1)], None),
+    9: ([(D(2022, 6, 1), 127, 6.2, False)], [], None),                                # diabetes range: not in the base
+    10: ([(D(2022, 6, 1), 115, 6.2, True)], [], None),                                # on a drug: not in the base
+    11: ([(D(2016, 6, 1), 112, 6.1, False), (D(2017, 6, 1), 113, 6.0, False), (D(2018, 6, 1), 111, 5.9, False)],
+         [], None),
+    12: ([(D(2017, 6, 1), 104, None, False), (D(2018, 6, 1), 104, None, None)], [], None),
+}
+# fmt: on
+
+
+def tables() -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    checkups, mailings, members = [], [], []
+    for person, (seen, sent, left) in PEOPLE.items():
+        for i, (day, fpg, hba1c, drug) in enumerate(seen):
+            checkups.append((person * 10 + i, person, day, fpg, hba1c, drug))
+        for planned, out, which in sent:
+            status = "sent" if out else "not_mailed"
+            mailings.append((person, "prediabetes_leaflet", planned, out, status, "and", person * 10 + which))
+        members.append((person, D(2010, 4, 1), left, "M", 197001, 1969, "insured", "24", "24201", f"W{person}"))
+    real = pl.DataFrame(
+        checkups, schema={"record_id": pl.Int64, "person_id": pl.Int64, "checkup_date": pl.Date, "fpg": pl.Float64,
+                          "hba1c": pl.Float64, "medication_glucose": pl.Boolean}, orient="row",
+    )  # fmt: skip
+    fixed = {"received_month": 201801, "kind": "生活習慣病予防健診", "fasting": "fasting", "height": 170.0, "bmi": 24.0}
+    real = real.with_columns(*(pl.lit(value).alias(name) for name, value in fixed.items()))
+    letters = ["person_id", "programme", "planned_date", "sent_date", "status", "rule", "record_id"]
+    stretch = ["person_id", "valid_from", "valid_to", "sex", "birth_month", "fy_age_base", "relationship", "branch",
+               "municipality", "workplace_id"]  # fmt: skip
+    return (
+        real,
+        pl.DataFrame(members, schema=stretch, orient="row", infer_schema_length=None),
+        pl.DataFrame(mailings, schema=letters, orient="row", infer_schema_length=None),
+    )
+
+
+@pytest.fixture(scope="module")
+def found() -> AnalysisSet:
+    return analysis_set(*tables(), programme=[2022], before=[2017], data_through=202412)
+
+
+def row(found: AnalysisSet, person: int) -> dict:
+    return found.people.filter(person_id=person).row(0, named=True)
+
+
+def test_the_base_leaves_out_diabetes_and_drugs_and_keeps_low_values(found):
+    assert sorted(found.people["person_id"]) == [1, 2, 3, 4, 5, 6, 7, 8, 11, 12]
+    assert found.rule == "and"
+    assert found.people.filter("letter")["person_id"].to_list() == [1, 2, 3, 4, 5, 8]
+
+
+@pytest.mark.parametrize(
+    ("person", "state", "y1"),
+    [
+        (1, "observed", 108),
+        (2, "before_letter", None),  # 89 days after the letter
+        (3, "observed", 127),  # 90 days
+        (4, "late", None),  # 19 months after the index
+        (5, "left", None),
+        (6, "unexamined", None),
+        (7, "observed", 101),  # nobody wrote to them: they wait as long as if
+        (8, "no_value", None),
+        (11, "observed", 111),
+        (12, "observed", 104),
+    ],
+)
+def test_when_an_outcome_counts(found, person, state, y1):
+    one = row(found, person)
+    assert (one["outcome_state"], one["y1"]) == (state, y1)
+
+
+def test_a_window_that_has_not_closed_is_open_not_lost():
+    early = analysis_set(*tables(), programme=[2022], before=[2017], data_through=202311)
+    assert early.people.filter(person_id=6)["outcome_state"].item() == "open"
+
+
+def test_people_without_letter_wait_until_the_usual_day(found):
+    assert row(found, 7)["begin"] == D(2023, 9, 22)  # 233 days after the first of the month, like the others
+    assert row(found, 6)["begin"] == D(2023, 1, 20)  # planned, never sent
+    assert row(found, 11)["begin"] == D(2018, 1, 20)  # the same lag a programme earlier
+
+
+def test_a_checkup_between_index_and_letter_is_the_negative_control(found):
+    assert row(found, 7)["y_before_letter"] == 103
+    assert row(found, 2)["y_before_letter"] is None  # after the letter, though too soon for an outcome
+
+
+def test_earlier_letters_and_earlier_eligibility(found):
+    assert (row(found, 8)["repeat"], row(found, 8)["earlier_eligible"]) == (True, True)
+    assert (row(found, 1)["repeat"], row(found, 1)["earlier_eligible"]) == (False, None)
+    assert (row(found, 11)["repeat"], row(found, 11)["earlier_eligible"], row(found, 11)["prior"]) == (False, True, 112)
+
+
+def test_first_letters_drops_the_same_people_in_both_eras(found):
+    kept = first_letters(found.people)
+    assert set(found.people["person_id"]) - set(kept["person_id"]) == {8, 11}
+
+
+def test_first_letters_is_refused_where_the_years_before_have_no_past(found):
+    blind = found.people.with_columns(
+        earlier_eligible=pl.when(pl.col("era") == "before").then(None).otherwise(pl.lit(False))
+    )
+    with pytest.raises(EstimateError, match="さらに前の年度"):
+        first_letters(blind)
+    never = blind.with_columns(repeat=pl.lit(False))
+    assert first_letters(never).equals(never)
+
+
+def test_where_fpg_decides_the_letter():
+    people = pl.DataFrame({"hba1c": [5.9, 6.0, None]})
+    assert restricted(people, "or")["hba1c"].to_list() == [5.9, None]
+    assert restricted(people, "and")["hba1c"].to_list() == [6.0]
+
+
+def test_category_moves_whatever_the_drug(found):
+    assert (row(found, 3)["improved"], row(found, 3)["worsened"]) == (False, True)
+    assert (row(found, 7)["improved"], row(found, 7)["started"]) == (True, True)
+
+
+def test_years_of_both_kinds_and_years_without_letters_are_refused():
+    with pytest.raises(EstimateError, match="重ならない"):
+        analysis_set(*tables(), programme=[2022], before=[2022], data_through=202412)
+    with pytest.raises(EstimateError):
+        analysis_set(*tables(), programme=[2019], before=[2017], data_through=202412)
+
+
+def test_composite_counts_a_new_drug_and_never_reads_silence_as_no(found):
+    people = composite(found.people)
+    assert people.filter(person_id=3)["composite"].item() is True  # 127
+    assert people.filter(person_id=7)["composite"].item() is True  # a drug
+    assert people.filter(person_id=8)["composite"].item() is True  # HbA1c 6.6, no FPG
+    assert people.filter(person_id=1)["composite"].item() is False
+    assert people.filter(person_id=12)["composite"].item() is None  # no answer about drugs
+    assert people.filter(person_id=6)["composite"].item() is None
+
+
+def test_states_of_a_group_add_up_to_its_people(found):
+    table = states(found.people)
+    assert table.height == 3 * len(LABELS)
+    sums = table.group_by("era", "letter").agg(pl.col("n").sum(), pl.col("denominator").first())
+    assert sums["n"].equals(sums["denominator"])
+    sent = dict(table.filter(pl.col("letter")).select("state", "n").iter_rows())
+    wanted = {"improved": 1, "diabetes": 1, "before_letter": 1, "late": 1, "left": 1, "no_value": 1}
+    assert {state: n for state, n in sent.items() if n} == wanted
+    assert dict(table.filter(~pl.col("letter"), era="programme").select("state", "n").iter_rows())["started"] == 1
