@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -216,3 +217,9 @@ def _warnings(choice: Choice, tables: Mapping[str, pl.DataFrame]) -> Iterator[st
 def detectable_by(one: Estimate) -> float | None:
     """Which effect would this design have found with 80 % power? 2.8 standard errors; null without an estimate."""
     return None if one.standard_error is None else POWER_Z * one.standard_error
+
+
+def first_outcome(analysis: AnalysisSet) -> dt.date | None:
+    """On which day was the first outcome of the programme measured? A plan dated later came after outcomes."""
+    days = analysis.people.filter(pl.col("era") == "programme", pl.col("outcome_state") == "observed")["outcome_date"]
+    return days.min()  # type: ignore[return-value]

@@ -6,9 +6,9 @@ Japanese first; rounding happens here and nowhere else.
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.areas import area_names, branch_names, municipality_names
 from kenpo_analytics.report.dag import dag_figure
-from kenpo_analytics.report.design_tables import design_table, diagnostic
+from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, design_table, diagnostic
 from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
-from kenpo_analytics.report.designs_text import limits, methods
+from kenpo_analytics.report.designs_text import limits, methods, precision, protocol_text, verdict_words
 from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.maps import municipality_map, prefecture_map
 from kenpo_analytics.report.ranking import bar_rank, before_after, interval_plot
@@ -19,6 +19,7 @@ from kenpo_analytics.report.tables import show, table_html, value, value_interva
 from kenpo_analytics.report.texts import conclusion, heading, paragraph
 
 __all__ = [
+    "SUBGROUP_VALUES",
     "Col",
     "area_names",
     "balance_plot",
@@ -42,7 +43,9 @@ __all__ = [
     "municipality_names",
     "overlap_plot",
     "paragraph",
+    "precision",
     "prefecture_map",
+    "protocol_text",
     "reproduction",
     "setup",
     "show",
@@ -51,4 +54,5 @@ __all__ = [
     "table_html",
     "value",
     "value_interval",
+    "verdict_words",
 ]

@@ -14,7 +14,7 @@ from kenpo_analytics.report.texts import paragraph
 
 GROUPS = {"before": "事業前の対象者", "sent": "送付あり", "not_sent": "送付なし"}
 SUBGROUPS = {"sex": "性別", "age_group": "年齢", "bmi_group": "肥満", "repeat": "以前の通知"}
-VALUES = {"F": "女", "M": "男", "true": "あり", "false": "なし", "True": "あり", "False": "なし"}
+SUBGROUP_VALUES = {"F": "女", "M": "男", "true": "あり", "false": "なし", "True": "あり", "False": "なし"}
 
 
 def _effect(digits: int = 2, label: str = "推定") -> dict[str, Col]:
@@ -27,8 +27,8 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "observed": "次回健診の値あり", "y0": Col("健診の平均", "number", 1), "change": Col("平均変化", "index", 2),
     }, "平均変化は単純な前後の差で、効果ではない。全員には送付していない分、差の差は届いた人の効果より小さく出る。"),
     "falsify": ("何も見つからないはずの比較", {
-        "label": "もし見つかれば", "item": Col("項目", names=COVARIATES), **_effect(), "p_holm": Col("p(Holm補正)", "number", 3),
-        "warns": "警告", "reason": "評価しない理由",
+        "label": "もし見つかれば", "item": Col("項目", names=COVARIATES), **_effect(),
+        "p_holm": Col("p(Holm補正)", "number", 3), "warns": "警告", "reason": "評価しない理由",
     }, "0のはず。警告が「はい」の行があれば、主解析の前提が崩れているおそれがあり、効果を結論しない。"),
     "bandwidths": ("差の不連続: 幅の影響", {
         "bandwidth": Col("幅(mg/dL)", "number", 0), **_effect(), "persons": "基準値以上の人数",
@@ -62,7 +62,8 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     }, "同じ人の2年分の動き(McNemar検定、最後の行は3区分の分布のStuart–Maxwell検定)。高い値の年に選ばれた人なので、"
        "通知がなくても前年は悪化、翌年は改善が多くなる。参考値であり、通知の効果ではない。"),
     "evalue": ("E値: 測っていない要因で説明するには、どれほど強い関係が要るか", {
-        "label": "設計", "point": Col("推定値を説明するE値", "number", 2), "limit": Col("区間を0に届かせるE値", "number", 2),
+        "label": "設計", "point": Col("推定値を説明するE値", "number", 2),
+        "limit": Col("区間を0に届かせるE値", "number", 2),
     }, "通知と次回健診の値の両方に、この倍率(リスク比)以上の関係をもつ未測定の要因があれば、結果を説明できる。"
        "1は、区間がすでに0を含むことを表す。"),
     "cost": ("費用と、あと何人", {
@@ -77,7 +78,7 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "effective": Col("有効な人数", "number", 0),
     }, "最大の重みが大きいほど、少数の人に推定が左右される。"),
     "subgroups": ("部分集団と交互作用", {
-        "subgroup": Col("見方", names=SUBGROUPS), "value": Col("部分集団", names=VALUES), **_effect(),
+        "subgroup": Col("見方", names=SUBGROUPS), "value": Col("部分集団", names=SUBGROUP_VALUES), **_effect(),
         "persons": "人数", "p_interaction": Col("交互作用 p", "number", 3),
         "p_adjusted": Col("同(BH補正)", "number", 3),
     }, "部分集団の区間が0を含むかどうかではなく、交互作用の検定で違いを判断する。"),

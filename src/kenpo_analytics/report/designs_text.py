@@ -6,11 +6,17 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from kenpo_analytics.evaluation.diagnose import Checks
     from kenpo_analytics.evaluation.estimate import Estimate
     from kenpo_analytics.evaluation.suite import Choice
 
 RULES = {"and": "及び", "or": "または"}
+_VERDICTS = {
+    "lower": "低下と推定", "higher": "上昇と推定", "not_shown": "確認されていない", "not_identified": "識別不能",
+    "disagree": "設計が食い違い判断できない", "warned": "前提が疑わしく結論しない",
+}  # fmt: skip
 _HOW = {
     "naive": "単純前後比較は、通知を送った人の次回健診までの平均変化(t分布)で、平均への回帰を含むため"
     "参考値とした",
@@ -31,7 +37,8 @@ _HOW = {
 }  # fmt: skip
 _CHECKED = {
     "years": "年次図", "falsify": "何も見つからないはずの比較(Holm補正)", "bandwidths": "幅の影響",
-    "cutoffs": "偽の基準値", "covariates": "共変量の不連続(Holm補正)", "density": "基準値での人数の偏り", "balance": "標準化差",
+    "cutoffs": "偽の基準値", "covariates": "共変量の不連続(Holm補正)", "density": "基準値での人数の偏り",
+    "balance": "標準化差",
     "overlap": "傾向スコアの重なり", "tipping": "脱落者の値を動かす転換点分析(多重代入)", "controls": "陰性対照",
     "subgroups": "交互作用の検定(Benjamini–Hochberg補正)",
 }  # fmt: skip
@@ -86,3 +93,41 @@ def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> It
         if one.state != "estimated" and one.reason:
             yield f"{one.label}: {one.reason.rstrip('。')}"
     yield from (text.rstrip("。") for text in (*checks.unchecked, *choice.departures))
+
+
+def verdict_words(verdict: str) -> str:
+    """A `Decision`'s verdict in a few words, to stand beside its number."""
+    return _VERDICTS[verdict]
+
+
+def precision(primary: Estimate, detectable: float | None) -> str:
+    """How small an effect could this number of people have shown? Else a wide interval reads like no effect."""
+    if detectable is None:
+        return "主解析の推定がないため、どれほど小さい効果まで見つけられたかも示せません。"
+    return (
+        "主解析の精度: この人数で5回に4回は見つけられる(検出力80%)効果は、"
+        f"大きさ{detectable:.1f}{primary.unit}以上です。"
+        "それより小さい効果は、あっても見逃すことが多くなります。"
+    )
+
+
+def protocol_text(choice: Choice, *, outcomes_from: dt.date | None = None) -> str:
+    """Which plan does the page follow, when was it made, and where does it depart from it?"""
+    from kenpo_analytics.evaluation.protocol import standing
+
+    said = [f"解析計画: {standing(choice.protocol, letters_seen_from=outcomes_from)}"]
+    if plan := choice.protocol:
+        said.append(f"- estimand: {plan.estimand}")
+        said.append(f"- 倫理審査: {plan.ethics_id or '未記入'}、登録: {plan.registration_id or '未記入'}")
+    said += [
+        f"- 主解析: {choice.primary}、年度: {_listed(choice.programme)}(事業前 {_listed(choice.before) or 'なし'})",
+        f"- 帯: 上 {choice.high[0]:g}～{choice.high[1]:g}、下 {choice.low[0]:g}～{choice.low[1]:g}mg/dL、"
+        f"不連続の幅 {choice.bandwidth:g}mg/dL、通知の基準「{RULES[choice.rule]}」",
+        f"- 感度分析でまとめる年度: {_listed(choice.years)}",
+        *(f"- 解析計画との違い: {text}" for text in choice.departures),
+    ]
+    return f"{said[0]}\n\n" + "\n".join(said[1:])
+
+
+def _listed(years: Sequence[int]) -> str:
+    return "、".join(f"{year}年度" for year in years)
