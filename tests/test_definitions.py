@@ -179,7 +179,7 @@ def test_the_code_counts_of_the_page_add_up():
 
 def test_a_page_shows_validity_unit_and_the_branchs_own_value():
     line = next(line for line in pages()["definitions.md"].splitlines() if "`untreated.first.letter.ldl`" in line)
-    assert "≧180 mg/dL | 10～600 | 2022-10～ | 勧奨月 | 確認済" in line
+    assert "≧180 mg/dL | 10～1000 | 2022-10～ | 勧奨月 | 確認済" in line
     own = pages(define(overrides={"prediabetes.hba1c.lower": 5.6}))["definitions.md"]
     assert "| ≧5.6 % | 3～20 | 全期間 | 健診月・診療月 | 支部設定 | 支部による(既定 6.0) |" in own
 

@@ -193,7 +193,9 @@ def ingest(
     if explain is not None:
         from kenpo_analytics.ingest.explain import explain as explained
 
-        print(explained(explain))
+        from kenpo_analytics.ingest.mapping import load_mapping
+
+        print(explained(explain, [load_mapping(path) for path in mapping or []]))
         return
     if raw is None or into is None:
         raise ParameterError(
