@@ -28,8 +28,8 @@ lab: $(READY)             ## JupyterLab on the notebooks
 notebooks: $(READY)       ## re-execute the committed notebooks on the sample data
 	$(BIN)/python -m tests.execute_notebooks
 
-sample: $(READY)          ## regenerate data/sample (seeded)
-	$(BIN)/kenpo sample data/sample
+sample: $(READY)          ## regenerate data/sample (seeded), its raw files and what ingest says of them
+	$(BIN)/python -m tests.refresh_sample
 
 lint: $(READY)
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format src tests && $(BIN)/mypy
