@@ -1,4 +1,4 @@
-"""`make sample`: the sample world anew, and beside its tables the ledgers that `kenpo ingest` writes of its raw files."""
+"""`make sample`: the sample world anew, and the ledgers that `kenpo ingest` writes of its raw files."""
 
 from __future__ import annotations
 
