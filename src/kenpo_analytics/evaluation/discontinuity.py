@@ -202,8 +202,8 @@ def _p(one: Estimate) -> float:
 def density(people: pl.DataFrame, *, cutoff: float = CUTOFF, width: int = 3, level: float = 0.95) -> pl.DataFrame:
     """Do people heap on one side of the threshold? Counts of the whole values next to it, by era.
 
-    A log-quadratic Poisson curve through the counts within 15 mg/dL, with a step for the `width` values just above:
-    `ratio` is their count over what the curve expects. Digit preference is taken up as over-dispersion.
+    A log-quadratic Poisson curve through the counts within 15 mg/dL, with a step for the `width` values just above and
+    one for those just below: `ratio` is the first over the second. Digit preference is taken up as over-dispersion.
 
     Returns
     -------
@@ -222,16 +222,17 @@ def _heap(part: pl.DataFrame, era: Any, cutoff: float, width: int, level: float)
     n: NDArray[np.float64] = np.array([found.get(value, 0) for value in grid], dtype=float)
     gap = (grid - cutoff) / 15
     above = (grid > cutoff) & (grid < cutoff + width)
-    x = np.column_stack([np.ones(len(grid)), gap, gap**2, above.astype(float)])
-    result = sm.GLM(n, x, family=sm.families.Poisson()).fit(scale="X2")  # digit preference is over-dispersion
-    lower, upper = result.conf_int(1 - level)[3]
     below = (grid < cutoff) & (grid > cutoff - width)
+    x = np.column_stack([np.ones(len(grid)), gap, gap**2, above.astype(float), below.astype(float)])
+    result = sm.GLM(n, x, family=sm.families.Poisson()).fit(scale="X2")  # digit preference is over-dispersion
+    step = result.t_test(np.array([0.0, 0.0, 0.0, 1.0, -1.0]))
+    lower, upper = step.conf_int(1 - level)[0]
     return {
         "era": era,
         "below": int(n[below].sum()),
         "above": int(n[above].sum()),
-        "ratio": float(np.exp(result.params[3])),
+        "ratio": float(np.exp(step.effect[0])),
         "lower": float(np.exp(lower)),
         "upper": float(np.exp(upper)),
-        "p": float(result.pvalues[3]),
+        "p": float(np.ravel(step.pvalue)[0]),
     }

@@ -1,0 +1,144 @@
+"""The one sentence that decides, and the protocol that was locked before."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+
+from kenpo_analytics.errors import DefinitionError, EstimateError
+from kenpo_analytics.evaluation.decide import decide
+from kenpo_analytics.evaluation.estimate import Estimate, as_rows, unavailable
+from kenpo_analytics.evaluation.protocol import POST_HOC, Protocol, read_protocol, standing
+
+SHOWN = Estimate("did_ancova", "差の差", "E", "前提X", estimate=-2.0, lower=-3.0, upper=-1.0, standard_error=0.5)
+NAIVE = Estimate("naive", "単純前後比較", "E", "A", role="reference", estimate=-6.0, lower=-7.0, upper=-5.0)
+OTHER = Estimate("iptw", "IPTW", "E", "A", estimate=-1.0, lower=-2.5, upper=0.5)
+
+TEXT = """
+programme = "prediabetes_leaflet"
+rule = "and"
+before = [2017]
+years = [2018]
+estimand = "通知の対象の帯への平均効果"
+primary = "did_ancova"
+high = [110, 125]
+low = [100, 109]
+bandwidth = 9
+declared_on = 2026-04-01
+"""
+
+
+def test_an_effect_is_claimed_only_with_interval_and_assumption():
+    found = decide([NAIVE, SHOWN], primary="did_ancova")
+    assert found.verdict == "lower"
+    assert "低くなったと推定されます" in found.sentence
+    assert "−2.00mg/dL(95%信頼区間 −3.00～−1.00)" in found.sentence
+    assert "前提X" in found.sentence and POST_HOC in found.sentence
+    assert found.primary.role == "primary"
+
+
+@pytest.mark.parametrize(
+    ("change", "warnings", "others", "verdict", "words"),
+    [
+        ({"upper": 0.1}, [], [], "not_shown", "確認されていません"),
+        ({"upper": 0.0}, [], [], "not_shown", "効果なしを含みます"),
+        ({"estimate": 2.0, "lower": 1.0, "upper": 3.0}, [], [], "higher", "高くなった"),
+        ({}, ["プラセボ年度"], [], "warned", "効果があったとは結論しません"),
+        ({"warnings": ("再度の通知を含む",)}, [], [], "warned", "再度の通知を含む"),
+        ({}, [], [replace(OTHER, estimate=1.0, lower=0.2, upper=1.8)], "disagree", "食い違う"),
+        ({"state": "not_identified", "estimate": None, "lower": None, "upper": None, "reason": "識別不能です"}, [], [],
+         "not_identified", "識別不能です"),
+        ({"upper": 0.1}, ["密度"], [], "not_shown", "診断の注意: 密度"),
+    ],
+)  # fmt: skip
+def test_nothing_is_claimed_when_anything_speaks_against_it(change, warnings, others, verdict, words):
+    found = decide([NAIVE, replace(SHOWN, **change), *others], primary="did_ancova", warnings=warnings)
+    assert found.verdict == verdict
+    assert words in found.sentence
+    if verdict != "higher":
+        assert "低くなったと推定" not in found.sentence
+
+
+def test_the_naive_design_never_contradicts_and_never_carries():
+    up = replace(NAIVE, estimate=6.0, lower=5.0, upper=7.0)
+    assert decide([up, SHOWN], primary="did_ancova").verdict == "lower"
+    nothing = replace(SHOWN, upper=0.5)
+    assert "単純前後比較" not in decide([NAIVE, nothing], primary="did_ancova").sentence
+
+
+def test_designs_that_say_otherwise_are_named():
+    found = decide([SHOWN, OTHER], primary="did_ancova")
+    assert "ほかの1設計のうち1設計では、区間が効果なしを含みます" in found.sentence
+    nothing, shows = replace(SHOWN, upper=0.5), replace(OTHER, upper=-0.5)
+    assert "IPTWの区間は効果なしを含みませんが" in decide([nothing, shows], primary="did_ancova").sentence
+
+
+def test_points_and_ratios_are_printed_on_their_own_scale():
+    points = Estimate("s", "割合", "E", "A", unit="ポイント", estimate=0.051, lower=0.02, upper=0.08)
+    assert "+5.1ポイント(95%信頼区間 +2.0～+8.0)" in decide([points], primary="s").sentence
+    ratio = Estimate("mh", "オッズ比", "E", "A", unit="倍", null_value=1.0, estimate=1.5, lower=0.9, upper=2.5)
+    found = decide([ratio], primary="mh")
+    assert found.verdict == "not_shown" and "1.50倍(95%信頼区間 0.90～2.50)" in found.sentence
+
+
+def test_a_primary_that_was_not_run_is_refused():
+    with pytest.raises(EstimateError, match="diff_in_disc"):
+        decide([SHOWN], primary="diff_in_disc")
+
+
+def test_refused_designs_keep_their_row_and_reason():
+    rows = decide([SHOWN, unavailable("x", "X", "E", "A", reason="少ない")], primary="did_ancova").rows
+    assert rows["state_label"].to_list() == ["推定", "推定せず"]
+    assert rows["reason"].to_list() == [None, "少ない"]
+    assert as_rows([]).height == 0
+
+
+def read(tmp_path, text: str) -> Protocol:
+    path = tmp_path / "protocol.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_protocol(path)
+
+
+def test_the_fingerprint_follows_values_not_layout(tmp_path):
+    one = read(tmp_path, TEXT)
+    two = read(tmp_path, "# 計画\n" + TEXT.replace("bandwidth = 9", "bandwidth = 9.0"))
+    three = read(tmp_path, TEXT.replace("110, 125", "110, 126"))
+    assert one.digest == two.digest != three.digest
+    assert len(one.digest) == 12 and one.window == (90, 18)
+    assert read(tmp_path, TEXT + "window = [60, 18]\n").digest != one.digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("did_ancova", "naive", "naive"),
+        ('rule = "and"', 'rule = "xor"', "xor"),
+        ("low = [100, 109]", "low = [100, 110]", "帯"),
+        ("declared_on = 2026-04-01", "", "declared_on"),
+        ("declared_on = 2026-04-01", "declared_on = 2026-04-01T10:00:00", "時刻"),
+        ("bandwidth = 9", 'bandwidth = "9"', "bandwidth"),
+        ("years = [2018]", "years = []", "years"),
+        ("years = [2018]", 'years = ["2018"]', "整数"),
+        ("years = [2018]", "years = [2017]", "重ね"),
+        ("bandwidth = 9", "bandwidth = 9\nsecret = 1", "secret"),
+        ("bandwidth = 9", "bandwidth = 9\nwindow = [90]", "window"),
+        ("bandwidth = 9", "bandwidth = ", "書き方"),
+    ],
+)
+def test_protocols_that_decide_nothing_are_refused(tmp_path, old, new, message):
+    with pytest.raises(DefinitionError, match=message):
+        read(tmp_path, TEXT.replace(old, new))
+
+
+def test_a_missing_protocol_is_told(tmp_path):
+    with pytest.raises(DefinitionError, match="読めません"):
+        read_protocol(tmp_path / "none.toml")
+
+
+def test_what_was_chosen_late_is_called_so(tmp_path):
+    plan = read(tmp_path, TEXT)
+    assert POST_HOC in standing(None)
+    assert POST_HOC not in standing(plan) and plan.digest in standing(plan)
+    assert POST_HOC in standing(plan, letters_seen_from=dt.date(2025, 4, 1))
