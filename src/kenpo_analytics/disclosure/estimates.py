@@ -49,7 +49,7 @@ def check_estimates(
     """
     if isinstance(table, Checked):
         return table
-    frame = eager(table)
+    frame = eager(table).with_columns(pl.col(pl.String).fill_null(""))
     counts = [name for name in COUNTS if name in frame.columns]
     frame = frame.with_columns(pl.min_horizontal(counts).cast(pl.Int64).alias(SMALLEST))
     numbers = [name for name in NUMBERS if name in frame.columns]
@@ -81,7 +81,8 @@ def check_diagnostics(
             found[name] = check_estimates(table, rules=rules, **_ESTIMATES[name])
         else:
             counts = _COUNTS[name].get("counts", ())
-            filled = table.with_columns(pl.col(column).cast(pl.Int64) for column in counts)
+            filled = table.with_columns(pl.col(pl.String).fill_null(""))
+            filled = filled.with_columns(pl.col(column).cast(pl.Int64) for column in counts)
             found[name] = check(filled, rules=rules, **_COUNTS[name])
     return found
 

@@ -44,6 +44,7 @@ class Choice:
     bandwidth: float = discontinuity.BANDWIDTH
     protocol: Protocol | None = None
     departures: tuple[str, ...] = ()
+    window: tuple[int, int] = (90, 18)  # outcome: days after the letter from which, months after the index until which
 
 
 def find_protocol(folder: Path, name: str = "") -> Protocol | None:
@@ -93,6 +94,8 @@ def choose(
     EstimateError
         No usable year.
     """
+    used = definitions or define()
+    window = (int(used.number("next_checkup.letter_days")), int(used.number("next_checkup.max_months")))
     rules = dict(found.select("fiscal_year", "rule").iter_rows())
     asked = [year for year in (years or rules) if year in rules and year <= last]
     if not asked:
@@ -100,17 +103,17 @@ def choose(
     rule = protocol.rule if protocol else rules[min(asked)]
     pooled = tuple(sorted(year for year in asked if rules[year] == rule))
     if protocol is None:
-        return Choice(pooled[:1], pooled, tuple(before), rule)
+        return Choice(pooled[:1], pooled, tuple(before), rule, window=window)
     declared = tuple(year for year in protocol.years if year <= last)
+    departures = tuple(_departures(protocol, rules, before, last, window))
     return Choice(
         declared or pooled[:1], tuple(sorted({*pooled, *declared})), protocol.before, rule, protocol.primary,
-        protocol.high, protocol.low, protocol.bandwidth, protocol,
-        tuple(_departures(protocol, rules, before, last, definitions or define())),
+        protocol.high, protocol.low, protocol.bandwidth, protocol, departures, window,
     )  # fmt: skip
 
 
 def _departures(
-    protocol: Protocol, rules: Mapping[int, str], before: Sequence[int], last: int, used: Definitions
+    protocol: Protocol, rules: Mapping[int, str], before: Sequence[int], last: int, window: tuple[int, int]
 ) -> Iterator[str]:
     if late := [year for year in protocol.years if year > last]:
         yield f"{'、'.join(map(str, late))}年度は次回健診の期間が終わっていないため、まだ含めていません"
@@ -118,7 +121,6 @@ def _departures(
         yield f"{'、'.join(map(str, other))}年度の通知の基準は、解析計画の基準と違います"
     if before and tuple(sorted(before)) != tuple(sorted(protocol.before)):
         yield "指定された事業前の年度ではなく、解析計画の年度を使いました"
-    window = (int(used.number("next_checkup.letter_days")), int(used.number("next_checkup.max_months")))
     if window != protocol.window:
         yield (
             f"次回健診とみなす期間が解析計画(通知から{protocol.window[0]}日以上、健診から{protocol.window[1]}か月以内)と"

@@ -6,7 +6,7 @@ Japanese first; rounding happens here and nowhere else.
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.areas import area_names, branch_names, municipality_names
 from kenpo_analytics.report.dag import dag_figure
-from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, design_table, diagnostic
+from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, assumptions, design_table, diagnostic
 from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
 from kenpo_analytics.report.designs_text import limits, methods, precision, protocol_text, verdict_words
 from kenpo_analytics.report.flowchart import flow_figure
@@ -22,6 +22,7 @@ __all__ = [
     "SUBGROUP_VALUES",
     "Col",
     "area_names",
+    "assumptions",
     "balance_plot",
     "bar_rank",
     "before_after",

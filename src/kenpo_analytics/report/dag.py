@@ -29,7 +29,7 @@ def dag_figure(*, title: str = "想定した因果関係(DAG)") -> None:
 
     A drawing without data: no check is needed, the stamp says so (no masking log).
     """
-    with canvas(6.8, 3.4, title) as (figure, axes):
+    with canvas(6.6, 3.0, title) as (figure, axes):
         axes.axis("off")
         axes.set_xlim(-1.1, 10.6)
         axes.set_ylim(-0.4, 5.1)

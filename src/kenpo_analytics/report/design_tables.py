@@ -7,8 +7,10 @@ from typing import Any
 
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
+from kenpo_analytics.report._emit import emit_html
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.designs import COVARIATES, ERAS
+from kenpo_analytics.report.record import _table
 from kenpo_analytics.report.tables import show
 from kenpo_analytics.report.texts import paragraph
 
@@ -53,8 +55,8 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     }, "高い値で選ばれた人は、通知がなくても下がる。1・2行目と同じくらいの低下は、通知の効果とはいえない。"),
     "states": ("対象者の次回健診の状態: どうなったか、なぜ数えないか", {
         "group": Col("群", names=GROUPS), "label": "状態", "n": "人数", "estimate": Col("割合", "percent"),
-    }, "分母は基準に当たった人全員(全年度)。主解析は服薬の有無を問わず測定値を使い、通知から90日以上あと・健診から"
-       "18か月以内の値だけを数える。新たに服薬した人は、値によらず1つの状態とする。"),
+    }, "分母は基準に当たった人全員(全年度)。主解析は服薬の有無を問わず測定値を使い、所定の期間(3章)の値だけを数える。"
+       "新たに服薬した人は、値によらず1つの状態とする。"),
     "moves": ("通知を送った人の、前年と通知後の改善・悪化(空腹時血糖の区分。単純前後比較)", {
         "label": "結果", "n": "人数", "before": Col("通知の前年", "percent"), "after": Col("通知の後", "percent"),
         "estimate": Col("差(ポイント)", "points", 1), "lower": Col("95%信頼区間", "points", 1, upper="upper"),
@@ -109,15 +111,32 @@ def _empty(checked: Checked, key: str) -> bool:
 
 
 def design_table(checked: Checked, *, title: str, percent: bool = False) -> None:
-    """All designs in one table: role, answer, what must hold, and why there is none where there is none.
+    """All designs in one table: role and answer, or that there is none (`assumptions` says what each rests on).
 
-    `checked` comes from `disclosure.check_estimates` of a `Decision`'s rows; `percent` for differences of shares.
+    `checked` comes from `disclosure.check_estimates` of a `Decision`'s rows; `percent` for differences of shares
+    (all rest on the same assumption, which then stands under the table).
     """
     style: tuple[Any, int] = ("points", 1) if percent else ("index", 2)
     columns: dict[str, Any] = {
         "label": "設計", "role_label": "位置づけ", "estimate": Col("推定", *style),
         "lower": Col("95%信頼区間", *style, upper="upper"), "persons": "人数", "compared": "比べた人数",
-        "state_label": "可否", "assumption": "前提",
+        "state_label": "可否",
     }  # fmt: skip
-    units = "単位はポイント(割合の差)" if percent else "単位はmg/dL、マイナスは通知のほうが低い"
+    same = f"。前提: {checked.table['assumption'][0]}" if percent and len(checked) else ""
+    units = f"単位はポイント(割合の差){same}" if percent else "単位はmg/dL、マイナスは通知のほうが低い"
     show(checked, title=title, columns=columns, note=f"{units}。人数は、ほかの行との差が小さいと伏せることがある。")
+
+
+def assumptions(checked: Checked, *, title: str = "設計ごとの前提と、推定しない理由") -> None:
+    """What must hold for each design, and why did some give no answer? One row per assumption, its designs together."""
+    rows = checked.table.select("assumption", "label", "state_label", "reason").to_dicts()
+    shared: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        state = row["state_label"] + (f": {row['reason']}" if row["reason"] else "")
+        shared.setdefault((row["assumption"], state), []).append(row["label"])
+    body = [(_several(labels), assumption, state) for (assumption, state), labels in shared.items()]
+    emit_html(_table(title, ("設計", "前提", "可否と理由"), body), f"<表: {title}>")
+
+
+def _several(labels: list[str]) -> str:
+    return labels[0] if len(labels) == 1 else f"{labels[0]} など{len(labels)}設計"

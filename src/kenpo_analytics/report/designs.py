@@ -30,7 +30,7 @@ def event_study(checked: Checked, *, title: str, measure: str = "帯の差の変
     checked = must_be_checked(checked)
     rows = rows_of(checked, "fiscal_year", ("estimate", "lower", "upper"))
     eras = checked.table["era"].to_list()
-    with canvas(6.2, 3.2, title) as (figure, axes):
+    with canvas(5.6, 2.6, title) as (figure, axes):
         for x, (row, era) in enumerate(zip(rows, eras, strict=True)):
             colour = STRONG if era == "programme" else COLOURS[0]
             if row.has("lower", "upper"):
@@ -61,7 +61,7 @@ def jump_figure(checked: Checked, *, title: str, cutoff: float, measure: str = "
     """
     checked = must_be_checked(checked)
     alts = []
-    with canvas(6.2, 3.8, title) as (figure, axes):
+    with canvas(5.6, 3.2, title) as (figure, axes):
         for i, era in enumerate(dict.fromkeys(checked.table["era"].to_list())):
             for side in ("below", "above"):
                 part = checked.where(era=era, side=side).sort("y0")
@@ -94,7 +94,7 @@ def balance_plot(checked: Checked, *, title: str, limit: float = 0.1) -> None:
     """
     checked = must_be_checked(checked)
     rows = rows_of(checked, "covariate", ("smd_before", "smd_after"), COVARIATES)[::-1]
-    with canvas(6.2, 1.2 + 0.24 * len(rows), title) as (figure, axes):
+    with canvas(5.6, 1.1 + 0.2 * len(rows), title) as (figure, axes):
         for y, row in enumerate(rows):
             for name, marker, colour in (("smd_before", "o", PLAIN), ("smd_after", "D", STRONG)):
                 if row.has(name):
@@ -120,7 +120,7 @@ def overlap_plot(checked: Checked, *, title: str) -> None:
     checked = must_be_checked(checked)
     rows = rows_of(checked, "score", ("sent", "not_sent"))
     states = checked.states
-    with canvas(6.2, 3.0, title) as (figure, axes):
+    with canvas(5.6, 2.4, title) as (figure, axes):
         for i, (name, sign) in enumerate((("sent", 1), ("not_sent", -1))):
             xs = [float(row.key) + 0.05 for row in rows]
             heights = [sign * (row[name] if row.has(name) else 0) for row in rows]
@@ -133,7 +133,7 @@ def overlap_plot(checked: Checked, *, title: str) -> None:
         axes.yaxis.set_major_formatter(lambda value, _: number(abs(value), "count"))
         axes.set_xlim(0, 1)
         axes.set_xlabel("送付される確率（傾向スコア）")
-        axes.set_ylabel("人数（上: 送付あり、下: なし）")
+        axes.set_ylabel("人数")
         axes.legend(loc="upper left", frameon=False)
         shown = [f"{float(row.key):.1f}から" for row in rows if row.has("sent") and row["sent"] > 0]
         alt = f"送付される確率ごとの人数。送付ありの人がいる区間は{'、'.join(shown) or 'なし'}。"

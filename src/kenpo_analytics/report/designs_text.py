@@ -48,6 +48,11 @@ def methods(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> st
     """Which methods were used? Only those that gave an estimate, and the checks that could be made."""
     run = {one.design for one in estimates if one.state == "estimated"}
     high, low = (f"{band[0]:g}～{band[1]:g}mg/dL" for band in (choice.high, choice.low))
+    days, months = choice.window
+    outcome = (
+        f"次回健診は、通知(送らなかった人は送るはずだった日)から{days}日以上あとで、健診から{months}か月以内の最初の健診とし、"
+        "それより前の健診だけの人は数えない。"
+    )
     said = [
         text.format(high=high, low=low, width=f"{choice.bandwidth:g}") for name, text in _HOW.items() if name in run
     ]
@@ -62,7 +67,7 @@ def methods(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> st
     looked = [text for name, text in _CHECKED.items() if _gave(checks, name)]
     last = f"前提の確認として{'、'.join(looked)}を調べた。" if looked else ""
     level = next((one.level for one in estimates if one.state == "estimated"), 0.95)
-    return f"{first}{'。'.join(said)}。{last}区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
+    return f"{first}{outcome}{'。'.join(said)}。{last}区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
 
 
 def _gave(checks: Checks, name: str) -> bool:

@@ -33,11 +33,13 @@ def interval_plot(
     names: Mapping[str, str] | None = None,
     instead: str | None = None,
     digits: int | None = None,
+    numbers: bool = True,
 ) -> None:
     """Which estimates differ from the reference, given their intervals? A dot and a line per row.
 
     `highlight` is the value of `label` to pick out; rows that may not be shown stay, with their mark, or with the text
-    of the column `instead` (識別不能, 推定せず: a forest of designs shows those that gave no number, too).
+    of the column `instead` (識別不能, 推定せず: a forest of designs shows those that gave no number, too). `numbers`
+    False where the page has a table of the same rows.
     """
     checked = must_be_checked(checked)
     rows = rows_of(checked, label, (estimate, lower, upper), names)
@@ -61,7 +63,7 @@ def interval_plot(
         picked = _picked(rows, highlight, estimate, style)
         columns = _numbers(label, estimate, lower, upper, style, measure, digits)
         alt = f"{len(rows)}項目の{measure}と信頼区間。{extremes(rows, estimate, style)}{picked}"
-        finish(figure, checked, title=title, alt=alt, columns=columns)
+        finish(figure, checked, title=title, alt=alt, columns=columns if numbers else None)
 
 
 def bar_rank(

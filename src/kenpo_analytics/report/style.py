@@ -26,8 +26,9 @@ HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++", "oo")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 2)))
 PLAIN, STRONG, QUIET = "#56B4E9", "#D55E00", "#7a7a7a"
-DPI = 110
-_COLOURS_KEPT = 48
+DPI, TALL, COARSE = 110, 5.5, 84
+"""A figure taller than `TALL` inches is nearly all text: drawn coarser, it stays readable at two thirds of the size."""
+_COLOURS_KEPT = 24
 
 # seaborn's "whitegrid" written out (a test holds it to seaborn's own): importing seaborn costs five CPU seconds a page
 WHITEGRID: dict[str, Any] = {
@@ -122,7 +123,7 @@ def canvas(width: float, height: float, title: str) -> Iterator[tuple[Figure, Ax
 
 
 def png(figure: Figure) -> str:
-    """The picture as base64: the same bytes in every run (no dates, no versions), in its 48 commonest colours.
+    """The picture as base64: the same bytes in every run (no dates, no versions), in its 24 commonest colours.
 
     A quarter of the size of full colour. Common colours stay exact, shades at the edges of letters take the nearest.
     """
@@ -130,14 +131,16 @@ def png(figure: Figure) -> str:
     from PIL import Image
 
     raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
+    dpi = COARSE if figure.get_figheight() > TALL else DPI
+    figure.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
     raw.seek(0)
     image = Image.open(raw).convert("RGB")
     channels = np.asarray(image).reshape(-1, 3).astype(np.int64)
     packed = channels @ np.array([1 << 16, 1 << 8, 1])
     codes, which, counts = np.unique(packed, return_inverse=True, return_counts=True)
     colours = np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=1)
-    palette = colours[np.argsort(-counts, kind="stable")[:_COLOURS_KEPT]]
+    ours = np.isin(codes, [int(colour[1:], 16) for colour in (*COLOURS, PLAIN, STRONG, QUIET)])
+    palette = colours[np.lexsort((-counts, ~ours))[:_COLOURS_KEPT]]  # a thin line in our colours keeps its colour
     nearest = np.square(colours[:, None, :] - palette[None]).sum(axis=2).argmin(axis=1)
     flat = Image.frombytes("P", image.size, nearest[which.ravel()].astype(np.uint8).tobytes())
     flat.putpalette(palette.astype(np.uint8).tobytes())
@@ -152,10 +155,13 @@ def finish(
     *,
     title: str,
     alt: str,
-    columns: Mapping[str, Col | str],
+    columns: Mapping[str, Col | str] | None,
     credit: str = "",
 ) -> None:
-    """Sign the figure, show it with its text alternative, and fold the numbers behind it underneath."""
+    """Sign the figure, show it with its text alternative, and fold the numbers behind it underneath.
+
+    `columns` None: the page shows these numbers as a table of its own, right beside the figure.
+    """
     from kenpo_analytics.report.tables import table_html
 
     lines = [credit] if credit else []
@@ -168,6 +174,8 @@ def finish(
         )
     plain = f"<図: {title}>"
     emit({"image/png": png(figure), "text/plain": plain}, log=checked.log, alt=f"{title}。{alt}")
+    if columns is None:
+        return
     numbers = table_html(checked, title=f"{title}（数値）", columns=columns, note=credit or None)
     words = f"<summary>図の説明と数値</summary><p>{escape(alt)}</p>"
     html = f'<details class="kenpo-numbers" lang="ja">{words}{numbers}</details>'

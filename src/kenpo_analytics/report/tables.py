@@ -11,18 +11,18 @@ from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, fixed_id, must_be_checked
 from kenpo_analytics.report._format import Col, cells, columns_of, footnotes, number, write
 
-_CSS = """
-#{id} table {{border-collapse: collapse; font-size: 14px; margin: 4px 0; width: auto;}}
-#{id} caption {{caption-side: top; text-align: left; font-weight: bold; padding: 4px 0; color: inherit;}}
-#{id} th, #{id} td {{padding: 3px 10px; border-bottom: 1px solid #d0d0d0; vertical-align: top;}}
-#{id} thead th {{border-top: 2px solid #555; border-bottom: 2px solid #555; vertical-align: bottom;}}
-#{id} th {{font-weight: 600; text-align: left;}}
-#{id} tbody th {{font-weight: normal; min-width: 7.5em;}}
-#{id} td {{text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap;}}
-#{id} .gt_left {{text-align: left; white-space: normal; min-width: 5.6em;}}
-#{id} thead .gt_right {{text-align: right; white-space: nowrap;}}
-#{id} tfoot td {{border: 0; font-size: 12px; text-align: left; white-space: normal; color: #444; padding: 1px 2px;}}
-"""
+_CSS = (  # one line without spaces: it stands in every table of a notebook
+    "#{id} table{{border-collapse:collapse;font-size:14px;margin:4px 0;width:auto}}"
+    "#{id} caption{{caption-side:top;text-align:left;font-weight:bold;padding:4px 0;color:inherit}}"
+    "#{id} :is(th,td){{padding:3px 10px;border-bottom:1px solid #d0d0d0;vertical-align:top}}"
+    "#{id} thead th{{border-top:2px solid #555;border-bottom:2px solid #555;vertical-align:bottom}}"
+    "#{id} th{{font-weight:600;text-align:left}}"
+    "#{id} tbody th{{font-weight:normal;min-width:7.5em}}"
+    "#{id} td{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}}"
+    "#{id} .gt_left{{text-align:left;white-space:normal;min-width:5.6em}}"
+    "#{id} thead .gt_right{{text-align:right;white-space:nowrap}}"
+    "#{id} tfoot td{{border:0;font-size:12px;text-align:left;white-space:normal;color:#444;padding:1px 2px}}"
+)
 
 
 def show(
@@ -94,10 +94,12 @@ def _accessible(html: str, title: str, identity: str) -> str:
     html = re.sub(
         r'<div id="([^"]+)" style="[^"]*">', r'<div id="\1" lang="ja" style="overflow-x:auto;">', html, count=1
     )
-    html = re.sub(r' headers="[^"]*"| id="[^"]*-stub-\d+"| (?:row|col)span="1"', "", html)  # scope says it already
+    html = re.sub(r' headers="[^"]*"|(?<=<th)([^>]*) id="[^"]*"| (?:row|col)span="1"', r"\1", html)  # scope says it
+    html = re.sub(r' data-quarto-[a-z-]+="false"| class="gt_(?:sourcenotes?|table_body|col_headings|table)"', "", html)
+    html = re.sub(r'<span class="gt_from_md">(.*?)</span>', r"\1", html)
     html = html.replace("gt_col_heading gt_columns_bottom_border ", "").replace("gt_row ", "")
     html = html.replace('<td class="gt_right">', "<td>").replace(' class="gt_left gt_stub"', "")
-    html = re.sub(r"\n\s*(?=<t[dh]\b|</tr>)", "", html)  # a row a line: less than half the size in a notebook
+    html = re.sub(r"\n\s*(?=<t[dh]\b|</tr>|\n)", "", html)  # a row a line: less than half the size in a notebook
     return re.sub(r"(<table[^>]*>)", rf"\1\n<caption>{escape(title)}</caption>", html, count=1)
 
 
