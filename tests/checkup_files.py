@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kenpo_analytics.ingest.sources import Source
+from kenpo_analytics.ingest.files.sources import Source
 
 INSURER = "01240019"
 WIDE = str.maketrans("0123456789", "０１２３４５６７８９")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from kenpo_analytics.ingest.sources import Source
+from kenpo_analytics.ingest.files.sources import Source
 
 INSURER = "01240019"
 AMLODIPINE, VOGLIBOSE, CADUET, ROSUVASTATIN = "620007819", "610406390", "621932701", "622537301"

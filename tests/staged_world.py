@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from kenpo_analytics.ingest import build as b
-from kenpo_analytics.ingest import staging
+from kenpo_analytics.ingest.files.sources import Source
 from kenpo_analytics.ingest.identity import Key
 from kenpo_analytics.ingest.records import REJECTED, STAGED, Batch
-from kenpo_analytics.ingest.sources import Source
+from kenpo_analytics.ingest.store import build as b
+from kenpo_analytics.ingest.store import staging
 
 KEY = Key(bytes(range(32)))
 INSURER = "01240019"

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from kenpo_analytics import store
 from kenpo_analytics.checks import check_folder
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest import build as b
-from kenpo_analytics.ingest.assemble import canonical
 from kenpo_analytics.ingest.identity import normal_kana
 from kenpo_analytics.ingest.records import Batch
+from kenpo_analytics.ingest.store import build as b
+from kenpo_analytics.ingest.store.assemble import canonical
 from kenpo_analytics.months import fiscal_year_of
 from kenpo_analytics.tables import TABLES
 from tests.staged_world import KEY, balanced, batch, checkup, claim, ingest, member, opened, source, table, who

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from kenpo_analytics.ingest import fkac522 as fkac522_module
-from kenpo_analytics.ingest.checkup_csv import read_cc2x, read_fkac167, read_fkac522
-from kenpo_analytics.ingest.item_values import items
-from kenpo_analytics.ingest.lines import BLOCK_BYTES
+from kenpo_analytics.ingest.checkups import fkac522 as fkac522_module
+from kenpo_analytics.ingest.checkups.csv import read_cc2x, read_fkac167, read_fkac522
+from kenpo_analytics.ingest.checkups.item_values import items
+from kenpo_analytics.ingest.files.lines import BLOCK_BYTES
+from kenpo_analytics.ingest.files.sources import Source
 from kenpo_analytics.ingest.records import CHECKUPS, REJECTED, Batch
-from kenpo_analytics.ingest.sources import Source
 from tests.checkup_files import FKAC167, Person, cc2x, fkac167, fkac522, lines, source
 
 HEIGHT, WEIGHT, SBP, DBP = "9N001000000000001", "9N006000000000001", "9A755000000000001", "9A765000000000001"
@@ -228,13 +228,13 @@ def test_a_quoted_line_break_at_the_edge_of_a_block(monkeypatch: pytest.MonkeyPa
     text = cc2x([replace(TARO, number=str(at), kana="ゴウセイ\nタロウ") for at in range(200)], CODES)
     lines_at = list(range(4, 404, 2))
     for size in (3_001, 7_003):
-        monkeypatch.setattr("kenpo_analytics.ingest.checkup_csv.decode", _small_blocks(size))
+        monkeypatch.setattr("kenpo_analytics.ingest.checkups.csv.decode", _small_blocks(size))
         rows, rejected = read(read_cc2x, text)
         assert ([row["line"] for row in rows], rejected) == (lines_at, [])
 
 
 def _small_blocks(size: int) -> Callable[[BinaryIO], Any]:
-    from kenpo_analytics.ingest import lines as module
+    from kenpo_analytics.ingest.files import lines as module
 
     def small(stream: BinaryIO) -> Any:
         def blocks() -> Iterator[module.Lines]:

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from kenpo_analytics.ingest.checkup_xml import BATCH, read_checkup_xml
-from kenpo_analytics.ingest.item_values import items
+from kenpo_analytics.ingest.checkups.item_values import items
+from kenpo_analytics.ingest.checkups.xml import BATCH, read_checkup_xml
+from kenpo_analytics.ingest.checkups.xml_tree import MAX_BYTES, MAX_MARKS
+from kenpo_analytics.ingest.files.sources import Source
 from kenpo_analytics.ingest.records import CHECKUPS, Batch
-from kenpo_analytics.ingest.sources import Source
-from kenpo_analytics.ingest.xml_tree import MAX_BYTES, MAX_MARKS
 from tests.checkup_documents import (
     INTERPRETATION,
     OID,

@@ -16,11 +16,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from kenpo_analytics.ingest import claim_lines
-from kenpo_analytics.ingest.claim_codes import claim_codes
-from kenpo_analytics.ingest.claims import read_recodeinfo, read_uke
+from kenpo_analytics.ingest.claims import lines as claim_lines
+from kenpo_analytics.ingest.claims.codes import claim_codes
+from kenpo_analytics.ingest.claims.reader import read_recodeinfo, read_uke
+from kenpo_analytics.ingest.files.lines import decode
 from kenpo_analytics.ingest.identity import Key, seal_frame
-from kenpo_analytics.ingest.lines import decode
 from kenpo_analytics.ingest.records import Batch
 from tests.claim_files import (
     AMLODIPINE,

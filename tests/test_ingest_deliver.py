@@ -12,7 +12,7 @@ import pytest
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest import deliver as deliver_module
 from kenpo_analytics.ingest.deliver import deliver, received_month
-from kenpo_analytics.ingest.sources import Source
+from kenpo_analytics.ingest.files.sources import Source
 from kenpo_analytics.months import this_month
 
 MEMBERS = """保険者番号,記号,番号,枝番,カナ氏名,生年月日,性別,資格取得日,資格喪失日,本人家族,住所,事業所番号

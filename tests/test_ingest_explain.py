@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.ingest.explain import explain
-from kenpo_analytics.ingest.mapping import parse_mapping
-from kenpo_analytics.ingest.propose import propose
-from kenpo_analytics.ingest.sources import find
+from kenpo_analytics.ingest.files.sources import find
+from kenpo_analytics.ingest.lists.mapping import parse_mapping
+from kenpo_analytics.ingest.lists.propose import propose
 from tests.test_ingest_recognise import TEXTS
 from tests.test_ingest_sources import DOCUMENT, delivery, zipped
 
@@ -48,7 +48,7 @@ def test_an_unknown_list_gets_a_mapping_that_can_be_used_as_it_stands(tmp_path: 
 
 
 def test_the_proposed_mapping_reads_the_values(tmp_path: Path) -> None:
-    from kenpo_analytics.ingest.tabular import read_mapped
+    from kenpo_analytics.ingest.lists.reader import read_mapped
 
     mapping = parse_mapping(explained(tmp_path, "\n".join((HEADERS, *ROWS))), "shown")
     [source] = find(tmp_path, [mapping])

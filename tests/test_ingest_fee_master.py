@@ -14,7 +14,7 @@ from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.definitions.own_fees import FEE_CODES, FILE, save_fees, with_own_fees
 from kenpo_analytics.definitions.registry import read
 from kenpo_analytics.errors import DefinitionError, IngestError
-from kenpo_analytics.ingest.fee_master import read_fee_master
+from kenpo_analytics.ingest.claims.fee_master import read_fee_master
 from tests.claim_files import source
 
 PACKAGED = list(read("fee_codes"))

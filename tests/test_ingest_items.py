@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from kenpo_analytics.ingest.item_values import ANSWERS, answer_lists, items, normal_answer, normal_unit
-from kenpo_analytics.ingest.items import LONG, columns_to_checkups, to_checkups
+from kenpo_analytics.ingest.checkups.item_values import ANSWERS, answer_lists, items, normal_answer, normal_unit
+from kenpo_analytics.ingest.checkups.items import LONG, columns_to_checkups, to_checkups
 from kenpo_analytics.ingest.records import CHECKUPS, IDENTITY, REJECTED, TRACE
 
 HEIGHT, BMI = "9N001000000000001", "9N011000000000001"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest import mapping as m
+from kenpo_analytics.ingest.lists import mapping as m
 from kenpo_analytics.tables import TABLES
 
 FULL = """

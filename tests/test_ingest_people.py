@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest import people
 from kenpo_analytics.ingest.identity import Key, seal_frame
-from kenpo_analytics.ingest.listed import listed
 from kenpo_analytics.ingest.records import MEMBERS
-from kenpo_analytics.ingest.staging import sealed
+from kenpo_analytics.ingest.store import people
+from kenpo_analytics.ingest.store.listed import listed
+from kenpo_analytics.ingest.store.staging import sealed
 from tests.staged_world import KEY, member, who
 
 

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest.mapping import parse_mapping
-from kenpo_analytics.ingest.recognise import HEAD_BYTES, look, recognise
-from kenpo_analytics.ingest.sources import find
+from kenpo_analytics.ingest.files.recognise import HEAD_BYTES, look, recognise
+from kenpo_analytics.ingest.files.sources import find
+from kenpo_analytics.ingest.lists.mapping import parse_mapping
 from tests.test_ingest_sources import zipped
 
 CODES = "9N001000000000001,9N006000000000001,9N011000000000001"
@@ -164,10 +164,10 @@ def test_a_stray_cell_at_the_far_end_does_not_take_all_memory(monkeypatch: pytes
         sheet.write_blank(1_048_575, 16_383, None, book.add_format({"bold": True}))
     assert layout(file.getvalue()) == "unknown"  # formatted, but empty
     data = workbook(pl.DataFrame({name: ["x"] * 3 for name in "abc"}))  # 4 rows × 3 columns
-    monkeypatch.setattr("kenpo_analytics.ingest.workbook._CHUNK_BYTES", 50)
-    monkeypatch.setattr("kenpo_analytics.ingest.workbook.MAX_CELLS", 12)
+    monkeypatch.setattr("kenpo_analytics.ingest.files.workbook._CHUNK_BYTES", 50)
+    monkeypatch.setattr("kenpo_analytics.ingest.files.workbook.MAX_CELLS", 12)
     assert layout(data) == "unknown"
-    monkeypatch.setattr("kenpo_analytics.ingest.workbook.MAX_CELLS", 11)
+    monkeypatch.setattr("kenpo_analytics.ingest.files.workbook.MAX_CELLS", 11)
     with pytest.raises(IngestError, match="広すぎ"):
         layout(data)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest import archives, folder
-from kenpo_analytics.ingest.sources import Source, find
+from kenpo_analytics.ingest.files import archives, folder
+from kenpo_analytics.ingest.files.sources import Source, find
 
 DOCUMENT = (
     '\ufeff<?xml version="1.0" encoding="UTF-8"?>\n<ClinicalDocument xmlns="urn:hl7-org:v3"><id/></ClinicalDocument>'
@@ -138,9 +138,9 @@ def test_cp932_names_backslashes_and_methods(tmp_path: Path) -> None:
 
 def test_the_same_bytes_have_the_same_digest_wherever_they_lie(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
-    for folder in (tmp_path, tmp_path / "b"):
-        (folder / "a.zip").write_bytes(zipped({"x/c.csv": CC2X, "x/d.csv": CC2X}))
-        (folder / "c.csv").write_bytes(CC2X)
+    for place in (tmp_path, tmp_path / "b"):
+        (place / "a.zip").write_bytes(zipped({"x/c.csv": CC2X, "x/d.csv": CC2X}))
+        (place / "c.csv").write_bytes(CC2X)
     found = find(tmp_path)
     assert len(found) == 6
     assert len({source.digest for source in found}) == 3  # an archive's files are told by the archive and their place

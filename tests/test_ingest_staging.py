@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest import staging
 from kenpo_analytics.ingest.identity import Key
+from kenpo_analytics.ingest.store import staging
 from tests.staged_world import KEY, balanced, batch, checkup, claim, ingest, member, opened, source, table, who
 
 DAY = dt.date(2024, 5, 1)

@@ -17,10 +17,10 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kenpo_analytics.ingest import mapping as m
-from kenpo_analytics.ingest.places import municipality, prefecture_code, towns
+from kenpo_analytics.ingest.lists import mapping as m
+from kenpo_analytics.ingest.lists.places import municipality, prefecture_code, towns
+from kenpo_analytics.ingest.lists.reader import read_mapped
 from kenpo_analytics.ingest.records import Batch
-from kenpo_analytics.ingest.tabular import read_mapped
 
 MEMBERS = "保険者番号,記号,番号,枝番,カナ氏名,生年月日,性別,続柄,資格取得日,資格喪失日,住所,事業所番号"
 CHECKUPS = "記号・番号,氏名(カナ),生年月日(西暦),性別,健診機関名,受診日"

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest.lines import MAX_LINE_BYTES
-from kenpo_analytics.ingest.text import (
+from kenpo_analytics.ingest.files.lines import MAX_LINE_BYTES
+from kenpo_analytics.ingest.values.text import (
     REASONS,
     date,
     decode,

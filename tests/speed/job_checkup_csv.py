@@ -10,8 +10,8 @@ import random
 from pathlib import Path
 
 IMPORTS = {
-    "ours": ("kenpo_analytics.ingest.csv_rows",),
-    "converted": ("kenpo_analytics.ingest.checkup_csv",),
+    "ours": ("kenpo_analytics.ingest.files.csv_rows",),
+    "converted": ("kenpo_analytics.ingest.checkups.csv",),
     "pyarrow_csv": ("pyarrow.csv",),
 }
 PEOPLE, TIMES = 2_000, 100
@@ -22,7 +22,7 @@ _HEIGHT = "9N001000000000001"
 
 def build(folder: Path) -> None:
     """Write the file: 200,000 rows, seeded, 60 % of the cells filled."""
-    from kenpo_analytics.ingest.item_values import items
+    from kenpo_analytics.ingest.checkups.item_values import items
     from tests.checkup_files import Person, cc2x
 
     if (folder / _FILE).exists():
@@ -48,8 +48,8 @@ def ours(folder: str | Path) -> tuple[int, ...]:
     """Our rows: decoded strictly, line by line where damaged, every field of every line counted."""
     import polars as pl
 
-    from kenpo_analytics.ingest import csv_rows
-    from kenpo_analytics.ingest.lines import decode
+    from kenpo_analytics.ingest.files import csv_rows
+    from kenpo_analytics.ingest.files.lines import decode
 
     count, heights = 0, 0.0
     with (Path(folder) / _FILE).open("rb") as stream:
@@ -63,8 +63,8 @@ def ours(folder: str | Path) -> tuple[int, ...]:
 
 def converted(folder: str | Path) -> tuple[int, ...]:
     """The whole reader: staged checkups and rejections."""
-    from kenpo_analytics.ingest.checkup_csv import read_cc2x
-    from kenpo_analytics.ingest.sources import Source
+    from kenpo_analytics.ingest.checkups.csv import read_cc2x
+    from kenpo_analytics.ingest.files.sources import Source
 
     path = Path(folder) / _FILE
     count, heights = 0, 0.0

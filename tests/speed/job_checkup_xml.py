@@ -11,7 +11,7 @@ from pathlib import Path
 
 HAND = "elementtree"
 IMPORTS = {
-    "ours": ("kenpo_analytics.ingest.checkup_xml", "kenpo_analytics.ingest.sources"),
+    "ours": ("kenpo_analytics.ingest.checkups.xml", "kenpo_analytics.ingest.files.sources"),
     "elementtree": ("xml.etree.ElementTree",),
 }
 DOCUMENTS = 6_000
@@ -23,7 +23,7 @@ _ARCHIVE = "checkup_xml.zip"
 
 def build(folder: Path) -> None:
     """Write the archive: seeded, deflated, documents of 10 to 15 KiB, with BOM."""
-    from kenpo_analytics.ingest.item_values import items
+    from kenpo_analytics.ingest.checkups.item_values import items
     from tests.checkup_documents import Document, cd, index, observation, pq, reference
 
     if (folder / _ARCHIVE).exists():
@@ -55,8 +55,8 @@ def build(folder: Path) -> None:
 
 def ours(folder: str | Path) -> tuple[int, ...]:
     """The reader: every item, the header rules, conversion to checkup columns."""
-    from kenpo_analytics.ingest.checkup_xml import read_checkup_xml
-    from kenpo_analytics.ingest.sources import find
+    from kenpo_analytics.ingest.checkups.xml import read_checkup_xml
+    from kenpo_analytics.ingest.files.sources import find
 
     count, heights, glucose = 0, 0.0, 0.0
     for source in find(Path(folder) / _ARCHIVE):

@@ -9,7 +9,10 @@ import random
 from pathlib import Path
 
 HAND = "csv_reader"
-IMPORTS = {"ours": ("kenpo_analytics.ingest.claims", "kenpo_analytics.ingest.sources"), "csv_reader": ("csv",)}
+IMPORTS = {
+    "ours": ("kenpo_analytics.ingest.claims.reader", "kenpo_analytics.ingest.files.sources"),
+    "csv_reader": ("csv",),
+}
 CLAIMS, TIMES = 5_000, 10
 CHECKS = ("claims", "sum of points")
 _FILE = "11_RECODEINFO_MED.CSV"
@@ -51,8 +54,8 @@ def build(folder: Path) -> None:
 
 def ours(folder: str | Path) -> tuple[int, ...]:
     """The reader: claims told apart, judged, diseases, drugs and fees looked up."""
-    from kenpo_analytics.ingest.claims import read_recodeinfo
-    from kenpo_analytics.ingest.sources import Source
+    from kenpo_analytics.ingest.claims.reader import read_recodeinfo
+    from kenpo_analytics.ingest.files.sources import Source
 
     path = Path(folder) / _FILE
     count = points = 0

@@ -16,12 +16,12 @@ from pathlib import Path
 from kenpo_analytics.definitions import define
 from kenpo_analytics.definitions.own_fees import save_fees, with_own_fees
 from kenpo_analytics.errors import DateError, IngestError, KenpoError
-from kenpo_analytics.ingest import staging
-from kenpo_analytics.ingest.build import Summary, build
+from kenpo_analytics.ingest.files.sources import Source, find
 from kenpo_analytics.ingest.identity import read_key
-from kenpo_analytics.ingest.mapping import Mapping, load_mapping, named
+from kenpo_analytics.ingest.lists.mapping import Mapping, load_mapping, named
 from kenpo_analytics.ingest.records import Batch, rejected
-from kenpo_analytics.ingest.sources import Source, find
+from kenpo_analytics.ingest.store import staging
+from kenpo_analytics.ingest.store.build import Summary, build
 from kenpo_analytics.months import parse_date, parse_month, this_month
 
 KEY_FILE = Path("~/.kenpo/person.key")
@@ -118,7 +118,7 @@ def addons(data: Path) -> frozenset[str]:
 
 def _fee_masters(masters: Sequence[Source], data: Path) -> None:
     """Newer fee codes first: the claims are read by them."""
-    from kenpo_analytics.ingest.fee_master import read_fee_master
+    from kenpo_analytics.ingest.claims.fee_master import read_fee_master
 
     for source in masters:
         save_fees(read_fee_master(source), data)
@@ -216,7 +216,7 @@ def _batches(source: Source, ways: Ways) -> Iterator[Batch]:
     """The records of a source, by the reader of its layout."""
     layout, _, name = source.layout.partition(":")
     if layout == "mapped":
-        from kenpo_analytics.ingest.tabular import read_mapped
+        from kenpo_analytics.ingest.lists.reader import read_mapped
 
         return read_mapped(source, named(name, ways.own))
     if layout == "refused":
@@ -229,9 +229,9 @@ def _batches(source: Source, ways: Ways) -> Iterator[Batch]:
 
 
 def _readers(addons: frozenset[str]) -> dict[str, Callable[[Source], Iterator[Batch]]]:
-    from kenpo_analytics.ingest.checkup_csv import read_cc2x, read_fkac167, read_fkac522
-    from kenpo_analytics.ingest.checkup_xml import read_checkup_xml
-    from kenpo_analytics.ingest.claims import read_recodeinfo, read_uke
+    from kenpo_analytics.ingest.checkups.csv import read_cc2x, read_fkac167, read_fkac522
+    from kenpo_analytics.ingest.checkups.xml import read_checkup_xml
+    from kenpo_analytics.ingest.claims.reader import read_recodeinfo, read_uke
 
     return {
         "checkup_xml": read_checkup_xml,

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest import checkup_csv, text
-from kenpo_analytics.ingest.item_values import items
-from kenpo_analytics.ingest.lines import decode
-from kenpo_analytics.ingest.mapping import HEADER_ROWS, Mapping, find_header, named
-from kenpo_analytics.ingest.mapping_toml import keys_of
-from kenpo_analytics.ingest.propose import propose, toml
-from kenpo_analytics.ingest.recognise import CLAIM_RECORDS, HEAD_BYTES, codes, look
-from kenpo_analytics.ingest.sources import Source, find
+from kenpo_analytics.ingest.checkups import csv as checkup_csv
+from kenpo_analytics.ingest.checkups.item_values import items
+from kenpo_analytics.ingest.files.lines import decode
+from kenpo_analytics.ingest.files.recognise import CLAIM_RECORDS, HEAD_BYTES, codes, look
+from kenpo_analytics.ingest.files.sources import Source, find
+from kenpo_analytics.ingest.lists.mapping import HEADER_ROWS, Mapping, find_header, named
+from kenpo_analytics.ingest.lists.mapping_toml import keys_of
+from kenpo_analytics.ingest.lists.propose import propose, toml
+from kenpo_analytics.ingest.values import text
 
 LAYOUTS = {
     "checkup_xml": "特定健診XML(HL7 CDA R2)",

@@ -1,0 +1,1 @@
+"""Which claims are in this file? RECODEINFO and UKE (レセプト) become staged claims and fee lines."""

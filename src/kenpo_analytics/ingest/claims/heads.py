@@ -1,0 +1,258 @@
+"""Whom, when and where is a claim about? One row a claim, with the rule under which it is refused, if any.
+
+Positions by kind of claim (RE[2] begins 1 医科 or DPC, 3 歯科, 4 調剤): 医療機関 IR or YK[2..4]; 請求年月 IR[7],
+歯科 IR[6], 調剤 YK[6]; 検索番号 MN, else RE[18], DPC RE[20], 歯科 RE[19], 調剤 RE[37]; カナ氏名 RE[36], DPC RE[38],
+歯科 RE[25], 調剤 RE[41].
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics.errors import DateError
+from kenpo_analytics.ingest.claims.records import Claims
+from kenpo_analytics.ingest.values.text import insurer_number
+from kenpo_analytics.months import parse_date, parse_month
+
+REASONS = {
+    "management": "レセプト管理レコード(MN)がありません。",
+    "truncated": "ファイルがこのレセプトの途中で切れています。",
+    "encoding": "文字として読めないバイトがあります。",
+    "correction": "補正(JY)のとおりに直せません。",
+    "common": "レセプト共通レコード(RE)がありません。",
+    "kind_not_used": "訪問看護のレセプトは取り込みません。",
+    "unknown_code": "決められた符号ではありません。",
+    "part": "総括レセプトに含まれるレセプトです(別表15 総括区分2・3)。点数が重なるため取り込みません。",
+    "header": "医療機関または薬局のレコード(IR、YK)がないか、レセプト種別と合いません。",
+    "institution": "都道府県と医療機関コードの形が違います。",
+    "not_a_date": "日付・年月として読めないか、ありえない日付・年月です。",
+    "order": "診療年月が請求年月より後、または生年月日より前です。",
+    "insurer": "保険者レコード(HO)も公費レコード(KO)もありません。",
+    "conflict": "1件のレセプトに、1つしかないはずのレコードが2つあります。",
+    "claim_key": "検索番号が17～30桁の数字ではありません。",
+    "insurer_number": "保険者番号の検証番号が合いません。",
+    "not_a_number": "数値として読めません。",
+    "range": "ありえない値です。",
+    "no_day": "加算の算定日がありません。",
+    "count": "回数が、算定日ごとの回数の合計と違います。",
+    "record": "決められたレコードではない行です。",
+    "trailer": "診療報酬請求書レコード(GO)が足りません。ファイルが途中で切れている恐れがあります。",
+    "total": "診療報酬請求書レコード(GO)の総件数が、レセプトの件数と違います。",
+}
+"""Rule → reason in Japanese."""
+
+_KEY = "^[0-9]{17,30}$"
+_KANA = "[ぁ-ゖァ-ヺｦ-ﾝ]"
+_FIRST_MONTH, _LAST_MONTH, _OLDEST = 200804, 210012, 130
+_TYPE = pl.col("u0")
+_KINDS = {"3": "歯科", "4": "調剤"}
+
+
+def heads(claims: Claims, *, insurer: bool, cut_off: int | None) -> pl.DataFrame:
+    """One row a claim: `g`, line, identity, months, kind, institution, points, days, status, claim_key, item, rule."""
+    rows = claims.rows.with_columns(part=(_TYPE == "RE").cum_sum().over("g"))
+    frame = _claims(rows, cut_off).with_columns(cut_off=pl.col("cut_off") | pl.col("g").is_in(claims.cut.to_list()))
+    chosen = _common(rows, claims.wide, frame)
+    frame = frame.join(chosen, on="g", how="left")
+    for kind in ("HO", "KO"):
+        frame = frame.join(_payer(rows, chosen, kind), on="g", how="left")
+    frame = frame.join(_confirmed(rows), on="g", how="left")
+    frame = frame.join(_header(claims.header), on="g", how="left").sort("g")
+    frame = frame.with_columns(broken=pl.col("g").is_in(claims.broken.to_list()))
+    frame = _read(frame, insurer)
+    return frame.with_columns(_verdict(insurer)).unnest("verdict")
+
+
+def _claims(rows: pl.DataFrame, cut_off: int | None) -> pl.DataFrame:
+    """Every claim with the number of its records of each kind."""
+    is_re = _TYPE == "RE"
+    return rows.group_by("g").agg(
+        line=pl.col("line").min(),
+        managed=(_TYPE == "MN").any(),
+        dpc=(_TYPE == "BU").any(),
+        commons=is_re.sum(),
+        damaged=(pl.col("bad") & _TYPE.is_in(["RE", "HO", "SN"])).any(),
+        cut_off=(pl.col("line") == (cut_off or 0)).any(),
+        key_2=pl.col("u3").filter(_TYPE == "MN").first(),
+        key_3=pl.col("u4").filter(_TYPE == "MN").first(),
+    )
+
+
+def _common(rows: pl.DataFrame, wide: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+    """The claim's RE. Of a DPC claim of several parts, the total (総括区分 0 or 1) comes before its parts."""
+    fields = [f"u{at}" for at in (1, 2, 3, 4, 5, 6, 18, 19, 20, 25, 36, 37, 38, 41)]
+    common = rows.filter(_TYPE == "RE").join(wide, on="row", how="left").select("g", "part", *fields)
+    common = common.join(frame.select("g", "dpc"), on="g")
+    later = ~(pl.col("dpc") & pl.col("u18").is_in(["0", "1"])).fill_null(False)
+    common = common.sort("g", later, "part").unique("g", keep="first", maintain_order=True).drop("dpc")
+    return common.rename({field: f"re{field[1:]}" for field in fields})
+
+
+def _payer(rows: pl.DataFrame, chosen: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """The first HO or KO behind the chosen RE, and how many there are."""
+    name = kind.lower()
+    found = rows.filter(pl.col("u0") == kind).join(chosen.select("g", "part"), on=["g", "part"], how="semi")
+    fields = [pl.col(f"u{at}").first().alias(f"{name}{at}") for at in range(1, 6)]
+    return found.group_by("g", maintain_order=True).agg(*fields, pl.len().alias(f"{name}s"))
+
+
+def _confirmed(rows: pl.DataFrame) -> pl.DataFrame:
+    """What the payer office confirmed about the insurance (SN of 負担者種別 1)."""
+    found = rows.filter(_TYPE == "SN", pl.col("u1") == "1")
+    return found.group_by("g", maintain_order=True).agg(pl.col(f"u{at}").first().alias(f"sn{at}") for at in range(2, 7))
+
+
+def _header(header: pl.DataFrame) -> pl.DataFrame:
+    return header.select("g", *(pl.col(f"u{at}").alias(f"ir{at}") for at in (2, 3, 4, 6, 7)))
+
+
+# --- reading -------------------------------------------------------------------------------------------
+
+
+def _read(frame: pl.DataFrame, insurer: bool) -> pl.DataFrame:
+    table = pl.col("re2").str.slice(0, 1)
+    frame = frame.with_columns(
+        _kind(table),
+        institution=_institution(),
+        treatment_month=_months(frame["re3"]),
+        received_month=pl.when(table == "1")
+        .then(_months(frame["ir7"]))
+        .when(table == "4")
+        .then(_months(frame["ir6"]))
+        # 歯科: the dental IR has no name before 請求年月
+        .otherwise(pl.coalesce(_months(frame["ir6"]), _months(frame["ir7"]))),
+        birth=_births(frame["re6"]),
+        sex=pl.col("re5").replace_strict({"1": "M", "2": "F"}, default=None, return_dtype=pl.String),
+        kana=pl.coalesce(_by_kind(table, {"4": [41], "3": [25, 36], "DPC": [38, 36], "1": [36]}, _KANA), "re4"),
+        status=pl.when(pl.col("sn2").is_in(["06", "07"])).then(pl.lit("after_loss")).otherwise(pl.lit("normal")),
+        insurer=_distinct(frame.select(_given("ho1", "sn3")).to_series(), _insurer),
+        symbol=_given("ho2", "sn4"),
+        number=_given("ho3", "sn5"),
+        branch_number=_if(pl.col("sn6"), "^[0-9]{2}$"),
+        points_text=pl.coalesce("ho5", "ko5"),
+        days_text=pl.coalesce("ho4", "ko4"),
+    )
+    return frame.with_columns(
+        points=_if(pl.col("points_text"), "^[0-9]{1,9}$").cast(pl.Int64),
+        days=_if(pl.col("days_text"), "^([0-9]|[0-2][0-9]|3[01])$").cast(pl.Int64),
+        claim_key=_claim_key(insurer),
+    )
+
+
+def _kind(table: pl.Expr) -> pl.Expr:
+    """種別 by 別表5: 入院 where the last digit is odd. DPC is always 入院."""
+    valid = pl.col("re2").str.contains("^[134][1-4][1-5][0-9]$")
+    stay = pl.col("dpc") | pl.col("re2").str.contains("[13579]$")
+    medical = pl.when(stay).then(pl.lit("入院")).otherwise(pl.lit("入院外"))
+    named = table.replace_strict(_KINDS, default=None, return_dtype=pl.String)
+    return pl.when(valid).then(pl.when(table == "1").then(medical).otherwise(named)).alias("kind")
+
+
+def _institution() -> pl.Expr:
+    """都道府県2 + 点数表1 + コード7."""
+    text = pl.concat_str("ir2", "ir3", "ir4")
+    return pl.when((pl.col("ir2").str.len_chars() == 2) & text.str.contains("^[0-9]{10}$")).then(text)
+
+
+def _claim_key(insurer: bool) -> pl.Expr:
+    own = _by_kind(pl.col("re2").str.slice(0, 1), {"4": [37], "3": [19], "DPC": [20], "1": [18]}, _KEY)
+    if insurer:
+        return pl.coalesce(_if(pl.col("key_2"), _KEY), _if(pl.col("key_3"), _KEY), own)
+    numbered = _if(pl.col("re1"), "^[0-9]{1,6}$").str.strip_chars_start("0")
+    return pl.coalesce(own, pl.concat_str("institution", "received_month", numbered, "kind", separator="|"))
+
+
+def _by_kind(table: pl.Expr, fields: dict[str, list[int]], pattern: str) -> pl.Expr:
+    """The first field of RE that has this form, among those of the kind of claim."""
+    kind = pl.when(pl.col("dpc") & (table == "1")).then(pl.lit("DPC")).otherwise(table)
+    cases = (pl.when(kind == name).then(_if(pl.col(f"re{at}"), pattern)) for name, ats in fields.items() for at in ats)
+    return pl.coalesce(*cases)
+
+
+def _given(name: str, confirmed: str) -> pl.Expr:
+    """What the clinic wrote, as delivered; what the payer office confirmed where that is blank."""
+    return pl.coalesce(_if(pl.col(name), r"\S"), confirmed)
+
+
+def _if(text: pl.Expr, pattern: str) -> pl.Expr:
+    return pl.when(text.str.contains(pattern)).then(text)
+
+
+def _distinct(texts: pl.Series, read: Callable[[str], Any], dtype: Any = pl.String) -> pl.Series:
+    """A distinct text is read once."""
+    known = texts.unique().drop_nulls()
+    found = pl.Series([read(text) for text in known], dtype=dtype)
+    return texts.replace_strict(known, found, default=None, return_dtype=dtype)
+
+
+def _insurer(text: str) -> str | None:
+    return insurer_number(text)[0]
+
+
+def _months(texts: pl.Series) -> pl.Series:
+    """YYYYMM, or GYYMM of the old specification: the length tells."""
+    return _distinct(texts, _month, pl.Int32)
+
+
+def _month(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit() and len(text) in (5, 6)):
+        return None
+    try:
+        month = parse_month(text)
+    except DateError:
+        return None
+    return month if _FIRST_MONTH <= month <= _LAST_MONTH else None
+
+
+def _births(texts: pl.Series) -> pl.Series:
+    """YYYYMMDD, or GYYMMDD of the old specification: the length tells."""
+    return _distinct(texts, _birth, pl.Date)
+
+
+def _birth(text: str) -> dt.date | None:
+    if not (text.isascii() and text.isdigit() and len(text) in (7, 8)):
+        return None
+    try:
+        return parse_date(text)
+    except DateError:
+        return None
+
+
+# --- verdict -------------------------------------------------------------------------------------------
+
+
+def _verdict(insurer: bool) -> pl.Expr:
+    """The first rule a claim breaks, with the item; both null where it breaks none."""
+    c = pl.col
+    age = c("treatment_month") // 100 - c("birth").dt.year()
+    born = c("birth").dt.year() * 100 + c("birth").dt.month().cast(pl.Int32)
+    several = (c("commons") > 1) & (~c("dpc") if insurer else pl.lit(True))
+    wrong: list[tuple[str, str, pl.Expr]] = [
+        ("management", "MN", ~c("managed") if insurer else pl.lit(False)),
+        ("truncated", "", c("cut_off")),
+        ("encoding", "RE", c("damaged")),
+        ("correction", "JY", c("broken")),
+        ("common", "RE", c("commons") == 0),
+        ("kind_not_used", "RE[2]", c("re2").str.starts_with("6")),
+        ("unknown_code", "RE[2]", c("kind").is_null()),
+        ("conflict", "RE", several),
+        ("part", "RE[18]", c("dpc") & c("re18").is_in(["2", "3"])),
+        ("header", "IR", ~(c("ir3") == c("re2").str.slice(0, 1)).fill_null(False)),
+        ("not_a_date", "RE[3]", c("treatment_month").is_null()),
+        ("not_a_date", "IR[7]", c("received_month").is_null()),
+        ("not_a_date", "RE[6]", c("birth").is_null() | (age > _OLDEST)),
+        ("order", "RE[3]", (c("treatment_month") > c("received_month")) | (c("treatment_month") < born)),
+        ("unknown_code", "RE[5]", c("sex").is_null()),
+        ("insurer", "HO", c("hos").is_null() & c("kos").is_null()),
+        ("conflict", "HO", c("hos") > 1),
+        ("claim_key", "MN" if insurer else "RE", c("claim_key").is_null()),
+    ]
+    cases = (
+        pl.when(case.fill_null(False)).then(pl.struct(rule=pl.lit(rule), item=pl.lit(item)))
+        for rule, item, case in wrong
+    )
+    return pl.coalesce(*cases).alias("verdict")

@@ -1,0 +1,222 @@
+"""Which records make one claim? Rows cut into claims, corrected by JY, and never mixed with a neighbour's.
+
+RECODEINFO: a claim begins at MN. Where damage ate an MN, 行番号 falls back at the next IR, YK, RE or HO: a claim of its
+own then, which is rejected for want of its MN. UKE: a claim begins at RE; an HO, KO or SN after details, or a
+second HO or SN, shows a lost RE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from kenpo_analytics.errors import IngestError
+from kenpo_analytics.ingest.claims.lines import KNOWN, Block
+
+HEADERS = ("IR", "YK")
+READ = ("MN", *HEADERS, "RE", "HO", "KO", "SN", "SY", "SI", "IY", "JY", "BU", "GO", "RC")
+_DETAILS = ("SY", "SI", "IY")
+_DAMAGED = {"line": pl.Int64, "rule": pl.String}
+_MOST_ROWS = 1_000_000
+_TYPE = pl.col("u0")
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Whole claims: `rows` with the claim's number `g`; `damaged` lines with the rule they break; `wide` by row.
+
+    `header` holds the row of IR or YK by claim; `removed` are claims taken back by JY, `broken` those whose correction
+    cannot be carried out, `cut` the last one where it alone has no RC: the file breaks off in it.
+    """
+
+    rows: pl.DataFrame
+    wide: pl.DataFrame
+    header: pl.DataFrame
+    damaged: pl.DataFrame
+    removed: pl.Series
+    broken: pl.Series
+    cut: pl.Series
+
+
+def insurer_claims(blocks: Iterable[Block]) -> Iterator[Claims]:
+    """Which claims does a RECODEINFO file hold? Corrections (JY) done."""
+    prefixed = pl.col("p0").is_in(["1", "2"])
+    ended: bool | None = None
+    for rows, wide, damaged, last in _whole(blocks, _insurer_start(), prefixed):
+        corrected, removed, broken = _corrected(rows)
+        header = corrected.filter(_TYPE.is_in(HEADERS)).unique("g", keep="first", maintain_order=True)
+        with_end = rows.group_by("g").agg((_TYPE == "RC").any())
+        cut = with_end.filter(~pl.col("u0"))["g"] if last and ended else rows["g"].clear()
+        if not with_end.is_empty():
+            ended = ended is not False and bool(with_end["u0"].all())
+        yield Claims(corrected, wide, header, damaged, removed, broken, cut)
+
+
+def uke_claims(blocks: Iterable[Block]) -> Iterator[Claims]:
+    """Which claims does a UKE file hold? Those after GO have no header until the next IR or YK."""
+    none = pl.Series(dtype=pl.UInt32)
+    totals = _Totals()
+    for rows, wide, damaged, _ in _whole(totals.counted(blocks), _uke_start(), pl.lit(True)):
+        rows = rows.with_columns(part=_TYPE.is_in([*HEADERS, "GO"]).cum_sum())
+        header = rows.filter(_TYPE.is_in(HEADERS)).select("part", "u2", "u3", "u4", "u6", "u7")
+        claims = rows.filter(~_TYPE.is_in([*HEADERS, "GO", "MN"]))
+        header = claims.select("g", "part").unique("g", keep="first", maintain_order=True).join(header, on="part")
+        yield Claims(claims, wide, header, pl.concat([damaged, totals.wrong()]), removed=none, broken=none, cut=none)
+
+
+class _Totals:
+    """Does each clinic's part of a UKE file end in GO, with as many claims as GO says?"""
+
+    def __init__(self) -> None:
+        self._count = dict.fromkeys(("headers", "claims", "ends", "said", "line"), 0)
+        self._done = False
+
+    def counted(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """The blocks, while they are counted."""
+        for block in blocks:
+            said = pl.col("u1").filter(_TYPE == "GO").cast(pl.Int64, strict=False).sum()
+            found = block.rows.select(
+                headers=_TYPE.is_in(HEADERS).sum(),
+                claims=(_TYPE == "RE").sum(),
+                ends=(_TYPE == "GO").sum(),
+                said=said,
+            ).row(0, named=True)
+            self._count = {name: self._count[name] + (found.get(name) or 0) for name in self._count}
+            self._count["line"] = int(block.rows["line"][-1])
+            yield block
+        self._done = True
+
+    def wrong(self) -> pl.DataFrame:
+        """The last line under the rule that the whole file breaks, once all is read."""
+        count = self._count
+        rule = "trailer" if count["ends"] != count["headers"] else "total" if count["said"] != count["claims"] else None
+        rows = [(count["line"], rule)] if self._done and rule and count["line"] else []
+        return pl.DataFrame(rows, schema=_DAMAGED, orient="row")
+
+
+def _insurer_start() -> pl.Expr:
+    """Does a claim start here? MN, or 行番号 falling back at a record that begins a claim."""
+    given = pl.when(_TYPE == "MN").then(0).when(pl.col("p0") == "1").then(pl.col("line_number"))
+    fallen = (pl.col("p0") == "1") & (pl.col("line_number") < given.forward_fill().shift(1))
+    return (_TYPE == "MN") | (_TYPE.is_in([*HEADERS, "RE", "HO"]) & fallen).fill_null(False)
+
+
+def _uke_start() -> pl.Expr:
+    """Does a claim start here? RE (and what stands between claims), or a sign that an RE is lost."""
+    opens = _TYPE.is_in(["RE", *HEADERS, "GO"])
+    behind = _TYPE.is_in(["HO", "KO", "SN"]) & _TYPE.shift(1).is_in(_DETAILS)
+    starts = (opens | behind).fill_null(False)
+    starts = starts | _again(_TYPE == "HO", starts)
+    return starts | _again(((_TYPE == "SN") & (pl.col("u1") == "1")).fill_null(False), starts)
+
+
+def _again(once: pl.Expr, opens: pl.Expr) -> pl.Expr:
+    """Is this the second record of a kind of which a claim has one?"""
+    count = once.cast(pl.Int64).cum_sum()
+    return once & (count - pl.when(opens).then(count).forward_fill().fill_null(0) > 1)
+
+
+def _whole(
+    blocks: Iterable[Block], start: pl.Expr, prefixed: pl.Expr
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, bool]]:
+    """Rows of whole claims with their number, block by block; the last claim of a block waits for the next one."""
+    rest: pl.DataFrame | None = None
+    held: pl.DataFrame | None = None
+    for narrow, wide in blocks:
+        block = _numbered(narrow)
+        wide = wide if held is None else pl.concat([held, wide])
+        known = _TYPE.is_in(list(KNOWN)).fill_null(False) & prefixed
+        damaged = block.filter(~known | (pl.col("bad") & ~_TYPE.is_in(["RE", "HO", "SN"])))
+        rows = block.filter(known, _TYPE.is_in(READ))
+        rows = (rows if rest is None else pl.concat([rest, rows])).with_columns(start=start)
+        starts = rows["start"].arg_true()
+        cut = int(starts[-1]) if len(starts) else 0
+        rest = pl.concat([_header_before(rows, cut), rows[cut:]]).drop("start")
+        if rest.height > _MOST_ROWS:
+            raise IngestError("1件のレセプトが大きすぎます。", hint="ファイルが壊れていないか確かめてください。")
+        rule = pl.when("bad").then(pl.lit("encoding")).otherwise(pl.lit("record"))
+        held = wide.filter(pl.col("row") >= int(rows["row"][cut])) if rows.height else wide
+        yield _with_number(rows[:cut]), wide, damaged.select("line", rule=rule), False
+    if rest is not None and held is not None:
+        yield _with_number(rest.with_columns(start=start)), held, pl.DataFrame(schema=_DAMAGED), True
+
+
+def _numbered(block: pl.DataFrame) -> pl.DataFrame:
+    if "p1" not in block.columns:
+        return block
+    return block.with_columns(
+        line_number=pl.col("p1").cast(pl.Int64, strict=False), branch=pl.col("p2").cast(pl.Int64, strict=False)
+    )
+
+
+def _header_before(rows: pl.DataFrame, cut: int) -> pl.DataFrame:
+    """In a UKE file, the header that still holds for the claims that wait."""
+    if "p0" in rows.columns:
+        return rows[:0]
+    last = rows[:cut].filter(_TYPE.is_in([*HEADERS, "GO"])).tail(1)
+    held = not last.is_empty() and last["u0"][0] != "GO" and rows["u0"][cut] not in (*HEADERS, "GO")
+    return last if held else rows[:0]
+
+
+def _with_number(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(g=pl.col("start").cum_sum()).drop("start")
+
+
+# --- JY ------------------------------------------------------------------------------------------------
+
+
+def _corrected(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
+    """Rows as claimed with the payer office's corrections done, claims taken back, claims that cannot be corrected."""
+    kept = rows.filter((pl.col("p0") == "1") | (_TYPE == "MN"))
+    orders = rows.filter(_TYPE == "JY").select(
+        "g",
+        op=pl.col("u1"),
+        **{name: pl.col(f"u{at}").cast(pl.Int64, strict=False) for name, at in _ORDER.items()},
+        order=pl.int_range(pl.len(), dtype=pl.Int64) + 1_000_000,
+    )
+    if orders.is_empty():
+        none = rows["g"].clear()
+        return kept, none, none
+    taken = orders.filter(pl.col("op").is_in(["2", "3"])).select("g", "op", line_number="old", branch="old_branch")
+    gone = kept.join(taken, on=_PLACE, how="inner")
+    put = _replacements(rows, orders)
+    left = pl.concat([kept.join(taken, on=_PLACE, how="anti"), put.select(kept.columns)])
+    removed = _removed(gone, left)
+    replaced = gone.filter(pl.col("op") == "2").select(_PLACE)
+    empty = replaced.join(put.select(_PLACE), on=_PLACE, how="anti")["g"]
+    unclear = orders.filter(~pl.col("op").is_in(["1", "2", "3"]).fill_null(False) | pl.col("old").is_null())["g"]
+    return _in_order(left, orders["g"]), removed, pl.concat([empty, unclear]).unique()
+
+
+_ORDER = {"old": 2, "old_branch": 3, "new": 6, "new_branch": 7}
+_PLACE = ["g", "line_number", "branch"]
+
+
+def _replacements(rows: pl.DataFrame, orders: pl.DataFrame) -> pl.DataFrame:
+    """The rows of the payer office that are added (1) after, or put (2) in the place of, a claimed one."""
+    put = orders.filter(pl.col("op").is_in(["1", "2"])).unique(["g", "new", "new_branch"], keep="last")
+    place = put.select(
+        "g",
+        line_number="new",
+        branch="new_branch",
+        at="old",
+        at_branch=pl.when(pl.col("op") == "1").then("order").otherwise("old_branch"),
+    )
+    added = rows.filter(pl.col("p0") == "2", ~_TYPE.is_in(["MN", "JY"])).join(place, on=_PLACE, how="inner")
+    return added.with_columns(line_number="at", branch="at_branch")
+
+
+def _removed(gone: pl.DataFrame, left: pl.DataFrame) -> pl.Series:
+    """Claims whose MN, or whose every RE, was deleted."""
+    deleted = gone.filter(pl.col("op") == "3")
+    common = deleted.filter(_TYPE == "RE").join(left.filter(_TYPE == "RE"), on="g", how="anti")
+    return pl.concat([common["g"], deleted.filter(_TYPE == "MN")["g"]]).unique()
+
+
+def _in_order(rows: pl.DataFrame, corrected: pl.Series) -> pl.DataFrame:
+    """Rows by claim; within a corrected claim by 行番号 and 枝番号."""
+    touched = pl.col("g").is_in(corrected.unique().to_list())
+    keys = [pl.when(touched).then(name).otherwise(0) for name in ("line_number", "branch")]
+    return rows.sort("g", touched & (_TYPE != "MN"), *keys, maintain_order=True)

@@ -1,0 +1,1 @@
+"""Which files came, and what is in them? Folders, archives and workbooks; lines, rows and layouts."""
