@@ -161,6 +161,17 @@ def test_within_the_eligible_every_adjustment_finds_the_letter(some, design):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("design", ["crude", "ancova", "iptw", "aipw"])
+def test_people_who_come_twice_do_not_narrow_the_interval(some, design):
+    once = some.filter("eligible")
+    twice = once.vstack(once)
+    one, two = (within_eligible(frame, design=design) for frame in (once, twice))
+    assert two.estimate == pytest.approx(one.estimate)
+    assert two.standard_error == pytest.approx(one.standard_error, rel=0.01)
+    shares = [share_difference(f.with_columns(improved=pl.col("y1") < 110), "improved") for f in (once, twice)]
+    assert shares[1].lower == pytest.approx(shares[0].lower, abs=0.004)
+
+
 def test_weighting_against_the_ineligible_is_refused(some):
     with pytest.raises(EstimateError, match="重なり"):
         within_eligible(some, design="iptw")

@@ -129,6 +129,12 @@ def test_the_trial_finds_its_effect_and_none_where_there_is_none():
     assert not randomised(trial(0.0)).shows_effect
 
 
+def test_workplaces_drawn_whole_are_clusters():
+    people = trial(-3.0).with_columns(workplace_id=pl.format("W{}", pl.col("person_id") // 40))
+    one = randomised(people, cluster="workplace_id")
+    assert "ワイルド" in one.method and one.lower < -3.0 < one.upper
+
+
 def test_a_trial_with_too_few_seen_again_is_refused():
     lost = trial(-3.0).with_columns(y1=pl.when(pl.col("arm") == "later").then(pl.lit(None)).otherwise("y1"))
     one = randomised(lost)

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import Floats, fit
+from kenpo_analytics.evaluation._matrix import Floats, clusters, fit
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
 from kenpo_analytics.evaluation.weighting import ASSUMPTION, ESTIMAND, FEW, prepare, propensity, weights
 from kenpo_analytics.stats._checks import normal_quantile
@@ -82,7 +82,8 @@ def iptw_ipcw(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensit
         return unavailable(*names, reason=f"次回健診のある人が片方で{FEW}人に満たないため、推定しません", role=role)
     weight = weights(sent.letter, sent.score) * seen_weights(sent.frame, sent.letter, sent.x)
     x = np.column_stack([np.ones(seen.sum()), sent.letter[seen].astype(float)])
-    result: Any = fit(sent.frame["y1"].drop_nulls().to_numpy(), x, weights=weight[seen])
+    groups = clusters(sent.frame, "person_id")[seen]
+    result: Any = fit(sent.frame["y1"].drop_nulls().to_numpy(), x, weights=weight[seen], groups=groups)
     lower, upper = result.conf_int(1 - level)[1]
     return Estimate(
         *names,
@@ -137,9 +138,9 @@ def tipping_point(
     seen, t = ~np.isnan(y), sent.letter.astype(float)
     x = np.column_stack([np.ones(len(y)), t, sent.x])
     draws = _draws(y, np.column_stack([x, sent.x * t[:, None]]), seen, imputations, np.random.default_rng(seed))
-    rows = []
+    rows, groups = [], clusters(sent.frame, "person_id")
     for delta in deltas:
-        fits = [fit(np.where(seen, y, drawn + delta * t), x) for drawn in draws]
+        fits = [fit(np.where(seen, y, drawn + delta * t), x, groups=groups) for drawn in draws]
         value, size = _pooled([float(f.params[1]) for f in fits], [float(f.bse[1]) for f in fits])
         wide = normal_quantile(level) * size
         rows.append({"delta": delta, "estimate": value, "lower": value - wide, "upper": value + wide, "level": level})

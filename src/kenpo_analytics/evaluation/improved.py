@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import Floats, fit
+from kenpo_analytics.evaluation._matrix import Floats, clusters, fit
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
 from kenpo_analytics.evaluation.weighting import FEW, Sent, prepare, weights
 from kenpo_analytics.stats._checks import normal_quantile
@@ -84,7 +84,10 @@ def _gcomp(sent: Sent, y: Floats) -> tuple[float, float]:
 
     n = len(y)
     x = np.column_stack([np.ones(n), sent.letter.astype(float), sent.x])
-    result = sm.GLM(y, x, family=sm.families.Binomial()).fit(cov_type="HC1")
+    groups = clusters(sent.frame, "person_id")
+    several = len(np.unique(groups)) < n
+    how = {"cov_type": "cluster", "cov_kwds": {"groups": groups}} if several else {"cov_type": "HC1"}
+    result = sm.GLM(y, x, family=sm.families.Binomial()).fit(**how)
     x1, x0 = x.copy(), x.copy()
     x1[:, 1], x0[:, 1] = 1.0, 0.0
     p1, p0 = result.predict(x1), result.predict(x0)
@@ -97,7 +100,8 @@ def _gcomp(sent: Sent, y: Floats) -> tuple[float, float]:
 
 def _weighted(sent: Sent, y: Floats) -> tuple[float, float]:
     x = np.column_stack([np.ones(len(y)), sent.letter.astype(float)])
-    result: Any = fit(y, x, weights=weights(sent.letter, sent.score))
+    groups = clusters(sent.frame, "person_id")
+    result: Any = fit(y, x, weights=weights(sent.letter, sent.score), groups=groups)
     return float(result.params[1]), float(result.bse[1])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import covariates, fit
+from kenpo_analytics.evaluation._matrix import clusters, covariates, fit
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
 
 LINE = (109.5, 125.5)
@@ -155,7 +155,7 @@ def pseudo_cohort(people: pl.DataFrame, *, level: float = 0.95, role: Role = "se
         reason = "事業前の年度に同じ基準で選んだ人が少ないため、比べられません"
         return unavailable(*names, reason=reason, state="not_identified", role=role)
     x = np.column_stack([np.ones(frame.height), programme, frame["y0"].to_numpy() - 110, covariates(frame)[0]])
-    result = fit(frame["y1"].to_numpy(), x)
+    result = fit(frame["y1"].to_numpy(), x, groups=clusters(frame, "person_id"))
     lower, upper = result.conf_int(1 - level)[1]
     return Estimate(
         *names,

@@ -13,6 +13,8 @@ import polars as pl
 
 from kenpo_analytics.errors import EstimateError, ParameterError
 from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, independent
+from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
+from kenpo_analytics.evaluation._wild import limits as wild
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
 
 KINDS = {"delay": ("now", "later"), "leaflets": ("A", "B")}
@@ -194,8 +196,12 @@ def randomised(
     parts = [np.ones(seen.height), one, seen["y0"].to_numpy() - 110.0, covariates(seen)[0]]
     if "stratum" in seen.columns:
         parts.append(seen["stratum"].to_dummies(drop_first=True).cast(pl.Float64).to_numpy())
-    result = fit(seen["y1"].to_numpy(), independent(np.column_stack(parts)), groups=clusters(seen, cluster))
+    x, groups = independent(np.column_stack(parts)), clusters(seen, cluster)
+    result = fit(seen["y1"].to_numpy(), x, groups=groups)
     lower, upper = result.conf_int(1 - level)[1]
+    few = len(np.unique(groups)) < FEW_CLUSTERS
+    if few:
+        lower, upper = wild(seen["y1"].to_numpy(), x, 1, groups, level=level)
     return Estimate(
         *names,
         role=role,
@@ -204,7 +210,7 @@ def randomised(
         upper=float(upper),
         standard_error=float(result.bse[1]),
         level=level,
-        method="共分散分析、頑健標準誤差",
+        method="共分散分析、" + ("ワイルドクラスターブートストラップ" if few else "頑健標準誤差"),
         persons=int(one.sum()),
         compared=int((1 - one).sum()),
     )

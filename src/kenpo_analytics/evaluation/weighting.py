@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import COVARIATES, Floats, covariates, fit
+from kenpo_analytics.evaluation._matrix import COVARIATES, Floats, clusters, covariates, fit
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
 from kenpo_analytics.stats._checks import normal_quantile
 
@@ -114,9 +114,10 @@ def within_eligible(
     Notes
     -----
     Sources: Robins, Rotnitzky, Zhao (1994) JASA 89:846; Lunceford, Davidian (2004) Stat Med 23:2937 (errors of AIPW);
-    Austin (2011) Multivariate Behav Res 46:399 (caliper, SMD). IPTW errors: HC0, conservative since the score is
-    estimated. Matched people: regression adjustment for what the pairs still differ in, errors by pair (Ho et al. 2007
-    Polit Anal 15:199; Abadie, Spiess 2022 JASA 117:983).
+    Austin (2011) Multivariate Behav Res 46:399 (caliper, SMD). Errors are robust, by person where people come in
+    several years; those of IPTW are conservative, since the score is estimated. Matched people: regression adjustment
+    for what the pairs still differ in, errors by pair (Ho et al. 2007 Polit Anal 15:199; Abadie, Spiess 2022 JASA
+    117:983).
     """
     if design not in LABELS:
         raise EstimateError(f"設計の名前が違います: {design}", hint=f"使える名前: {', '.join(LABELS)}")
@@ -170,20 +171,20 @@ Answer = tuple[float, float, Floats | None]
 
 def _crude(sent: Sent) -> Answer:
     x = np.column_stack([np.ones(len(sent.letter)), sent.letter.astype(float)])
-    result = fit(_y1(sent), x)
+    result = fit(_y1(sent), x, groups=clusters(sent.frame, "person_id"))
     return float(result.params[1]), float(result.bse[1]), None
 
 
 def _ancova(sent: Sent) -> Answer:
     x = np.column_stack([np.ones(len(sent.letter)), sent.letter.astype(float), sent.x])
-    result = fit(_y1(sent), x)
+    result = fit(_y1(sent), x, groups=clusters(sent.frame, "person_id"))
     return float(result.params[1]), float(result.bse[1]), None
 
 
 def _iptw(sent: Sent) -> Answer:
     weight = weights(sent.letter, sent.score)
     x = np.column_stack([np.ones(len(sent.letter)), sent.letter.astype(float)])
-    result = fit(_y1(sent), x, weights=weight)
+    result = fit(_y1(sent), x, weights=weight, groups=clusters(sent.frame, "person_id"))
     return float(result.params[1]), float(result.bse[1]), weight
 
 
@@ -192,7 +193,10 @@ def _aipw(sent: Sent) -> Answer:
     x = np.column_stack([np.ones(len(t)), sent.x])
     one, zero = (x @ fit(y[group], x[group]).params for group in (t, ~t))
     psi = one - zero + t * (y - one) / e - ~t * (y - zero) / (1 - e)
-    return float(psi.mean()), float(psi.std(ddof=1) / np.sqrt(len(psi))), weights(t, e)
+    _, person = np.unique(clusters(sent.frame, "person_id"), return_inverse=True)
+    own = np.bincount(person, weights=psi - psi.mean())  # people who come in several years count once
+    error = np.sqrt((own**2).sum() * len(own) / (len(own) - 1)) / len(psi)
+    return float(psi.mean()), float(error), weights(t, e)
 
 
 def _match(sent: Sent) -> Answer:
