@@ -1,19 +1,23 @@
-"""The committed evaluation says what a slow count, person by person, says; and it claims no effect."""
+"""The committed evaluation says what a slow count, person by person, says; and concludes what its interval holds."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from collections import defaultdict
 from pathlib import Path
 
+import nbformat
 import polars as pl
 import pytest
 
-from tests.notebook_page import Page
+from kenpo_analytics.evaluation.protocol import read_protocol
+from kenpo_analytics.runs.verify import verify
+from tests.notebook_page import NOTEBOOKS, Page
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
-BEFORE, AFTER = 2017, 2022
+BEFORE, AFTER = 2017, 2018
 COLUMNS = ["person_id", "record_id", "checkup_date", "received_month", "kind", "fasting", "fpg", "hba1c"]
 
 
@@ -166,15 +170,6 @@ def test_people_fall_without_a_letter(page: Page, counted: dict) -> None:
     assert counted[BEFORE]["change"] < 0  # nobody had a letter then
 
 
-def test_follow_up_adds_up(page: Page, counted: dict) -> None:
-    rows = page.table("次回健診の追跡")
-    for year, word in ((BEFORE, "事業前"), (AFTER, "事業")):
-        mine = {row["状態"]: int(row["人数"]) for row in rows if row["群"] == f"{year}年度({word})"}
-        assert sum(mine.values()) == counted[year]["all"]
-        assert mine["期間内に受診(6～18か月)"] == counted[year]["seen"]
-        assert mine["期間が終わっていない"] == 0
-
-
 def test_letters_of_the_cohort(page: Page, world: World, counted: dict) -> None:
     sent = pl.read_parquet(SAMPLE / "mailings.parquet").filter(programme="prediabetes_leaflet", status="sent")
     days = dict(sent.sort("sent_date", descending=True).select("record_id", "sent_date").iter_rows())
@@ -213,34 +208,137 @@ def test_the_rule_of_its_time_and_every_missing_definition_are_listed(page: Page
 
 def test_the_text_names_each_sensitivity_interval_without_0(page: Page) -> None:
     apart = set()
-    for word in ("改善", "悪化"):
-        for row in page.table(f"単純前後比較の感度分析: {word}した割合の差(ポイント)（数値）"):
-            name, _, limits = row.values()
-            if limits != "秘匿":
-                low, high = limits.strip("()").split(" ～ ")
-                if (low[0] == high[0]) and low[0] in "+−":
-                    apart.add(f"- {word} {name}: ")
+    for row in page.table("単純前後比較の感度分析: 割合の差(ポイント)"):
+        limits = row["95%信頼区間"]
+        if limits != "秘匿" and excludes_zero(limits):
+            apart.add(f"- {row['結果']} {row['見方']}: ")
     said = page.text("区間を示せた")
     assert {line[: line.index(": ") + 2] for line in said.splitlines() if line.startswith("- ")} == apart
     assert f"0を含まないのは{len(apart)}行です" in said
 
 
-def test_the_year_follows_the_month_and_the_page_says_what_it_needs(page: Page) -> None:
+def excludes_zero(limits: str) -> bool:
+    low, high = limits.strip("()").split(" ～ ")
+    return low[0] == high[0] and low[0] in "+−"
+
+
+def test_the_year_follows_the_plan_and_the_page_says_what_it_needs(page: Page) -> None:
     parameters = page.code[0].source
     assert "fiscal_year: int = 0" in parameters and 'needs: list[str] = ["mailings"]' in parameters
-    assert "用いた年度: 2017年度、2022年度" in page.outputs[0]["data"]["text/plain"]
+    assert "用いた年度: 2017年度、2018年度" in page.outputs[0]["data"]["text/plain"]
 
 
-def test_no_effect_is_claimed(page: Page) -> None:
-    summary = page.text("要約")
-    assert "この差は事業の効果ではありません" in summary
-    assert "この報告書だけでは効果を判断できません。差の差・不連続・重み付けによる評価は、後の版で加えます。" in summary
+# --- the evaluation -------------------------------------------------------------------------------------
+
+DESIGNS = "設計と推定の一覧"
+
+
+def primary(page: Page) -> dict[str, str]:
+    (row,) = [row for row in page.table(DESIGNS) if row["位置づけ"] == "主解析"]
+    return row
+
+
+def test_the_naive_row_is_a_slow_count(page: Page, world: World) -> None:
+    """Mailed people of the plan's year: the first checkup 90 days after the letter and 18 months after the index."""
+    sent = pl.read_parquet(SAMPLE / "mailings.parquet").filter(programme="prediabetes_leaflet", status="sent")
+    days = dict(sent.sort("sent_date", descending=True).select("record_id", "sent_date").iter_rows())
+    changes = []
+    for row in world.cohort(AFTER, "and"):
+        if (day := days.get(row["record_id"])) is None:
+            continue
+        later = [
+            r
+            for r in world.checkups[row["person_id"]]
+            if (r["checkup_date"] - day).days >= 90 and month(r["checkup_date"]) - month(row["checkup_date"]) <= 18
+        ]
+        first = [r["fpg"] for r in later if r["checkup_date"] == later[0]["checkup_date"] and r["fpg"] is not None]
+        changes += [min(first) - row["fpg"]] if first else []
+    (naive,) = [row for row in page.table(DESIGNS) if row["設計"].startswith("単純前後比較")]
+    assert naive["人数"] in (str(len(changes)), "秘匿")
+    assert naive["推定"] == f"{sum(changes) / len(changes):+.2f}".replace("-", "−")
+    assert naive["位置づけ"] == "参考"
+
+
+def test_the_conclusion_follows_the_primary_interval(page: Page) -> None:
+    summary, row = page.text("要約"), primary(page)
+    low, high = row["95%信頼区間"].strip("()").split(" ～ ")
+    assert f"の推定は{row['推定']}mg/dL(95%信頼区間 {low}～{high})です" in summary
+    shows = excludes_zero(row["95%信頼区間"])
+    assert shows == ("なったと推定されます" in summary)
+    assert shows or summary.startswith("要約: 通知の効果は確認されていません。")
+    assert summary.index("の推定は") < summary.index("単純前後比較であり、効果ではありません")
     headline = next(o["metadata"]["kenpo"]["headline"] for o in page.outputs if "headline" in o["metadata"]["kenpo"])
-    assert all("単純前後比較・効果ではない" in record["label"] for record in headline.values())
-    text = "\n".join(cell.source for cell in page.notebook.cells if cell.cell_type == "markdown")
-    for design in ("差の差(DiD)", "不連続(RDD)", "重み付け"):
-        place = text[text.index(design) :]
-        assert place.split("\n\n")[1].startswith("今後の版で追加します")
+    first = next(record for record in headline.values() if record["order"] == 0)
+    assert f"{first['estimate']:+.2f}".replace("-", "−") == row["推定"] and "主解析" in first["label"]
+    assert all("単純前後比較・効果ではない" in r["label"] for r in headline.values() if r["order"] > 0)
+
+
+def test_the_plan_is_printed_with_its_fingerprint_and_its_years(page: Page) -> None:
+    plan = read_protocol(SAMPLE / "protocol.toml")
+    assert plan.digest in page.text("要約") and plan.digest in page.text("解析計画")
+    assert "事後選択" not in page.text("要約")
+    years = [row for row in page.table("再現情報") if row["項目"] == "protocol"]
+    assert years[0]["値"] == plan.digest
+
+
+def test_the_planted_effect_lies_in_the_primary_interval(page: Page) -> None:
+    """Intention to treat: what was planted, times the share of the band that was sent a letter."""
+    truth = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["prediabetes_letter"]["effect_on_fpg_mg_dl"]
+    (band,) = [
+        r
+        for r in page.table("帯ごとの人数・通知・値(差の差のもと)")
+        if (r["時期"], r["基準値以上の帯"]) == ("事業", "はい")
+    ]
+    share = int(band["送付した人"]) / int(band["人数"])
+    low, high = (shown(text) for text in primary(page)["95%信頼区間"].strip("()").split(" ～ "))
+    assert low <= truth * share <= high
+
+
+def test_every_design_has_its_row_and_the_refused_ones_their_reason(page: Page) -> None:
+    rows = {row["設計"]: row for row in page.table(DESIGNS)}
+    refused = {name for name, row in rows.items() if row["可否"] == "推定せず"}
+    assert {"対象外の人との重み付け比較", "健診の月からの、通知の有無別の比較"} <= refused
+    reasons = {row["設計"]: row["可否と理由"] for row in page.table("設計ごとの前提と、推定しない理由")}
+    assert "重なりがない" in reasons["対象外の人との重み付け比較"]
+    assert "immortal time" in reasons["健診の月からの、通知の有無別の比較"]
+    assert {"差の差", "対象者内の逆確率重み付け(IPTW)", "差の不連続"} <= {
+        name.split(":")[0].split("(基準")[0] for name in rows
+    }
+
+
+def test_a_method_that_gave_nothing_is_not_described(page: Page) -> None:
+    said = page.text("本評価は後ろ向き観察研究である")
+    fake = [row for row in page.table("差の不連続: 偽の基準値") if row["推定"] != "―"]
+    assert ("偽の基準値" in said) == bool(fake)
+    assert ("1対1で組に" in said) == any(
+        r["設計"] == "対象者内の1対1マッチング" and r["推定"] != "―" for r in page.table(DESIGNS)
+    )
+
+
+def test_nobody_is_counted_twice_and_small_states_do_not_come_back(page: Page) -> None:
+    rows = page.table("対象者の次回健診の状態: どうなったか、なぜ数えないか")
+    for group in {row["群"] for row in rows}:
+        counts = [shown(row["人数"]) for row in rows if row["群"] == group]
+        assert counts.count(None) != 1  # one masked state alone would come back from the total
+        assert all(n is None or n == 0 or n >= 10 for n in counts)
+
+
+@pytest.mark.slow
+def test_without_years_before_letters_the_page_says_that_it_cannot_tell(tmp_path: Path, monkeypatch) -> None:
+    from nbclient import NotebookClient
+
+    from kenpo_analytics.sample import build
+
+    build(tmp_path / "data", seed=3, persons=9000, variant="no_pre_era", raw=False)
+    monkeypatch.setenv("KENPO_DATA", str(tmp_path / "data"))
+    notebook = nbformat.read(NOTEBOOKS / "02_prediabetes_evaluation.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    texts = [o["data"]["text/plain"] for c in notebook.cells for o in c.get("outputs", []) if "data" in o]
+    (summary,) = [text for text in texts if text.startswith("要約")]
+    assert "通知だけの効果は識別不能です" in summary and "事後選択" in summary
+    assert "なったと推定されます" not in "".join(texts)
+    nbformat.write(notebook, tmp_path / "02.ipynb")
+    assert verify(tmp_path / "02.ipynb").outputs > 20
 
 
 def shown(text: str) -> float | None:

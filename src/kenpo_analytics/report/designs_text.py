@@ -94,9 +94,12 @@ def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> It
         yield "全年度をまとめた値は、再度の通知を受けた人を含むため、初めての通知の効果とは違う量です"
     if "iptw_ipcw" in run:
         yield "次回健診を受けない理由がその値そのものに関係するとき、重み付けでは直せません(転換点の表を参照)"
+    without: dict[str, list[str]] = {}
     for one in estimates:
         if one.state != "estimated" and one.reason:
-            yield f"{one.label}: {one.reason.rstrip('。')}"
+            without.setdefault(one.reason.rstrip("。"), []).append(one.label)
+    for reason, labels in without.items():
+        yield f"{labels[0]}{f' など{len(labels)}設計' if len(labels) > 1 else ''}: {reason}"
     yield from (text.rstrip("。") for text in (*checks.unchecked, *choice.departures))
 
 
