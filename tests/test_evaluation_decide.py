@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kenpo_analytics.errors import DefinitionError, EstimateError
 from kenpo_analytics.evaluation.decide import decide
@@ -142,3 +144,16 @@ def test_what_was_chosen_late_is_called_so(tmp_path):
     assert POST_HOC in standing(None)
     assert POST_HOC not in standing(plan) and plan.digest in standing(plan)
     assert POST_HOC in standing(plan, letters_seen_from=dt.date(2025, 4, 1))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    middle=st.floats(-20, 20), below=st.floats(0, 20), above=st.floats(0, 20), warned=st.booleans(),
+    null=st.sampled_from([0.0, 1.0]),
+)  # fmt: skip
+def test_no_interval_that_holds_no_effect_is_ever_called_one(middle, below, above, warned, null):
+    one = replace(SHOWN, estimate=middle, lower=middle - below, upper=middle + above, null_value=null)
+    found = decide([one], primary="did_ancova", warnings=["診断"] if warned else [])
+    holds = one.lower <= null <= one.upper
+    assert (found.verdict in ("lower", "higher")) == (not holds and not warned)
+    assert ("なったと推定されます" in found.sentence) == (found.verdict in ("lower", "higher"))
