@@ -19,8 +19,9 @@ test: $(READY)            ## unit, authority, property, report and notebook test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg tests notebooks
 
-test-simulation: $(READY) ## bias, coverage and false claims of every design in 200 known worlds (about 5 minutes)
+test-simulation: $(READY) ## bias, coverage and false claims of every design, ranks and small areas in known worlds (about 6 minutes)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.simulation.acceptance
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.simulation.small_areas
 
 lab: $(READY)             ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=. notebooks

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         overview,
         unit_suspicion,
     )
-    from kenpo_analytics.regional import regional_index, standardised_rate
+    from kenpo_analytics.regional import funnel, ranks, regional_index, shrunken, standardised_rate
     from kenpo_analytics.store import Tables, load
 
 _ROOMS = {
@@ -52,7 +52,7 @@ _ROOMS = {
         "overview",
         "unit_suspicion",
     ],
-    "regional": ["regional_index", "standardised_rate"],
+    "regional": ["funnel", "ranks", "regional_index", "shrunken", "standardised_rate"],
     "store": ["Tables", "load"],
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
@@ -72,6 +72,7 @@ __all__ = [
     "eligible_checkups",
     "first_visit",
     "format_month",
+    "funnel",
     "institution_outliers",
     "load",
     "mature_month",
@@ -84,7 +85,9 @@ __all__ = [
     "overview",
     "parse_month",
     "prediabetes",
+    "ranks",
     "regional_index",
+    "shrunken",
     "standardised_rate",
     "table_one",
     "unit_suspicion",

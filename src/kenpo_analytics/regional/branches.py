@@ -43,3 +43,11 @@ def branch_cells(national: Any, *, fiscal_year: int) -> Any:
         )
     cells = year.with_columns(pl.col("measure").replace_strict(OUT_OF_HOURS).alias(VISIT)).drop("measure", "period")
     return small(cells.sort(VISIT, "area", "sex", "age_band"), source_of(national))
+
+
+def branch_years(national: Any, *, through: int, count: int = 3) -> list[int]:
+    """Which fiscal years, `count` at most and up to `through`, have both out-of-hours measures in `national`?"""
+    table = eager(national).filter(pl.col("measure").is_in(list(OUT_OF_HOURS)) & pl.col("period").str.starts_with("FY"))
+    complete = table.group_by("period").agg(pl.col("measure").n_unique()).filter(pl.col("measure") == len(OUT_OF_HOURS))
+    years = sorted(int(period.removeprefix("FY")) for period in complete["period"])
+    return [year for year in years if year <= through][-count:]

@@ -50,7 +50,8 @@ def compare(indices: Mapping[str, Index], *, area: str = "area") -> Any:
     """How does the index change with the setting (感度分析)? One row per area and visit type, a set of columns per key.
 
     For each key: persons_<key>, events_<key>, rate_<key>, estimate_<key>, lower_<key>, upper_<key>, rank_<key> (of
-    `rows`). Settings side by side, so that the disclosure check sees what their difference tells.
+    `rows`), and rank_lower_<key>, rank_upper_<key> where `ranks` has added them. Settings
+    side by side, so that the disclosure check sees what their difference tells.
 
     Raises
     ------
@@ -68,6 +69,9 @@ def compare(indices: Mapping[str, Index], *, area: str = "area") -> Any:
         raise StrataError(
             f"指数に列がありません: {area}", hint="指数を計算したときの地域の列を area= で渡してください。"
         )
+    intervals = ["rank_lower", "rank_upper"]
+    if all(name in table.columns for table in tables.values() for name in intervals):
+        names += intervals
     parts = {key: table.select(*on, pl.col(names).name.suffix(f"_{key}")) for key, table in tables.items()}
     first = next(iter(parts.values()))
     found = first.select(on)
@@ -123,7 +127,9 @@ def regional_index(
     Index
         rows: area, visit_type, events, persons, denominator, expected, rate, standardised_rate, standard_rate,
         estimate (index - 1), lower, upper (independent events), lower_repeat, upper_repeat (compound Poisson; null
-        without events_sq), level, method, standard, rank (1 = lowest), ranked (how many), rank_direction,
+        without events_sq), effective_events, effective_expected (as many independent events, observed and expected,
+        would give this ratio with this precision; repeat visitors make them fewer), level, method, standard,
+        rank (1 = lowest), ranked (how many), rank_direction,
         unstable (fewer than 20 expected). contributions: area, strata, visit_type, events, persons (if given),
         expected, contribution; they add up to the area's estimate.
 
@@ -204,20 +210,24 @@ def _row(
         found = standardise.indirect(events, expected, events_sq=one.squares, level=level, method=interval, jump=jump)
         scale = 1.0
     months = float(one.denominator.sum())
+    ratio, total = found.value * scale, float(events.sum())
+    size = ratio / (found.variance * scale**2) if total else float(expected.sum()) / jump
     return {
         "area": one.name,
-        "events": int(events.sum()),
+        "events": int(total),
         "persons": one.persons,
         "denominator": months,
         "expected": float(expected.sum()),
-        "rate": float(events.sum()) / months * per if months else None,
-        "standardised_rate": found.value * scale * nation * per,
+        "rate": total / months * per if months else None,
+        "standardised_rate": ratio * nation * per,
         "standard_rate": nation * per,
-        "estimate": found.value * scale - 1,
+        "estimate": ratio - 1,
         "lower": found.lower * scale - 1,
         "upper": found.upper * scale - 1,
         "lower_repeat": None if found.lower_repeat is None else found.lower_repeat * scale - 1,
         "upper_repeat": None if found.upper_repeat is None else found.upper_repeat * scale - 1,
+        "effective_events": ratio * size,
+        "effective_expected": size,
         "level": level,
         "method": f"{found.method}-{interval}" if method == "direct" else found.method,
         "unstable": bool(expected.sum() < UNSTABLE_BELOW),

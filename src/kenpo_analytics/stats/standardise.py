@@ -32,6 +32,8 @@ class Standardised:
     method: str
     numerator: float
     denominator: float
+    variance: float
+    """Of `value`: for repeat visitors where their sums of squares are given, else for independent events."""
 
 
 def direct(
@@ -72,8 +74,9 @@ def direct(
         q = _checks.counts(events_sq, "個人別件数の二乗和")
         _checks.same_length(件数=x, 個人別件数の二乗和=q)
         low_r, high_r = _direct_limits(x, q, w, level, method, None, jump)
+    variance = float((w**2 * (x if events_sq is None else q)).sum())
     total, time = float(x.sum()), float(n.sum())
-    return Standardised(value, low, high, low_r, high_r, level, f"direct-{method}", total, time)
+    return Standardised(value, low, high, low_r, high_r, level, f"direct-{method}", total, time, variance)
 
 
 def direct_share(events: Any, denominator: Any, weight: Any, *, level: float = 0.95) -> Standardised:
@@ -94,7 +97,8 @@ def direct_share(events: Any, denominator: Any, weight: Any, *, level: float = 0
     size = 1 / float((mix**2 / n).sum()) if certain else value * (1 - value) / variance
     found = wilson(value * size, size, level=level)
     low, high = float(found.lower[0]), float(found.upper[0])
-    return Standardised(value, low, high, None, None, level, "direct-wilson", float(x.sum()), float(n.sum()))
+    total, people = float(x.sum()), float(n.sum())
+    return Standardised(value, low, high, None, None, level, "direct-wilson", total, people, variance)
 
 
 def indirect(
@@ -124,12 +128,14 @@ def indirect(
         raise EstimateError("期待件数の合計が0のため、比を計算できません。")
     plain = poisson.limits(observed, level=level, method=method).scaled(1 / total)
     low_r = high_r = None
+    q = observed
     if events_sq is not None:
         q = float(_checks.counts(events_sq, "個人別件数の二乗和").sum())
         repeat = poisson.compound(observed, q, level=level, jump=jump).scaled(1 / total)
         low_r, high_r = float(repeat.lower[0]), float(repeat.upper[0])
     low, high = float(plain.lower[0]), float(plain.upper[0])
-    return Standardised(observed / total, low, high, low_r, high_r, level, f"indirect-{method}", observed, total)
+    name = f"indirect-{method}"
+    return Standardised(observed / total, low, high, low_r, high_r, level, name, observed, total, q / total**2)
 
 
 def _strata(events: Any, denominator: Any, weight: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
