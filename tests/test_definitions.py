@@ -143,7 +143,7 @@ def test_fee_codes_are_unique_and_typed():
 # --- pages ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["definitions.md", "assumptions.md", "tables.md"])
+@pytest.mark.parametrize("name", ["definitions.md", "assumptions.md", "kpi.md", "tables.md"])
 def test_the_committed_pages_are_what_the_definitions_say(name):
     text = (DOCS / name).read_text(encoding="utf-8")
     assert NOTE in text
@@ -185,5 +185,5 @@ def test_a_page_shows_validity_unit_and_the_branchs_own_value():
 
 
 def test_pages_are_written_where_they_are_wanted(tmp_path):
-    assert [path.name for path in write(tmp_path)] == ["definitions.md", "assumptions.md", "tables.md"]
+    assert [path.name for path in write(tmp_path)] == ["definitions.md", "assumptions.md", "kpi.md", "tables.md"]
     assert (tmp_path / "tables.md").read_bytes().decode("utf-8") == pages()["tables.md"]

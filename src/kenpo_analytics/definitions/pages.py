@@ -1,4 +1,4 @@
-"""Which values, assumptions and columns does the suite use? Writes docs/definitions.md, assumptions.md and tables.md.
+"""Which values, assumptions, KPIs and columns does the suite use? Writes the generated pages of docs/.
 
 Run `python -m kenpo_analytics.definitions.pages` after changing a definition or a table; a test compares the pages.
 """
@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from kenpo_analytics.definitions.allowed import told
+from kenpo_analytics.definitions.kpi.page import kpi_page
+from kenpo_analytics.definitions.markdown import NOTE, grid, page
 from kenpo_analytics.definitions.registry import Definition, Definitions, define, read
 from kenpo_analytics.months import format_month, parse_month
 from kenpo_analytics.tables import TABLES, Column, Table
 
 DOCS = Path(__file__).parents[3] / "docs"
-NOTE = "<!-- 自動生成: python -m kenpo_analytics.definitions.pages。手で直さないでください。 -->"
 FAMILIES = {
     "prediabetes": "糖尿病予備群",
     "diabetes": "糖尿病域",
@@ -54,6 +55,7 @@ def pages(used: Definitions | None = None) -> dict[str, str]:
     return {
         "definitions.md": _definitions(used),
         "assumptions.md": _assumptions(used),
+        "kpi.md": kpi_page(),
         "tables.md": _tables(TABLES.values()),
     }
 
@@ -86,9 +88,9 @@ def _definitions(used: Definitions) -> str:
     for family, rows in families.items():
         parts += [
             f"## {FAMILIES.get(family, family)} (`{family}`)",
-            _grid(head, (_definition_row(row) for row in rows)),
+            grid(head, (_definition_row(row) for row in rows)),
         ]
-    return _page([*parts, "## 時間外加算の診療行為コード", *_fees()])
+    return page([*parts, "## 時間外加算の診療行為コード", *_fees()])
 
 
 def _definition_row(row: Definition) -> tuple[str, ...]:
@@ -124,7 +126,7 @@ def _fees() -> list[str]:
     classes = Counter(
         (r["visit_type"], r["out_of_hours"], r["inpatient"], r["valid_from"], r["valid_to"]) for r in rows
     )
-    grid = [
+    lines = [
         (VISITS[visit], HOURS[hours], "入院" if inpatient == "1" else "入院外", _span(first, end), f"{count}")
         for (visit, hours, inpatient, first, end), count in classes.items()
     ]
@@ -134,7 +136,7 @@ def _fees() -> list[str]:
         f"全{len(rows)}コード(うち仮定{assumed})。出典: {sources}。"
         "一覧は `src/kenpo_analytics/definitions/fee_codes.csv`。",
         "夜間・早朝等加算は診療時間内の加算のため、`out_of_hours.evening_early` を1にしない限り数えません。",
-        _grid(("初診・再診", "時間の区分", "入院・入院外", "有効期間", "コード数"), sorted(grid)),
+        grid(("初診・再診", "時間の区分", "入院・入院外", "有効期間", "コード数"), sorted(lines)),
     ]
 
 
@@ -149,19 +151,19 @@ def _span(first: str, end: str) -> str:
 def _assumptions(used: Definitions) -> str:
     rows = used.assumptions()
     head = ("id", "内容", "値", "有効期間", "時計", "仮定とした理由・参考")
-    grid = ((f"`{r.id}`", r.label, _value(r), r.validity, CLOCKS[r.clock], r.source) for r in rows)
-    return _page(
+    lines = ((f"`{r.id}`", r.label, _value(r), r.validity, CLOCKS[r.clock], r.source) for r in rows)
+    return page(
         [
             "# 仮定一覧",
             NOTE,
             f"公表資料などの出典で確かめられず、仮に置いた値です({len(rows)}件)。"
             "支部や本部の取扱いが分かれば、`kenpo.toml` の `[definitions]` で変えてください"
             "(書き方は [definitions.md](definitions.md))。",
-            _grid(head, grid),
+            grid(head, lines),
             "## 決めたこと (D1–D8)",
             "計画や公表資料の間で食い違うこと、書かれていないことを、この分析ではこう決めました。"
             "出典や説明の中の「D1」などは、この表を指します。",
-            _grid(("番号", "問い", "決めたこと"), (tuple(row.values()) for row in read("decisions"))),
+            grid(("番号", "問い", "決めたこと"), (tuple(row.values()) for row in read("decisions"))),
         ]
     )
 
@@ -181,8 +183,8 @@ def _tables(tables: Iterable[Table]) -> str:
     for table in tables:
         needed = "なくてもよい表" if table.optional else "必要な表"
         intro = f"1行は{table.row}。キー: {', '.join(f'`{name}`' for name in table.key)}。{needed}。"
-        parts += [f"## {table.name}", intro, _grid(head, (_column_row(table, column) for column in table.columns))]
-    return _page(parts)
+        parts += [f"## {table.name}", intro, grid(head, (_column_row(table, column) for column in table.columns))]
+    return page(parts)
 
 
 def _column_row(table: Table, column: Column) -> tuple[str, ...]:
@@ -197,18 +199,6 @@ def _column_row(table: Table, column: Column) -> tuple[str, ...]:
         " / ".join(column.values),
         "○" if column.name in table.key else "",
     )
-
-
-# --- Markdown -------------------------------------------------------------------------------------------
-
-
-def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _page(parts: Iterable[str]) -> str:
-    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

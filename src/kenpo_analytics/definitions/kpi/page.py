@@ -1,0 +1,107 @@
+"""Which KPIs are registered? The text of docs/kpi.md."""
+
+from __future__ import annotations
+
+from kenpo_analytics.definitions.kpi.registry import KINDS, Kpi, kpis, printed, targets, versions
+from kenpo_analytics.definitions.markdown import NOTE, grid, page
+from kenpo_analytics.months import fiscal_year_ja, format_month
+
+ACCUMULATES = {"base": "分子だけ年度累計", "both": "分子・分母とも年度累計", "level": "その月の値", "every": "毎月の値"}
+DIRECTIONS = {"up": "高いほどよい", "down": "低いほどよい"}
+RULES = {"ge": "以上", "le": "以下", "ge_prev": "前年度以上", "le_prev": "前年度以下", "done": "実施"}
+
+
+def kpi_page() -> str:
+    """The registry as a page: KPIs, definition versions, targets, printed history, and the file a branch may add."""
+    parts = [
+        "# KPIの一覧",
+        NOTE,
+        "分子・分母・単位・向き・定義の版・目標・公表値は、`src/kenpo_analytics/definitions/kpi/` のCSVにあります。"
+        "区分「仮定」は出典で確かめられていないものです。定義の版が違う値どうしは比較しません。",
+    ]
+    for kind, name in KINDS.items():
+        rows = [_kpi(item) for item in kpis() if item.kind == kind]
+        head = ("id", "指標", "グループ", "単位", "分子", "分母", "累計", "向き", "区間", "対象年度", "区分", "出典")
+        parts += [f"## {name}", grid(head, rows)]
+    parts += ["## 定義の版", "版が2つ以上ある指標です。ほかの指標の版は「令和6年度」の1つだけです。", _versions()]
+    parts += ["## 目標(三重支部)", _targets(), "## 公表値", _printed(), *_own()]
+    return page(parts)
+
+
+def _kpi(item: Kpi) -> tuple[str, ...]:
+    last = fiscal_year_ja(item.last_year) if item.last_year else ""
+    first = fiscal_year_ja(item.first_year) if item.first_year > 2008 else ""
+    return (
+        f"`{item.id}`",
+        item.label + ("(インセンティブ)" if item.incentive else ""),
+        item.group,
+        item.unit,
+        item.numerator,
+        item.denominator or "なし",
+        ACCUMULATES[item.accumulates],
+        DIRECTIONS[item.direction],
+        "Wilson" if item.interval == "wilson" else "なし",
+        f"{first}～{last}" if first or last else "全期間",
+        item.status,
+        item.source,
+    )
+
+
+def _versions() -> str:
+    rows = [
+        (
+            f"`{v.kpi_id}`",
+            v.version,
+            f"{format_month(v.valid_from) if v.valid_from else ''}～"
+            + (f"{format_month(v.valid_to)}(未満)" if v.valid_to else ""),
+            v.what,
+            v.break_reason or "―",
+            v.source,
+        )
+        for item in kpis()
+        for v in versions(item.id)
+        if len(versions(item.id)) > 1
+    ]
+    return grid(("id", "版", "有効期間", "数え方", "版が変わった理由", "出典"), rows)
+
+
+def _targets() -> str:
+    rows = [
+        (
+            f"`{t.kpi_id}`",
+            fiscal_year_ja(t.fiscal_year),
+            ("" if t.target is None or t.rule == "done" else f"{t.target:g} ") + RULES[t.rule],
+            t.version,
+            t.status,
+            t.source,
+            t.note or "―",
+        )
+        for t in targets()
+    ]
+    return grid(("id", "年度", "目標", "定義の版", "区分", "出典", "注"), rows)
+
+
+def _printed() -> str:
+    rows = [
+        (
+            f"`{row['kpi_id']}`",
+            "三重" if row["area"] == "24" else row["area"],
+            format_month(row["month"]) + ("(年度途中)" if row["part_year"] else ""),
+            f"{row['value']:g}",
+            row["version"],
+            row["source"],
+        )
+        for row in printed()
+    ]
+    return grid(("id", "地域", "時点", "値", "定義の版", "出典"), rows)
+
+
+def _own() -> list[str]:
+    return [
+        "## 本部から届く47支部の値を加える",
+        "データのフォルダに `kpi_published.csv`(UTF-8)を置くと、公表値に加わります"
+        "(同じ指標・版・月・地域の行は置き換え)。"
+        "使えない指標・版・地域・月・数があれば、行番号を示して断ります。",
+        "```csv\nkpi_id,version,month,area,value,numerator,denominator,source\n"
+        "checkup_rate_insured,令和6年度,2025-03,24,72.1,,,令和6年度 本部送付の支部別一覧\n```",
+    ]

@@ -1,0 +1,185 @@
+"""What is each KPI of the plan? Numerator, denominator, unit, direction, versions, targets and printed history."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from kenpo_analytics.errors import DefinitionError
+from kenpo_analytics.months import parse_month
+
+Accumulates = Literal["base", "both", "level", "every"]
+Rule = Literal["ge", "le", "ge_prev", "le_prev", "done"]
+GROUPS = ("業務", "レセプト", "保健", "企画総務")
+KINDS = {"plan": "令和7年度計画のKPI", "ended": "終わったKPI", "reference": "参考の指標"}
+NATION = "全国"
+PER_THOUSAND = "件/千人"
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """One KPI: what is divided by what, and how its value reads.
+
+    `accumulates`: "base" when only the numerator runs up over the fiscal year (takers over members), "both" when both
+    do (collected over assessed), "level" for the state at a month, "every" where each month must meet
+    the target. `counts` says what the numerator counts (people, cases, places, yen, units, events, other); `interval`
+    is "wilson" where it is a share of people or cases, else "none". `denominator` is empty where the value is a plain
+    number. In force from `first_year` to `last_year` (None = open).
+    """
+
+    id: str
+    label: str
+    short: str
+    group: str
+    unit: str
+    digits: int
+    direction: Literal["up", "down"]
+    accumulates: Accumulates
+    counts: str
+    interval: Literal["wilson", "none"]
+    first_year: int
+    last_year: int | None
+    kind: str
+    incentive: bool
+    computed_by: str
+    numerator: str
+    denominator: str
+    status: str
+    source: str
+
+    def value(self, numerator: float, denominator: float | None) -> float:
+        """The value: a share as a fraction (0.353), else in the unit of the plan. Needs a denominator if it has one."""
+        if not self.denominator:
+            return numerator
+        assert denominator
+        return numerator / denominator * (1000.0 if self.unit == PER_THOUSAND else 1.0)
+
+    def of_printed(self, number: float) -> float:
+        """A printed number as `value` gives it: 69.5 (%) is 0.695."""
+        return number / 100 if self.unit == "%" else number
+
+
+@dataclass(frozen=True)
+class Version:
+    """One way a KPI has been counted, official from `valid_from` up to, not including, `valid_to` (YYYYMM)."""
+
+    kpi_id: str
+    version: str
+    valid_from: int | None
+    valid_to: int | None
+    what: str
+    break_reason: str
+    status: str
+    source: str
+
+    def in_force(self, month: int) -> bool:
+        """Is this the official way in the month?"""
+        return (self.valid_from or 0) <= month < (self.valid_to or 999999)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the plan demands of a KPI in a fiscal year (printed units); None where the rule looks at the year before."""
+
+    kpi_id: str
+    fiscal_year: int
+    version: str
+    rule: Rule
+    target: float | None
+    status: str
+    source: str
+    note: str = ""
+
+
+@cache
+def kpis() -> tuple[Kpi, ...]:
+    """Which KPIs are known? Those of the plan FY2025 by group, ended ones, and figures for reference."""
+    return tuple(
+        Kpi(**_typed(row, whole=("digits", "first_year"), maybe=("last_year",), flags=("incentive",)))
+        for row in _read("kpis")
+    )
+
+
+def in_year(fiscal_year: int) -> tuple[Kpi, ...]:
+    """Which KPIs are in force in a fiscal year?"""
+    return tuple(k for k in kpis() if k.first_year <= fiscal_year <= (k.last_year or 9999))
+
+
+def kpi(id: str) -> Kpi:
+    """One KPI by its id.
+
+    Raises
+    ------
+    DefinitionError
+        No such KPI.
+    """
+    found = next((k for k in kpis() if k.id == id), None)
+    if found is None:
+        raise DefinitionError(f"登録されていないKPIです: 「{id}」", hint="docs/kpi.md の一覧を見てください。")
+    return found
+
+
+@cache
+def _versions() -> tuple[Version, ...]:
+    return tuple(Version(**_typed(row, months=("valid_from", "valid_to"))) for row in _read("versions"))
+
+
+def versions(kpi_id: str) -> tuple[Version, ...]:
+    """Every way a KPI has been counted, oldest first."""
+    kpi(kpi_id)
+    return tuple(sorted((v for v in _versions() if v.kpi_id == kpi_id), key=lambda v: v.valid_from or 0))
+
+
+def version_at(kpi_id: str, month: int) -> Version:
+    """The official way of counting in a month (YYYYMM)."""
+    found = [v for v in versions(kpi_id) if v.in_force(month)]
+    if len(found) != 1:
+        raise DefinitionError(f"KPI「{kpi_id}」の{month}の定義の版が{len(found)}個あります。")
+    return found[0]
+
+
+@cache
+def targets() -> tuple[Target, ...]:
+    """What does the plan of 三重支部 demand, FY2022-2025?"""
+    return tuple(Target(**_typed(row, whole=("fiscal_year",), numbers=("target",))) for row in _read("targets"))
+
+
+@cache
+def printed() -> tuple[dict[str, Any], ...]:
+    """Which values are printed in public documents, for 三重 ("24") and the nation (全国)?
+
+    Rows: kpi_id, version, month (YYYYMM, as of), area, value (printed units), numerator, denominator (None where not
+    printed), part_year, status, source. Values of a series that had to be read off a chart say so in `source`.
+    """
+    rows = (
+        _typed(row, months=("month",), numbers=("value", "numerator", "denominator"), flags=("part_year",))
+        for row in _read("history")
+    )
+    return tuple(rows)
+
+
+def _typed(
+    row: dict[str, str],
+    *,
+    whole: tuple[str, ...] = (),
+    maybe: tuple[str, ...] = (),
+    numbers: tuple[str, ...] = (),
+    months: tuple[str, ...] = (),
+    flags: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    made: dict[str, Any] = dict(row)
+    made |= {name: int(row[name]) for name in whole}
+    made |= {name: int(row[name]) if row[name] else None for name in maybe}
+    made |= {name: float(row[name]) if row[name] else None for name in numbers}
+    made |= {name: parse_month(row[name]) if row[name] else None for name in months}
+    return made | {name: row[name] == "1" for name in flags}
+
+
+def _read(name: str) -> list[dict[str, str]]:
+    with (_FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

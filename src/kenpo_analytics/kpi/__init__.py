@@ -1,0 +1,8 @@
+"""Where do we stand? Every KPI of the plan against target, last year and nation; where the year will land."""
+
+from kenpo_analytics.kpi.computed import untreated_visits
+from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN
+from kenpo_analytics.kpi.readings import published
+from kenpo_analytics.kpi.standing import STATUSES, compare, status
+
+__all__ = ["MET", "MISSED", "RUNNING", "STATUSES", "UNKNOWN", "compare", "published", "status", "untreated_visits"]
