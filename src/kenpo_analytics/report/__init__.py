@@ -10,6 +10,7 @@ from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, assumptions, d
 from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
 from kenpo_analytics.report.designs_text import limits, methods, precision, protocol_text, verdict_words
 from kenpo_analytics.report.flowchart import flow_figure
+from kenpo_analytics.report.funnels import funnel_plot
 from kenpo_analytics.report.maps import municipality_map, prefecture_map
 from kenpo_analytics.report.ranking import bar_rank, before_after, interval_plot
 from kenpo_analytics.report.record import definitions_table, reproduction, strobe_record
@@ -34,6 +35,7 @@ __all__ = [
     "diagnostic",
     "event_study",
     "flow_figure",
+    "funnel_plot",
     "heading",
     "interval_plot",
     "jump_figure",

@@ -15,6 +15,7 @@ from kenpo_analytics.report.tables import show
 from kenpo_analytics.report.texts import paragraph
 
 GROUPS = {"before": "事業前の対象者", "sent": "送付あり", "not_sent": "送付なし"}
+POWER = {"detectable": "この人数で検出できる最小の差", "needed": "この差の検出に要る人数"}
 SUBGROUPS = {"sex": "性別", "age_group": "年齢", "bmi_group": "肥満", "repeat": "以前の通知"}
 SUBGROUP_VALUES = {"F": "女", "M": "男", "true": "あり", "false": "なし", "True": "あり", "False": "なし"}
 
@@ -79,6 +80,24 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "mean": Col("平均", "number", 2), "largest": Col("最大", "number", 1), "persons": "人数",
         "effective": Col("有効な人数", "number", 0),
     }, "最大の重みが大きいほど、少数の人に推定が左右される。"),
+    "residuals": ("残差の自己相関", {
+        "lag": Col("ずらす月数", "plain", 0), "autocorrelation": Col("自己相関", "index", 2),
+        "limit": Col("±の目安", "number", 2), "phi": Col("AR(1)の係数", "number", 2),
+    }, "目安を超える自己相関が残るときは、区間が狭すぎるおそれがある。"),
+    "dates": ("何も始まっていない月での水準の変化", {
+        "month": Col("偽の開始月", "month"), **_effect(), "excludes_zero": "0を含まない",
+    }, "0のはず。"),
+    "strata": ("層ごとの結果", {
+        "stratum": "層", "exposed_events": "送付あり: 改善", "exposed": "送付あり",
+        "share": Col("割合(あり)", "percent"),
+        "control_events": "送付なし: 改善", "control": "送付なし", "share_control": Col("割合(なし)", "percent"),
+        "estimate": Col("オッズ比", "number", 2), "lower": Col("95%信頼区間(正確)", "number", 2, upper="upper"),
+    }, "オッズ比は条件付き最尤法。"),
+    "power": ("次の通知を無作為に割り付けたときの検出力", {
+        "question": Col("問い", names=POWER),
+        "persons": Col("人数(両群)", "count"), "effect": Col("差(mg/dL)", "number", 1),
+        "power": Col("検出力", "percent", 0),
+    }, "人数は計画上の数(実在の人の集計ではない)。ばらつき、相関、次回健診の割合は、これまでの対象者による。両側5%。"),
     "subgroups": ("部分集団と交互作用", {
         "subgroup": Col("見方", names=SUBGROUPS), "value": Col("部分集団", names=SUBGROUP_VALUES), **_effect(),
         "persons": "人数", "p_interaction": Col("交互作用 p", "number", 3),
@@ -122,8 +141,10 @@ def design_table(checked: Checked, *, title: str, percent: bool = False) -> None
         "lower": Col("95%信頼区間", *style, upper="upper"), "persons": "人数", "compared": "比べた人数",
         "state_label": "可否",
     }  # fmt: skip
-    same = f"。前提: {checked.table['assumption'][0]}" if percent and len(checked) else ""
-    units = f"単位はポイント(割合の差){same}" if percent else "単位はmg/dL、マイナスは通知のほうが低い"
+    same = f"。前提: {checked.table['assumption'][0]}" if checked.table["assumption"].n_unique() == 1 else ""
+    units = "、".join(checked.table["unit"].unique(maintain_order=True))
+    side = "。マイナスは通知のほうが低い" if units == "mg/dL" else ""
+    units = f"単位は{'ポイント(割合の差)' if percent else units}{side}{same}"
     show(checked, title=title, columns=columns, note=f"{units}。人数は、ほかの行との差が小さいと伏せることがある。")
 
 

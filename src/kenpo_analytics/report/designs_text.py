@@ -119,11 +119,12 @@ def precision(primary: Estimate, detectable: float | None) -> str:
     )
 
 
-def protocol_text(choice: Choice, *, outcomes_from: dt.date | None = None) -> str:
-    """Which plan does the page follow, when was it made, and where does it depart from it?"""
+def protocol_text(choice: Choice, *, outcomes_from: dt.date | None = None, exploring: bool = False) -> str:
+    """Which plan does the page follow (`exploring`: none), when was it made, and where does it depart from it?"""
     from kenpo_analytics.evaluation.protocol import standing
 
-    said = [f"解析計画: {standing(choice.protocol, letters_seen_from=outcomes_from)}"]
+    follows = standing(choice.protocol, letters_seen_from=outcomes_from)
+    said = [f"解析計画: {'探索のため、解析計画には従いません(事後選択)。' if exploring else follows}"]
     if plan := choice.protocol:
         said.append(f"- estimand: {plan.estimand}")
         said.append(f"- 倫理審査: {plan.ethics_id or '未記入'}、登録: {plan.registration_id or '未記入'}")

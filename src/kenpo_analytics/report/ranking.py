@@ -84,13 +84,17 @@ def bar_rank(
     """Where does a branch stand among all? Bars from the largest to the smallest, with intervals and rank.
 
     `rank_direction` says what rank 1 means (小さい順、大きい順); it is printed. `lower=None` draws bars that have no
-    interval (complete counts, such as the share of missing values).
+    interval (complete counts, such as the share of missing values). Where `<rank>_lower` and `<rank>_upper` are in the
+    table (`regional.ranks`), each rank is printed with its interval.
     """
     checked = must_be_checked(checked)
-    ranked = rank if rank is not None and rank in checked.table.columns else None
+    present = checked.table.columns
+    ranked = rank if rank is not None and rank in present else None
+    places = tuple(f"{ranked}_{end}" for end in ("lower", "upper") if f"{ranked}_{end}" in present)
     limits = (lower, upper) if lower and upper else ()
-    rows = _ordered(rows_of(checked, label, (estimate, *limits, *([ranked] if ranked else [])), names), estimate)
-    shown = [f"{row.name} {row[ranked]:.0f}位" if ranked and row.has(ranked) else row.name for row in rows]
+    values = (estimate, *limits, *([ranked] if ranked else []), *places)
+    rows = _ordered(rows_of(checked, label, values, names), estimate)
+    shown = [_place(row, ranked, places) for row in rows]
     with canvas(7.2, 1.3 + 0.19 * len(rows), title) as (figure, axes):
         for y, row in enumerate(rows):
             strong = row.key == highlight
@@ -110,7 +114,7 @@ def bar_rank(
                 axes.plot([row[name] for name in limits], [y, y], color=".2", linewidth=1.1)
         axes.axvline(0, color=".3", linewidth=0.8)
         _name_rows(axes, shown, [row.key == highlight for row in rows], size=8.5)
-        direction = f"、順位は{rank_direction}" if ranked and rank_direction else ""
+        direction = f"、順位{'（区間）' if places else ''}は{rank_direction}" if ranked and rank_direction else ""
         _scale(axes, style, f"{measure}（棒）と信頼区間（線）{direction}" if limits else f"{measure}{direction}")
         picked = _picked(rows, highlight, estimate, style, ranked)
         alt = f"{len(rows)}項目の{measure}の横棒。{extremes(rows, estimate, style)}{picked}"
@@ -119,6 +123,8 @@ def bar_rank(
             columns[limits[0]] = Col("信頼区間", style, upper=limits[1])
         if ranked:
             columns[ranked] = Col("順位", "count")
+        if places:
+            columns[places[0]] = Col("順位の区間", "count", upper=places[1])
         finish(figure, checked, title=title, alt=alt, columns=columns)
 
 
@@ -175,6 +181,14 @@ def _one_group(
     for x, row in points:
         if row.has(lower, upper):
             axes.plot([x, x], [row[lower], row[upper]], color=colour, linewidth=1.4)
+
+
+def _place(row: Row, rank: str | None, limits: Sequence[str]) -> str:
+    """ "三重 37位(29–44)": never more than may be shown."""
+    if not rank or not row.has(rank):
+        return row.name
+    between = f"({row[limits[0]]:.0f}–{row[limits[1]]:.0f})" if limits and row.has(*limits) else ""
+    return f"{row.name} {row[rank]:.0f}位{between}"
 
 
 def _ordered(rows: Sequence[Row], estimate: str) -> list[Row]:

@@ -1,0 +1,131 @@
+"""What would other designs say? Small preparations for trying one programme in every way (探索)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics import frames
+from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation.analysis import AnalysisSet
+from kenpo_analytics.evaluation.decide import STATES
+from kenpo_analytics.evaluation.doubts import grouped
+from kenpo_analytics.evaluation.estimate import ROLES, Estimate, as_rows
+from kenpo_analytics.evaluation.trial import detectable, persons_needed
+from kenpo_analytics.tables import KPI_MONTHLY, MAILINGS
+
+OUTCOMES = {"fpg": "mg/dL", "hba1c": "%", "height": "cm"}
+"""Next year's fasting glucose, HbA1c, and the change of body height (which no letter moves)."""
+STEPS = (200, 400, 800, 1600, 3200)
+EFFECTS = (-0.5, -1.0, -2.0, -4.0)
+
+
+def with_outcome(analysis: AnalysisSet, outcome: str) -> AnalysisSet:
+    """The same people with another outcome in the place of y1; FPG still decides bands and threshold.
+
+    Raises
+    ------
+    EstimateError
+        Not one of `OUTCOMES`.
+    """
+    if outcome not in OUTCOMES:
+        raise EstimateError(f"結果の名前が違います: {outcome}", hint=f"使える名前: {', '.join(OUTCOMES)}")
+    columns = {"fpg": pl.col("y1"), "hba1c": pl.col("hba1c1"), "height": pl.col("height1") - pl.col("height")}
+    return replace(analysis, people=analysis.people.with_columns(y1=columns[outcome]))
+
+
+def in_unit(estimates: Sequence[Estimate], outcome: str) -> list[Estimate]:
+    """Estimates of another outcome say their unit; those that speak of glucose by definition are left out."""
+    kept = [one for one in estimates if outcome == "fpg" or (one.design != "naive" and one.unit == "mg/dL")]
+    return [replace(one, unit=OUTCOMES[outcome]) if one.unit == "mg/dL" else one for one in kept]
+
+
+def stratum_cells(eligible: pl.DataFrame, *, strata: str = "age_group", outcome: str = "improved") -> pl.DataFrame:
+    """How many of the eligible had the outcome, with and without letter, in each stratum? For `stratified`.
+
+    Frame: `strata` (sex, age_group, bmi_group …), exposed_events, exposed, control_events, control.
+    """
+    frame = grouped(eligible).filter(pl.col(outcome).is_not_null(), pl.col(strata).is_not_null())
+    sent, had = pl.col("letter"), pl.col(outcome)
+    table = frame.group_by(pl.col(strata).cast(pl.String)).agg(
+        exposed_events=(sent & had).sum(), exposed=sent.sum(), control_events=(~sent & had).sum(), control=(~sent).sum()
+    )
+    return table.with_columns(pl.exclude(strata).cast(pl.Int64)).sort(strata)
+
+
+def monthly_series(kpi_monthly: Any, kpi_id: str, *, branch: str, per: float = 1000.0) -> pl.DataFrame:
+    """One KPI of a branch as a monthly series: `month`, `numerator`, `value` (per 1,000); provisional months left out.
+
+    Raises
+    ------
+    EstimateError
+        No final month of this KPI.
+    """
+    wanted = ["branch", "kpi_id", "month", "numerator", "denominator", "state"]
+    rows = frames.collect(frames.enter(kpi_monthly, KPI_MONTHLY, wanted))
+    rows = rows.filter(pl.col("branch") == branch, pl.col("kpi_id") == kpi_id, pl.col("state") == "final")
+    if rows.is_empty():
+        raise EstimateError(
+            f"指標 {kpi_id} の確定した月がありません", hint="kpi_monthly の指標の名前を確かめてください。"
+        )
+    value = per * pl.col("numerator") / pl.col("denominator")
+    return rows.select("month", pl.col("numerator").round(0).cast(pl.Int64), value=value).sort("month")
+
+
+def with_letters(visits: pl.DataFrame, mailings: Any, *, programme: str) -> pl.DataFrame:
+    """Followed people with `letter` (sent) and `begin`: its day, or the day on which it would have gone out.
+
+    `visits` has record_id and checkup_date (`first_visit`); whoever got none begins as long after the checkup as the
+    median of those who did.
+    """
+    rows = frames.collect(
+        frames.enter(mailings, MAILINGS, ["record_id", "programme", "planned_date", "sent_date", "status"])
+    )
+    sent = rows.filter(pl.col("programme") == programme, pl.col("status") == "sent", pl.col("record_id").is_not_null())
+    day = sent.group_by("record_id").agg(day=pl.coalesce("sent_date", "planned_date").min())
+    joined = visits.join(day, on="record_id", how="left")
+    lag = (pl.col("day") - pl.col("checkup_date")).dt.total_days().median()
+    begin = pl.coalesce("day", pl.col("checkup_date") + pl.duration(days=lag.cast(pl.Int64)))
+    return joined.with_columns(letter=pl.col("day").is_not_null(), begin=begin.cast(pl.Date)).drop("day")
+
+
+def series_lines(level: Estimate, series: pl.DataFrame) -> pl.DataFrame:
+    """A series with its fit and what the trend before would have led to, one row per line and month, for a figure.
+
+    Frame: `kind` (value, fitted, expected from the start on), `month`, `estimate`, `numerator`.
+    """
+    fit = level.diagnostics["fit"].join(series.select("month", "numerator"), on="month", how="left")
+    long = fit.unpivot(["value", "fitted", "expected"], index=["month", "numerator", "after"], variable_name="kind",
+                       value_name="estimate")  # fmt: skip
+    return long.filter((pl.col("kind") != "expected") | pl.col("after")).drop("after")
+
+
+def labelled(estimates: Sequence[Estimate]) -> pl.DataFrame:
+    """Estimates as rows with the Japanese names of role and state, as a `Decision` has them."""
+    return as_rows(estimates).with_columns(
+        role_label=pl.col("role").replace_strict(ROLES, return_dtype=pl.String),
+        state_label=pl.col("state").replace_strict(STATES, return_dtype=pl.String),
+    )
+
+
+def power_table(
+    eligible: pl.DataFrame, *, steps: Sequence[int] = STEPS, effects: Sequence[float] = EFFECTS
+) -> pl.DataFrame:
+    """How many people would a randomised mailing need? From the spread and follow-up of those mailed until now.
+
+    Frame: `question` (detectable / needed), `persons`, `effect` (mg/dL), `power`, `level`; persons count both arms
+    before anybody is lost.
+    """
+    both = eligible.filter(pl.col("y1").is_not_null())
+    if both.height < 30:
+        raise EstimateError("検出力を計算するには、次回健診の値のある人が30人要ります")
+    sd = float(both["y1"].cast(pl.Float64).to_numpy().std(ddof=1))
+    seen = both.height / eligible.height
+    facts = {"sd": sd, "correlation": float(both.select(pl.corr("y0", "y1")).item()), "seen": seen}
+    plans = [detectable(n, **facts) for n in steps]
+    rows = [("detectable", plan.persons, plan.detectable, plan.power, plan.level) for plan in plans]
+    rows += [("needed", persons_needed(effect, **facts), abs(effect), 0.8, 0.95) for effect in effects]
+    return pl.DataFrame(rows, schema=["question", "persons", "effect", "power", "level"], orient="row")

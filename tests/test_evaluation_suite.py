@@ -1,0 +1,208 @@
+"""All designs on one set: what is planted is said, nothing is said of nothing, and what cannot be told is not."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from kenpo_analytics.disclosure import check_diagnostics, check_estimates
+from kenpo_analytics.errors import DefinitionError, EstimateError
+from kenpo_analytics.evaluation.analysis import AnalysisSet
+from kenpo_analytics.evaluation.decide import Decision, decide
+from kenpo_analytics.evaluation.diagnose import Checks, costs, detectable_by, diagnose, jump
+from kenpo_analytics.evaluation.estimate import Estimate
+from kenpo_analytics.evaluation.lab import power_table, stratum_cells, with_outcome
+from kenpo_analytics.evaluation.protocol import read_protocol
+from kenpo_analytics.evaluation.suite import Choice, choose, find_protocol, groups, run_designs
+from kenpo_analytics.report import designs_text
+from tests.simulation.worlds import Truth, world
+
+SEED = [77, 3]
+"""One of the eleven in twelve worlds in which no placebo comparison raises a false alarm."""
+CHOICE = Choice((2022,), (2022,), (2017,), "or")
+PLAN = """
+programme = "prediabetes_leaflet"
+rule = "and"
+before = [2017]
+years = [2018, 2030]
+estimand = "全体への効果"
+primary = "did_ancova"
+high = [110, 125]
+low = [100, 109]
+bandwidth = 9
+declared_on = 2018-12-10
+"""
+
+
+def analysis(letter: float, *, sent: str = "some") -> AnalysisSet:
+    people = world(SEED, Truth(letter=letter, sent=sent), n=6000).with_columns(
+        hba1c1=pl.col("hba1c"), height1=pl.col("height"), started=pl.lit(False), sbp=pl.lit(125.0), ldl=pl.lit(120.0),
+        improved=pl.when(pl.col("y1").is_not_null()).then(pl.col("eligible") & (pl.col("y1") < 110)),
+        worsened=pl.when(pl.col("y1").is_not_null()).then(pl.col("y1") >= 126),
+        earlier_eligible=pl.lit(False), outcome_date=pl.lit(dt.date(2023, 6, 1)),
+    )  # fmt: skip
+    return AnalysisSet(people, "or", (2017,), (2022,))
+
+
+def concluded(letter: float) -> tuple[AnalysisSet, list[Estimate], Checks, Decision]:
+    made = analysis(letter)
+    found = run_designs(made, CHOICE)
+    checks = diagnose(made, CHOICE, found, imputations=3)
+    return made, found, checks, decide(found, primary=CHOICE.primary, warnings=checks.warnings)
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[AnalysisSet, list[Estimate], Checks, Decision]:
+    return concluded(-6.0)
+
+
+@pytest.fixture(scope="module")
+def nothing() -> tuple[AnalysisSet, list[Estimate], Checks, Decision]:
+    return concluded(0.0)
+
+
+def test_the_sentence_changes_when_the_planted_effect_becomes_zero(planted, nothing) -> None:
+    assert planted[3].verdict == "lower"
+    assert planted[3].sentence.startswith("通知によって次回健診の空腹時血糖は低くなったと推定されます。")
+    assert nothing[3].verdict == "not_shown"
+    assert nothing[3].sentence.startswith("通知の効果は確認されていません。")
+
+
+def test_designs_within_the_eligible_find_what_is_planted(planted) -> None:
+    found = {one.design: one for one in planted[1]}
+    for design in ("ancova", "iptw", "aipw", "match", "iptw_ipcw"):
+        assert found[design].lower <= -6.0 <= found[design].upper
+    assert found["naive"].estimate < -8.0  # regression to the mean on top
+    assert found["share_improved_gcomp"].lower > 0
+    assert found["did_ancova"].estimate == pytest.approx(-6.0 * 0.5, abs=1.6)  # about half were sent one
+
+
+def test_what_misleads_is_refused_with_its_reason_in_its_place(planted) -> None:
+    found = {one.design: one for one in planted[1]}
+    for design, word in (("iptw_ineligible", "重なりがない"), ("letter_curve", "immortal time")):
+        assert found[design].state == "refused" and word in found[design].reason
+    assert len(found) == len(planted[1])  # each design once
+
+
+def test_costs_only_where_improvement_is_shown(planted, nothing) -> None:
+    rows = {row["item"]: row for row in costs(planted[0], CHOICE, planted[1], 1_000_000).iter_rows(named=True)}
+    letters = planted[0].people["letter"].sum()
+    assert rows["1通当たりの費用(円)"]["estimate"] == pytest.approx(1_000_000 / letters)
+    share = next(one for one in planted[1] if one.design == "share_improved_gcomp").estimate
+    assert rows["改善した人1人当たりの費用(円)"]["estimate"] == pytest.approx(1_000_000 / letters / share)
+    without = costs(nothing[0], CHOICE, nothing[1])
+    assert without.height == 1 and without["estimate"][0] is None and without["reason"][0]
+
+
+def test_methods_describe_only_what_gave_a_number(planted) -> None:
+    _, found, checks, _ = planted
+    said = designs_text.methods(found, CHOICE, checks)
+    assert "差の差は、基準値の上の帯(110～125mg/dL)" in said and "二重頑健推定" in said
+    without = [one for one in found if one.design not in ("aipw", "match")]
+    less = designs_text.methods(without, CHOICE, Checks({}, (), ()))
+    assert "二重頑健推定" not in less and "1対1で組に" not in less and "前提の確認" not in less
+
+
+def test_limits_name_refusals_and_what_could_not_be_checked(planted) -> None:
+    said = designs_text.limits(planted[1], CHOICE, planted[2])
+    assert "重なりがない" in said and "プラセボ年度" in said
+    lines = said.splitlines()
+    assert len(lines) == len(set(lines)) and all(line.startswith("- ") for line in lines)
+
+
+def test_precision_is_two_point_eight_standard_errors(planted) -> None:
+    one = planted[3].primary
+    assert detectable_by(one) == pytest.approx(2.8016 * one.standard_error)
+    assert f"{detectable_by(one):.1f}mg/dL" in designs_text.precision(one, detectable_by(one))
+
+
+def test_every_small_frame_passes_the_gate(planted) -> None:
+    shown = check_diagnostics(planted[2].tables)
+    assert {"falsify", "bands", "years", "jump", "balance", "overlap", "tipping", "subgroups", "states"} <= set(shown)
+    overlap = shown["overlap"].table
+    assert all(n is None or n == 0 or n >= 10 for name in ("sent", "not_sent") for n in overlap[name])
+
+
+def test_counts_a_few_people_apart_are_not_both_shown(planted) -> None:
+    rows = planted[3].rows
+    checked = check_estimates(rows, by=["design"], main={"design": "did_ancova"})
+    counts = [n for n in checked.table["persons"].to_list() if n is not None]
+    assert not any(1 <= abs(a - b) < 10 for a in counts for b in counts)
+    assert checked.table["estimate"].null_count() == rows["estimate"].null_count()  # effects stay
+
+
+def test_an_effect_of_few_people_is_masked() -> None:
+    rows = pl.DataFrame({"design": ["a", "b"], "estimate": [1.0, 2.0], "lower": [0.5, 1.0], "upper": [1.5, 3.0],
+                         "persons": [50, 9], "compared": [40, 60]})  # fmt: skip
+    checked = check_estimates(rows, by=["design"])
+    assert checked.table["estimate"].to_list() == [1.0, None] and checked.states["lower"][1] == "masked"
+
+
+def test_the_jump_is_a_line_through_the_people(planted) -> None:
+    table = jump(groups(planted[0], CHOICE).main, 9.0)
+    below = table.filter(era="before", side="below")
+    assert below["y0"].to_list() == [102.0, 105.0, 108.0]
+    people = planted[0].people.filter(pl.col("era") == "before", pl.col("y0").is_between(107, 109), pl.col("hba1c") < 6)
+    assert below["persons"][2] == people.height and below["estimate"][2] == pytest.approx(people["y1"].mean())
+
+
+# --- which evaluation is made ---------------------------------------------------------------------------
+
+YEARS = pl.DataFrame({"fiscal_year": [2018, 2019, 2020], "letters": [9, 9, 9], "rule": ["and", "and", "or"]})
+
+
+def test_without_a_plan_the_first_year_with_letters_is_primary() -> None:
+    found = choose(YEARS, last=2020, before=[2017])
+    assert (found.programme, found.years, found.rule, found.protocol) == ((2018,), (2018, 2019), "and", None)
+    with pytest.raises(EstimateError, match="通知のある年度"):
+        choose(YEARS, last=2017, before=[2016])
+
+
+def test_a_plan_decides_and_departures_are_told(tmp_path: Path) -> None:
+    (tmp_path / "protocol.toml").write_text(PLAN, encoding="utf-8")
+    plan = find_protocol(tmp_path)
+    found = choose(YEARS, last=2019, before=[2016], protocol=plan)
+    assert found.programme == (2018,) and found.before == (2017,)
+    said = "。".join(found.departures)
+    assert "2030年度は次回健診の期間が終わっていない" in said and "解析計画の年度を使いました" in said
+    text = designs_text.protocol_text(found)
+    assert plan.digest in text and "解析計画との違い" in text
+    assert "事後選択" in designs_text.protocol_text(found, outcomes_from=dt.date(2018, 12, 1))
+
+
+def test_no_plan_is_none_and_a_named_one_must_exist(tmp_path: Path) -> None:
+    assert find_protocol(tmp_path) is None
+    with pytest.raises(DefinitionError):
+        find_protocol(tmp_path, "plan.toml")
+    (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
+    assert find_protocol(tmp_path, "plan.toml") == read_protocol(tmp_path / "plan.toml")
+
+
+# --- the laboratory -------------------------------------------------------------------------------------
+
+
+def test_strata_add_up_to_the_people(planted) -> None:
+    eligible = groups(planted[0], CHOICE).eligible
+    cells = stratum_cells(eligible, strata="sex")
+    seen = eligible.filter(pl.col("improved").is_not_null())
+    assert cells.select(pl.sum("exposed", "control")).row(0) == (seen["letter"].sum(), (~seen["letter"]).sum())
+    assert cells["exposed_events"].sum() == seen.filter("letter")["improved"].sum()
+
+
+def test_another_outcome_takes_the_place_of_glucose(planted) -> None:
+    people = with_outcome(planted[0], "height").people
+    assert people["y1"].to_list() == (planted[0].people["height1"] - planted[0].people["height"]).to_list()
+    with pytest.raises(EstimateError, match="結果の名前"):
+        with_outcome(planted[0], "weight")
+
+
+def test_power_needs_people(planted) -> None:
+    eligible = groups(planted[0], CHOICE).eligible
+    table = power_table(eligible, steps=(400, 1600), effects=(-2.0,))
+    first, second = table.filter(question="detectable")["effect"].to_list()
+    assert first == pytest.approx(2 * second)
+    with pytest.raises(EstimateError, match="30人"):
+        power_table(eligible.head(20))
