@@ -17,7 +17,7 @@ from kenpo_analytics.evaluation.did import NO_BEFORE, banded, by_year, did
 from kenpo_analytics.evaluation.discontinuity import bandwidths, density, diff_in_disc, near, placebo_cutoffs, rdd
 from kenpo_analytics.evaluation.doubts import e_value, negative_controls, subgroups
 from kenpo_analytics.evaluation.estimate import Estimate
-from kenpo_analytics.evaluation.falsify import falsify, placebo_group, placebo_year, warnings_of
+from kenpo_analytics.evaluation.falsify import falsify, placebo_group, placebo_year, triple, warnings_of
 from kenpo_analytics.evaluation.improved import needed, share_difference
 from kenpo_analytics.evaluation.landmark import landmark
 from kenpo_analytics.evaluation.regression_to_mean import expected, naive, pseudo_cohort
@@ -305,6 +305,19 @@ def test_the_placebo_group_sees_a_label_that_grew():
     assert placebo_group(grown, "and").upper < -1
     assert warnings_of(falsify(fair, rule="and")) == []
     assert any("プラセボ群" in text for text in warnings_of(falsify(grown, rule="and")))
+
+
+def test_the_triple_difference_takes_a_grown_label_out():
+    fair, grown = (world([8], Truth(rule="and", label_growth=g)) for g in (0.0, 3.0))
+    one, two = triple(fair, "and"), triple(grown, "and")
+    assert two.estimate == pytest.approx(one.estimate)  # a whole number added above 110 in both groups
+    assert two.lower < -2.0 < two.upper
+    main = [did(frame.filter(pl.col("hba1c") >= 6.0)).estimate for frame in (fair, grown)]
+    assert main[1] == pytest.approx(main[0] - 3.0)  # the plain one takes it for the letter
+    parts = did(fair.filter(pl.col("hba1c") >= 6.0)), placebo_group(fair, "and")
+    assert one.estimate == pytest.approx(parts[0].estimate - parts[1].estimate)
+    assert one.standard_error == pytest.approx(np.hypot(parts[0].standard_error, parts[1].standard_error))
+    assert triple(grown.filter(era="programme"), "and").state == "not_identified"
 
 
 def test_what_could_not_be_evaluated_says_why(people):
