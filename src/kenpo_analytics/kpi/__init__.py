@@ -2,7 +2,20 @@
 
 from kenpo_analytics.kpi.computed import untreated_visits
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN
+from kenpo_analytics.kpi.projection import Landing, landing
 from kenpo_analytics.kpi.readings import published
 from kenpo_analytics.kpi.standing import STATUSES, compare, status
 
-__all__ = ["MET", "MISSED", "RUNNING", "STATUSES", "UNKNOWN", "compare", "published", "status", "untreated_visits"]
+__all__ = [
+    "MET",
+    "MISSED",
+    "RUNNING",
+    "STATUSES",
+    "UNKNOWN",
+    "Landing",
+    "compare",
+    "landing",
+    "published",
+    "status",
+    "untreated_visits",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -81,16 +81,27 @@ def status(
     """
     at = parse_month(month)
     held = readings(monthly, branch=branch, month=at)
+    return frames.small(stand(held, at, branch, use, plan, nation, level), frames.source_of(monthly))
+
+
+def stand(
+    held: Mapping[str, list[Reading]],
+    at: int,
+    branch: str,
+    use: str,
+    plan: Sequence[Target] | None = None,
+    nation: pl.DataFrame | None = None,
+    level: float = 0.95,
+) -> pl.DataFrame:
+    """The rows of `status`, from what `readings` gave."""
     demands = {t.kpi_id: t for t in _plan(plan, branch) if t.fiscal_year == fiscal_year_of(at)}
     known = published() if nation is None else nation
     national = known.filter(pl.col("area") == NATION, pl.col("month") <= at)
-    current = in_year(fiscal_year_of(at))
-    plans = [k for k in current if k.kind != "reference"]
+    plans = [k for k in in_year(fiscal_year_of(at)) if k.kind != "reference"]
     shown = [*plans, *(k for k in kpis() if k not in plans and _begun(held.get(k.id, []), at))]
     rows = [_row(k, held.get(k.id, []), at, demands.get(k.id), national, use, level) for k in shown]
-    strange = [id for id in held if id not in {k.id for k in kpis()}]
-    rows += [_strange(id, at) for id in strange]
-    return frames.small(pl.DataFrame(rows, schema=_SCHEMA), frames.source_of(monthly))
+    rows += [_strange(id, at) for id in held if id not in {k.id for k in kpis()}]
+    return pl.DataFrame(rows, schema=_SCHEMA)
 
 
 def compare(
