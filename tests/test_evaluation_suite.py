@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -111,6 +112,28 @@ def test_limits_name_refusals_and_what_could_not_be_checked(planted) -> None:
     assert "重なりがない" in said and "プラセボ年度" in said
     lines = said.splitlines()
     assert len(lines) == len(set(lines)) and all(line.startswith("- ") for line in lines)
+
+
+def test_a_randomised_plan_without_an_assignment_cannot_tell(planted) -> None:
+    choice = replace(CHOICE, primary="randomised")
+    found = run_designs(planted[0], choice)
+    told = decide(found, primary="randomised")
+    assert told.verdict == "not_identified" and "割付の記録(arm)" in told.sentence
+    arms = planted[0].people.with_columns(arm=pl.when(pl.col("letter")).then(pl.lit("now")).otherwise(pl.lit("later")))
+    drawn = replace(planted[0], people=arms.filter(pl.col("eligible"), pl.col("era") == "programme"))
+    one = next(one for one in run_designs(drawn, choice) if one.design == "randomised")
+    assert one.state == "estimated" and one.lower <= -6.0 <= one.upper
+
+
+def test_without_years_before_letters_the_texts_say_so(planted) -> None:
+    later = replace(planted[0], people=planted[0].people.filter(pl.col("era") == "programme"), before=())
+    choice = replace(CHOICE, before=())
+    found = run_designs(later, choice)
+    checks = diagnose(later, choice, found, imputations=2)
+    assert decide(found, primary="did_ancova").verdict == "not_identified"
+    assert "事業前の年度はない" in designs_text.methods(found, choice, checks)
+    assert "上の帯(110" not in designs_text.methods(found, choice, checks)
+    assert "識別不能" in designs_text.limits(found, choice, checks) and "years" not in checks.tables
 
 
 def test_precision_is_two_point_eight_standard_errors(planted) -> None:

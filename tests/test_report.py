@@ -12,7 +12,15 @@ from bs4 import BeautifulSoup
 
 from kenpo_analytics import report
 from kenpo_analytics.definitions import define
-from kenpo_analytics.disclosure import check, check_flow, check_public, is_stamped, municipal_population
+from kenpo_analytics.disclosure import (
+    check,
+    check_diagnostics,
+    check_estimates,
+    check_flow,
+    check_public,
+    is_stamped,
+    municipal_population,
+)
 from kenpo_analytics.errors import DisclosureError, ParameterError
 from kenpo_analytics.report import _emit, style
 from kenpo_analytics.report._format import MARKS, number
@@ -20,7 +28,7 @@ from kenpo_analytics.report.areas import GEO_CREDIT, outlines
 
 FIGURES = (
     report.interval_plot, report.bar_rank, report.before_after, report.lines, report.stacked_contributions,
-    report.municipality_map, report.prefecture_map, report.flow_figure,
+    report.municipality_map, report.prefecture_map, report.flow_figure, report.funnel_plot,
 )  # fmt: skip
 
 
@@ -460,6 +468,85 @@ def test_checklist_holds_the_record_items_and_refuses_unknown_ones(shown):
         report.strobe_record({"RECORD 99": "x"})
 
 
+DESIGNS = pl.DataFrame(
+    {
+        "design": ["naive", "did_ancova", "iptw_ineligible"],
+        "label": ["単純前後比較", "差の差", "対象外の人との比較"], "unit": ["mg/dL"] * 3,
+        "role_label": ["参考", "主解析", "感度分析"], "state_label": ["推定", "推定", "識別不能"],
+        "assumption": ["甲", "乙", "丙"], "reason": [None, None, "重なりがない"], "estimate": [-3.1, -1.25, None],
+        "lower": [-4.0, -2.5, None], "upper": [-2.2, 0.0, None], "persons": [97, 131, None],
+        "compared": [None, 338, None],
+    }
+)  # fmt: skip
+
+
+def test_a_forest_writes_why_a_design_has_no_number(shown, drawn):
+    checked = check_estimates(DESIGNS, by=["design"], main={"design": "did_ancova"})
+    report.interval_plot(
+        checked, title="森林図", label="label", style="index", digits=1, measure="効果", reference=0, sort=False,
+        highlight="差の差", instead="state_label", numbers=False,
+    )  # fmt: skip
+    assert len(shown) == 1 and is_stamped(shown[0])  # the table stands beside it
+    assert "識別不能" in drawn and "差の差" in drawn
+    assert any(text.lstrip("−+").count(".") == 1 and len(text.split(".")[1]) == 1 for text in drawn if "." in text)
+
+
+def test_designs_and_their_assumptions_are_read_back(shown):
+    checked = check_estimates(DESIGNS, by=["design"])
+    report.design_table(checked, title="一覧")
+    report.assumptions(checked)
+    rows = [row.get_text("|") for row in BeautifulSoup(shown[0]["data"]["text/html"], "html.parser").select("tbody tr")]
+    assert rows[1] == "差の差|主解析|−1.25|(−2.50 ～ 0.00)|131|338|推定"
+    assert rows[2] == "対象外の人との比較|感度分析|―|―|―|―|識別不能"
+    text = BeautifulSoup(shown[1]["data"]["text/html"], "html.parser").get_text("|")
+    assert "対象外の人との比較|丙|識別不能: 重なりがない" in text
+
+
+def test_a_diagnostic_that_could_not_be_made_says_so_and_an_unknown_one_is_refused(shown):
+    report.diagnostic("tipping", {})
+    assert "示せません" in shown[0]["data"]["text/plain"]
+    with pytest.raises(ParameterError, match="診断の表ではありません"):
+        report.diagnostic("nonsense", {})
+
+
+def test_figures_of_designs_show_no_masked_point(shown, drawn):
+    years = pl.DataFrame({"fiscal_year": [2017, 2018], "era": ["before", "programme"], "estimate": [0.0, -1.5],
+                          "lower": [None, -3.0], "upper": [None, 0.1], "persons": [200, 210]})  # fmt: skip
+    report.event_study(check_estimates(years, by=["fiscal_year"]), title="年次図")
+    points = {"era": ["before"] * 2, "side": ["below", "above"], "y0": [108.0, 111.0], "persons": [30, 4],
+              "estimate": [104.0, 111.5], "fitted": [104.2, 111.0]}  # fmt: skip
+    shown_tables = check_diagnostics({
+        "jump": pl.DataFrame(points),
+        "overlap": pl.DataFrame({"score": [0.6, 0.7], "sent": [3, 40], "not_sent": [20, 30]}),
+        "balance": pl.DataFrame({"covariate": ["age", "bmi"], "smd_before": [0.2, -0.1], "smd_after": [0.01, 0.15]}),
+    })  # fmt: skip
+    report.jump_figure(shown_tables["jump"], title="段差", cutoff=109.5)
+    report.overlap_plot(shown_tables["overlap"], title="重なり")
+    report.balance_plot(shown_tables["balance"], title="バランス")
+    report.dag_figure()
+    assert all(is_stamped(output) for output in shown)
+    assert "111.5" not in str(shown[3]["data"]) and "秘匿" in drawn  # four people: no point, no mean
+    alts = [o["metadata"]["image/png"]["alt"] for o in shown if "image/png" in o["data"]]
+    assert len(alts) == 5 and "超えるのはBMI" in alts[3] and "通知→次回健診の空腹時血糖" in alts[4]
+    with pytest.raises(DisclosureError):
+        report.event_study(years, title="年次図")
+
+
+def test_a_thin_line_in_our_colours_keeps_its_colour(shown):
+    """The palette of a picture holds the commonest colours, and ours however rare they are."""
+    import io
+
+    from PIL import Image
+
+    rows = pl.DataFrame({"design": [f"設計{i}" for i in range(30)], "label": [f"設計{i}" for i in range(30)],
+                         "estimate": [0.1 * i for i in range(30)], "lower": [-1.0] * 30, "upper": [4.0] * 30,
+                         "persons": [99] * 30})  # fmt: skip
+    report.interval_plot(check_estimates(rows, by=["design"]), title="図", label="label", highlight="設計3")
+    image = Image.open(io.BytesIO(base64.b64decode(shown[0]["data"]["image/png"]))).convert("RGB")
+    strong = tuple(int(style.STRONG[i : i + 2], 16) for i in (1, 3, 5))
+    assert strong in {colour for _, colour in image.getcolors(10_000)}
+
+
 def test_a_kernel_shows_exactly_what_was_stamped():
     import nbformat
     from nbclient import NotebookClient
@@ -485,3 +572,40 @@ report.interval_plot(t.select(["branch", "n", "estimate"]), title="図", label="
         ["text/html", "text/plain"],
     ]
     assert all(is_stamped(output) for output in outputs)
+
+
+def funnel_rows(estimates: list[float]) -> pl.DataFrame:
+    n = len(estimates)
+    return pl.DataFrame({
+        "area": [f"{i + 20}" for i in range(n)], "persons": [500] * (n - 1) + [3], "estimate": estimates,
+        "effective_expected": [100.0 * (i + 1) for i in range(n)], "funnel_centre": [0.01] * n, "funnel_tau": [0.05] * n,
+        "funnel_level": [0.998] * n, "funnel_lower": [-0.2] * n, "funnel_upper": [0.3] * n,
+        "funnel_z": [x / 0.08 for x in estimates],
+    })  # fmt: skip
+
+
+def test_a_funnel_names_who_is_outside_and_hides_what_is_masked(shown, drawn):
+    table = funnel_rows([0.0, 0.1, 0.5, -0.4, 0.9])
+    checked = check(table, counts=["persons"], rates="all", plain=["funnel_level"], by=["area"])
+    report.funnel_plot(checked, title="ファネル", highlight="21")
+    names = report.branch_names()
+    assert names["22"] in drawn and names["23"] in drawn and names["21"] in drawn
+    assert names["20"] not in drawn and names["24"] not in drawn  # inside; masked
+    alt = shown[0]["metadata"]["image/png"]["alt"]
+    assert f"範囲の外: {names['22']}、{names['23']}" in alt and "表示しない項目1" in alt
+    assert "秘匿" in shown[1]["data"]["text/html"] and "0.9" not in shown[1]["data"]["text/html"]
+    assert "平均 +0.010" in drawn
+    with pytest.raises(ParameterError, match="ファネルに描く行"):
+        report.funnel_plot(checked.where(area="24"), title="なし")
+
+
+def test_bars_print_ranks_with_their_interval(shown, drawn):
+    table = pl.DataFrame({
+        "branch": ["23", "24"], "persons": [900, 800], "estimate": [0.1, 0.2], "lower": [0.0, 0.1], "upper": [0.2, 0.3],
+        "rank": [36, 37], "rank_lower": [29, 30], "rank_upper": [44, 45],
+    })  # fmt: skip
+    report.bar_rank(
+        check(table, counts=["persons"], rates="all", by=["branch"]), title="順位", rank_direction="小さい順"
+    )
+    assert "三重 37位(30–45)" in drawn
+    assert "(30 ～ 45)" in shown[1]["data"]["text/html"]

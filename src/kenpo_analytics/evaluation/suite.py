@@ -19,8 +19,10 @@ from kenpo_analytics.evaluation.landmark import IMMORTAL
 from kenpo_analytics.evaluation.letters import LEAFLET, rule_in_force
 from kenpo_analytics.evaluation.protocol import FILE, Protocol, read_protocol
 from kenpo_analytics.evaluation.states import composite
+from kenpo_analytics.evaluation.trial import KINDS, randomised
 from kenpo_analytics.tables import CHECKUPS, MAILINGS
 
+RANDOMISED = "randomised"
 FLAGGED = 2020
 """Index checkups or outcomes of this year fall into the epidemic, when people stayed away from checkups."""
 DEAD_BANDS = (3, 5, 10)
@@ -168,16 +170,29 @@ def run_designs(analysis: AnalysisSet, choice: Choice, *, level: float = 0.95) -
 
     Returns
     -------
-    One `Estimate` per design, in the order of the page; `choice.primary` is among them unless it is "randomised".
+    One `Estimate` per design, in the order of the page; `choice.primary` is among them.
     Designs that the data do not allow keep their place with the reason.
     """
     parts = groups(analysis, choice)
-    found = [*_references(analysis, parts, choice, level), *_bands(parts, choice, level), *_jumps(parts, choice, level)]
+    found = [*_references(analysis, parts, choice, level)]
+    if choice.primary == RANDOMISED:
+        found.append(_drawn(analysis, level))
+    found += [*_bands(parts, choice, level), *_jumps(parts, choice, level)]
     found += [*_eligible(parts, level), *_shares(parts.eligible, level), *_refused(analysis)]
     if parts.warning is None:
         return found
     own = (did.DESIGN, discontinuity.DIFFERENCE)
     return [replace(one, warnings=(*one.warnings, parts.warning)) if one.design in own else one for one in found]
+
+
+def _drawn(analysis: AnalysisSet, level: float) -> Estimate:
+    """The randomised comparison, where the set says who was drawn into which arm (column `arm`)."""
+    if "arm" in analysis.people.columns:
+        first = next(arms[0] for arms in KINDS.values() if analysis.people["arm"].is_in(arms).any())
+        return randomised(analysis.people, first=first, level=level, role="sensitivity")
+    reason = "割付の記録(arm)が解析する表にないため、割り付けどおりの比較はできません"
+    names = ("無作為割付による比較(割り付けどおり)", "割り付けどおりに送ったことの効果", "割付が守られた")
+    return unavailable(RANDOMISED, *names, reason=reason, state="not_identified")
 
 
 def _references(analysis: AnalysisSet, parts: Groups, choice: Choice, level: float) -> Iterator[Estimate]:
@@ -189,6 +204,7 @@ def _references(analysis: AnalysisSet, parts: Groups, choice: Choice, level: flo
 def _bands(parts: Groups, choice: Choice, level: float) -> Iterator[Estimate]:
     bands: dict[str, Any] = {"high": choice.high, "low": choice.low, "level": level}
     yield did.did(parts.main, **bands)
+    yield did.per_letter(parts.main, **bands)
 
     def variant(frame: pl.DataFrame, name: str, label: str, **other: Any) -> Estimate:
         return did.did(frame, **{**bands, **other}, design=f"did_{name}", label=f"差の差: {label}")

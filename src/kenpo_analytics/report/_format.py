@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import polars as pl
@@ -13,7 +13,9 @@ from kenpo_analytics.disclosure import MASKED, Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report.areas import area_names
 
-Style = Literal["auto", "count", "percent", "points", "index", "number", "plain", "year", "month", "text"]
+Style = Literal[
+    "auto", "count", "percent", "points", "index", "number", "plain", "year", "month", "text", "unit", "change"
+]  # fmt: skip
 
 MASK = "秘匿"
 """A word: a dash or hyphen would read like ― (該当しない), a minus sign or nothing at all."""
@@ -68,8 +70,9 @@ class Col:
     """How a column is shown: its heading, the way numbers are written, and what codes mean.
 
     `percent` takes a proportion (0.123 is 12.3%); `points` a difference of two (0.012 is +1.20, in ポイント: say so in
-    the heading); `index` has three decimals and a sign; `upper` names the column with
-    the upper limit, and the pair is written "(a ～ b)".
+    the heading); `index` has three decimals and a sign; `unit` and `change` (with a sign) take unit and decimals from
+    the row's own columns `unit` and `digits` (a share under %); `upper` names the column with the upper limit, and the
+    pair is written "(a ～ b)". `absent` is written where the row has no value of the kind, instead of ―.
     """
 
     label: str
@@ -77,6 +80,7 @@ class Col:
     digits: int | None = None
     unit: str = ""
     upper: str | None = None
+    absent: str = ""
     names: Mapping[str, str] | None = field(default=None, hash=False)
 
 
@@ -93,7 +97,7 @@ def columns_of(checked: Checked, columns: Mapping[str, Col | str] | None) -> dic
 def _col(name: str, item: Col | str, dtype: pl.DataType) -> Col:
     col = item if isinstance(item, Col) else Col(item or LABELS.get(name, name))
     style = col.style if col.style != "auto" else _style(name, dtype)
-    return Col(col.label, style, col.digits, col.unit, col.upper, col.names or names_of(name))
+    return replace(col, style=style, names=col.names or names_of(name))
 
 
 def names_of(column: str) -> Mapping[str, str] | None:
@@ -111,6 +115,8 @@ def _style(name: str, dtype: pl.DataType) -> Style:
 
 def write(value: Any, state: str, col: Col) -> str:
     """One cell as it is read on the page."""
+    if state == "not_applicable" and col.absent:
+        return col.absent
     if state != "shown":
         return MARKS[state]
     if value is None:
@@ -163,12 +169,22 @@ def cells(checked: Checked, columns: Mapping[str, Col]) -> pl.DataFrame:
     rows, states = checked.table.to_dicts(), checked.states.to_dicts()
     written = {
         name: [
-            interval(row, state, name, col) if col.upper else write(row[name], state[name], col)
+            interval(row, state, name, _of_row(col, row)) if col.upper else write(row[name], state[name], _of_row(col, row))
             for row, state in zip(rows, states, strict=True)
         ]
         for name, col in columns.items()
     }
     return pl.DataFrame(written, schema=dict.fromkeys(columns, pl.String))
+
+
+def _of_row(col: Col, row: Mapping[str, Any]) -> Col:
+    """A column whose unit changes from row to row, as it is written in this one."""
+    if col.style not in ("unit", "change"):
+        return col
+    share, signed = row["unit"] == "%", col.style == "change"
+    style: Style = ("points" if signed else "percent") if share else ("index" if signed else "number")
+    unit = ("ポイント" if signed else "") if share else row["unit"]
+    return replace(col, style=style, digits=row["digits"], unit=unit or "")
 
 
 def footnotes(checked: Checked, columns: Mapping[str, Col]) -> list[str]:

@@ -24,6 +24,7 @@ _HOW = {
     "除かないため参考値とした",
     "did_ancova": "差の差は、基準値の上の帯({high})と下の帯({low})の次回健診の値を、事業の前後で比べた"
     "(帯ごとの健診値の傾きと、年齢、性別、BMIなど両時期で測られている項目で調整。頑健標準誤差。届いたかどうかによらない)",
+    "did_per_letter": "差の差を送付割合の差で割り、実際に送った人での効果とした",
     "rdd": "不連続は、基準値の前後{width}mg/dLの局所線形回帰(三角カーネル)による。"
     "結果票の判定と重なるため、通知だけの効果ではない",
     "diff_in_disc": "差の不連続は、その段差から事業前の段差を引いた",
@@ -57,12 +58,11 @@ def methods(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> st
         text.format(high=high, low=low, width=f"{choice.bandwidth:g}") for name, text in _HOW.items() if name in run
     ]
     primary = next((one for one in estimates if one.design == choice.primary), None)
-    years = "、".join(f"{year}年度" for year in choice.programme)
+    against = f"を、事業前の{_listed(choice.before)}と比べる" if choice.before else "。事業前の年度はない"
     first = (
         "本評価は後ろ向き観察研究である。主要評価項目は次回健診の空腹時血糖、"
         f"主解析は{primary.label if primary else choice.primary}"
-        f"({years}の健診を、事業前の{'、'.join(f'{year}年度' for year in choice.before)}と比べる。"
-        f"通知の基準は「{RULES[choice.rule]}」)とした。"
+        f"({_listed(choice.programme)}の健診{against}。通知の基準は「{RULES[choice.rule]}」)とした。"
     )
     looked = [text for name, text in _CHECKED.items() if _gave(checks, name)]
     last = f"前提の確認として{'、'.join(looked)}を調べた。" if looked else ""

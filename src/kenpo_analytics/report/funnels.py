@@ -64,7 +64,7 @@ def funnel_plot(
         axes.tick_params(axis="x", which="minor", labelbottom=False)
         axes.set_xlabel("期待件数（繰り返し受診を考慮した有効件数、対数目盛）")
         axes.set_ylabel(measure)
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
         alt = _alt(rows, drawn, outside, measure)
         columns: dict[str, Any] = {
             label: "",
@@ -88,9 +88,7 @@ def _curves(axes: Axes, row: Row, sizes: Any, style: Style) -> None:
         found = funnel_limits(sizes, centre=centre, tau2=spread, level=limit)
         axes.plot(sizes, found.lower - 1, linestyle=line, color=".35", linewidth=1.1, label=text)
         axes.plot(sizes, found.upper - 1, linestyle=line, color=".35", linewidth=1.1)
-    axes.axhline(row[CENTRE], color=QUIET, linewidth=0.9)
-    axes.text(0.995, row[CENTRE], f"平均 {number(row[CENTRE], style)}", transform=axes.get_yaxis_transform(),
-              ha="right", va="bottom", fontsize=8.5, color=QUIET)  # fmt: skip
+    axes.axhline(row[CENTRE], color=QUIET, linewidth=0.9, label=f"平均 {number(row[CENTRE], style)}")
 
 
 def _alt(rows: list[Row], drawn: list[Row], outside: list[Row], measure: str) -> str:

@@ -26,7 +26,7 @@ HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++", "oo")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 2)))
 PLAIN, STRONG, QUIET = "#56B4E9", "#D55E00", "#7a7a7a"
-DPI, TALL, COARSE = 110, 5.5, 84
+DPI, TALL, COARSE = 110, 5.5, 80
 """A figure taller than `TALL` inches is nearly all text: drawn coarser, it stays readable at two thirds of the size."""
 _COLOURS_KEPT = 24
 
