@@ -9,8 +9,10 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import polars as pl
 import pytest
+from scipy.optimize import brentq
 
 from kenpo_analytics.runs.verify import verify
 from tests import oracle_out_of_hours as oracle
@@ -35,21 +37,27 @@ def shown() -> dict[str, list[list[str]]]:
     return tables_of(NOTEBOOK)
 
 
-@pytest.fixture(scope="module")
-def strata() -> dict:
-    """(visit type, area, age band) -> (events, member-months) of the fiscal year, added up row by row."""
-    found: dict = defaultdict(lambda: [0.0, 0.0])
-    for row in pl.read_parquet(SAMPLE / "national.parquet").filter(pl.col("period") == "FY2024").iter_rows(named=True):
+def strata_of(year: int) -> dict:
+    """(visit type, area, age band) -> (events, member-months, squares) of a fiscal year, added up row by row."""
+    found: dict = defaultdict(lambda: [0.0, 0.0, 0.0])
+    rows = pl.read_parquet(SAMPLE / "national.parquet").filter(pl.col("period") == f"FY{year}")
+    for row in rows.iter_rows(named=True):
         cell = found[row["measure"].removeprefix("out_of_hours_"), row["area"], row["age_band"]]
         cell[0] += row["events"]
         cell[1] += row["denominator"]
+        cell[2] += row["events_sq"]
     return found
+
+
+@pytest.fixture(scope="module")
+def strata() -> dict:
+    return strata_of(2024)
 
 
 def nation(strata: dict) -> tuple[dict, dict]:
     """(events by visit type and age, member-months by age) of all branches together."""
     events, months = Counter(), Counter()
-    for (kind, _, age), (x, n) in strata.items():
+    for (kind, _, age), (x, n, _) in strata.items():
         events[kind, age] += x
         months[age] += n if kind == "first" else 0
     return events, months
@@ -78,6 +86,67 @@ def test_every_branch_has_the_index_and_rank_of_the_formula(shown, strata, kind)
     for area, row in zip(areas, rows, strict=True):  # JIS order
         assert numbers(row[1])[0] == pytest.approx(index[area], abs=0.0005001)
         assert int(row[3]) == places[area]
+        low, high = numbers(row[4])
+        assert 1 <= low <= places[area] <= high <= 47
+
+
+@pytest.mark.parametrize("kind", ["first", "return"])
+def test_the_planted_ranks_lie_in_the_intervals(shown, kind):
+    """47 intervals at 95 %: fewer than 43 hits about once in 50 worlds."""
+    truth = sorted(TRUTH["branches"][f"out_of_hours_{kind}"].items())
+    rows = shown[f"47支部の地域差指数－1({KINDS[kind]}、2024年度)（数値）"]
+    limits = [(planted["rank"], numbers(row[4])) for (_, planted), row in zip(truth, rows, strict=True)]
+    assert sum(low <= place <= high for place, (low, high) in limits) >= 43
+    assert sum(high - low + 1 for _, (low, high) in limits) / 47 > 3
+
+
+def effective(strata: dict, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Ratio and variance of each branch by the formulas of direct standardisation, in JIS order."""
+    events, months = nation(strata)
+    rate = sum(events[kind, age] for age in months) / sum(months.values())
+    ratios, variances = [], []
+    for area in sorted({area for _, area, _ in strata}):
+        cells = [(months[age] / sum(months.values()) / rate, *strata[kind, area, age]) for age in months]
+        ratios.append(sum(w * x / n for w, x, n, _ in cells))
+        variances.append(sum(w**2 * q / n**2 for w, _, n, q in cells))
+    return np.array(ratios), np.array(variances)
+
+
+@pytest.mark.parametrize(("kind", "at"), [("first", 0), ("return", 1)])
+def test_the_funnel_is_that_of_the_root_with_the_variance_that_solves_q(shown, strata, kind, at):
+    ratio, variance = effective(strata, kind)
+    expected = ratio / variance
+    root = np.sqrt((ratio * expected + 0.25) / expected)
+
+    def mean(tau2: float) -> float:
+        return float(np.average(root, weights=1 / (0.25 / expected + tau2)))
+
+    def excess(tau2: float) -> float:
+        return float(((root - mean(tau2)) ** 2 / (0.25 / expected + tau2)).sum() - 46)
+
+    tau2 = brentq(excess, 0, 1, xtol=1e-14)
+    mie = sorted(TRUTH["branches"]["out_of_hours_first"]).index(BRANCH)
+    row = shown["支部の位置(ファネル)"][at]
+    z = (root[mie] - mean(tau2)) / np.sqrt(0.25 / expected[mie] + tau2)
+    assert numbers(row[2])[0] == pytest.approx(mean(tau2) ** 2 - 1, abs=0.0005001)
+    assert numbers(row[4])[0] == pytest.approx(z, abs=0.005001)
+    half = 3.0902 * np.sqrt(0.25 / expected[mie] + tau2)
+    limits = [(mean(tau2) + side * half) ** 2 - 0.25 / expected[mie] - 1 for side in (-1, 1)]
+    assert numbers(row[3]) == pytest.approx(limits, abs=0.0006)
+
+
+def test_three_years_are_each_against_their_own_nation(shown):
+    rows = shown["地域差指数－1と順位の推移"]
+    assert [(row[0], row[1]) for row in rows] == [(f"{y}年度", k) for y in (2022, 2023, 2024) for k in KINDS.values()]
+    for year, pair in zip((2022, 2023, 2024), (rows[:2], rows[2:4], rows[4:]), strict=True):
+        of_year = strata_of(year)
+        areas = sorted({area for _, area, _ in of_year})
+        for kind, row in zip(KINDS, pair, strict=True):
+            index = {area: sum(parts(of_year, area, (kind,)).values()) for area in areas}
+            assert numbers(row[2])[0] == pytest.approx(index[BRANCH], abs=0.0005001)
+            assert int(row[4]) == 1 + sum(other < index[BRANCH] for other in index.values())
+            low, high = numbers(row[5])
+            assert low <= int(row[4]) <= high
 
 
 def test_the_branch_stands_where_it_was_planted(shown, strata):
@@ -86,6 +155,9 @@ def test_the_branch_stands_where_it_was_planted(shown, strata):
         low, high = numbers(row[3])
         assert low <= planted["index_minus_1"] <= high
         assert int(row[4]) == planted["rank"] == {"first": 37, "return": 39}[kind]
+        between = numbers(row[5])
+        assert between[0] <= planted["rank"] <= between[1] and between[1] - between[0] < 8
+        assert numbers(row[6])[0] == pytest.approx(100 * (planted["rank"] > 37), abs=5)
         plain = numbers(row[2])
         assert low <= plain[0] and plain[1] <= high
 
@@ -152,21 +224,38 @@ def test_towns_are_counted_by_residence_and_masked_by_their_people(shown, strata
     events, months = nation(strata)
     rows = shown[f"市町村別の時間外受診({KINDS[kind]}、三重支部加入者に限る)"]
     assert {row[0] for row in rows} == {*places, "県外", "不明"}
-    for name, visits, people, expected, estimate, plain, repeat, rank, unstable in rows:
+    for name, visits, people, expected, estimate, plain, repeat, shrunk, between, unstable in rows:
         code, population = places.get(name, (name, 10**6))
         each = towns["visits"][kind, code]
         by_hand = sum(
             n * events[kind, age] / months[age] for (town, age), n in towns["enrolled"].items() if town == code
         )
         if 1 <= len(each) < (20 if population < 25_000 else 10):
-            assert [visits, people, expected, estimate, plain, repeat, unstable] == [MASK] * 6 + ["―"]
+            shrunken = [shrunk, between] if name in places else []
+            assert [visits, people, expected, estimate, plain, repeat, *shrunken] == [MASK] * (6 + len(shrunken))
+            assert unstable == "―"
             continue
         assert unstable == ("はい" if by_hand < 20 else "いいえ")
         assert (int(visits), int(people)) == (sum(each.values()), len(each))
         assert numbers(expected)[0] == pytest.approx(by_hand, abs=0.0501)
         assert numbers(estimate)[0] == pytest.approx(sum(each.values()) / by_hand - 1, abs=0.0005001)
         assert numbers(repeat)[0] <= numbers(plain)[0] and numbers(plain)[1] <= numbers(repeat)[1]
-        assert (rank == "―") == (name in ("県外", "不明"))
+        assert (shrunk == between == "―") == (name in ("県外", "不明"))
+        if name in places:
+            low, high = numbers(between)
+            width = numbers(repeat)[1] - numbers(repeat)[0]
+            assert low < numbers(shrunk)[0] < high and high - low < width  # the other towns help
+
+
+@pytest.mark.parametrize("kind", ["first", "return"])
+def test_shrunken_towns_are_nearer_to_the_planted_truth_and_cover_it(shown, kind, places):
+    rows = {row[0]: row for row in shown[f"市町村別の時間外受診({KINDS[kind]}、三重支部加入者に限る)"]}
+    seen = {name: row for name, row in rows.items() if name in places and row[7] != MASK}
+    truth = {name: TRUTH["municipalities"][places[name][0]][f"{kind}_o_over_e_nation"] - 1 for name in seen}
+    error = {at: sum((numbers(row[at])[0] - truth[name]) ** 2 for name, row in seen.items()) for at in (4, 7)}
+    assert error[7] < 0.9 * error[4]
+    hits = sum(numbers(row[8])[0] <= truth[name] <= numbers(row[8])[1] for name, row in seen.items())
+    assert len(seen) >= 10 and hits >= len(seen) - 3
 
 
 @pytest.mark.parametrize("kind", ["first", "return"])
@@ -175,8 +264,8 @@ def test_nabari_stands_out_as_planted(shown, kind):
     planted = TRUTH["municipalities"]["24208"][f"{kind}_o_over_e_nation"] - 1
     low, high = numbers(rows["名張市"][6])
     assert low <= planted <= high and low > 0
-    ranks = {name: int(row[7]) for name, row in rows.items() if row[7].isdigit()}
-    assert max(ranks, key=ranks.__getitem__) == "名張市"
+    shrunken = {name: numbers(row[7])[0] for name, row in rows.items() if row[7] not in (MASK, "―")}
+    assert max(shrunken, key=shrunken.__getitem__) == "名張市" and numbers(rows["名張市"][8])[0] > 0
     assert rows["大紀町"][1] == MASK  # three people made its 50 return visits
 
 
@@ -192,7 +281,7 @@ def test_only_the_day_time_add_on_adds_visits(shown, towns):
     planted = TRUTH["municipalities"]["24208"]["first_o_over_e_branch_fy2024"] - 1
     low, high = numbers(rows["名張市"][2])
     assert low <= planted <= high
-    assert numbers(rows["名張市"][5])[0] > 0.2
+    assert numbers(rows["名張市"][4])[0] > 0.2
 
 
 def test_the_headline_and_the_page_can_be_published():
@@ -210,5 +299,12 @@ def test_it_says_what_it_used_and_whom_it_covers():
         cell.source + json.dumps(cell.get("outputs", []), ensure_ascii=False)
         for cell in nbformat.read(NOTEBOOK, as_version=4).cells
     )
-    for said in ("令和6年4月～令和7年3月診療分", "三重支部加入者に限る", "国土数値情報", "1位が最も低い", "仮定"):
+    for said in (
+        "令和6年4月～令和7年3月診療分",
+        "三重支部加入者に限る",
+        "国土数値情報",
+        "1位が最も低い",
+        "仮定",
+        "順位の95%区間 ",
+    ):
         assert said in text

@@ -578,8 +578,8 @@ def funnel_rows(estimates: list[float]) -> pl.DataFrame:
     n = len(estimates)
     return pl.DataFrame({
         "area": [f"{i + 20}" for i in range(n)], "persons": [500] * (n - 1) + [3], "estimate": estimates,
-        "effective_expected": [100.0 * (i + 1) for i in range(n)], "funnel_centre": [0.01] * n, "funnel_tau": [0.05] * n,
-        "funnel_level": [0.998] * n, "funnel_lower": [-0.2] * n, "funnel_upper": [0.3] * n,
+        "effective_expected": [100.0 * (i + 1) for i in range(n)], "funnel_centre": [0.01] * n,
+        "funnel_tau": [0.05] * n, "funnel_level": [0.998] * n, "funnel_lower": [-0.2] * n, "funnel_upper": [0.3] * n,
         "funnel_z": [x / 0.08 for x in estimates],
     })  # fmt: skip
 

@@ -97,6 +97,7 @@ def regional_index(
     per: float = 12.0,
     unranked: Sequence[str] = NOT_RANKED,
     standard_id: str | None = None,
+    unstable_below: float = UNSTABLE_BELOW,
 ) -> Index:
     """By what share is each area above (+) or below (-) the standard, at equal age?
 
@@ -121,6 +122,8 @@ def regional_index(
         Rates are per `per` units of the denominator (12 member-months: per member and year). Does not change the index.
     unranked
         Areas that keep their row but have no rank.
+    unstable_below
+        Fewer expected events make a row unstable (definition `out_of_hours.unstable`).
 
     Returns
     -------
@@ -130,7 +133,7 @@ def regional_index(
         without events_sq), effective_events, effective_expected (as many independent events, observed and expected,
         would give this ratio with this precision; repeat visitors make them fewer), level, method, standard,
         rank (1 = lowest), ranked (how many), rank_direction,
-        unstable (fewer than 20 expected). contributions: area, strata, visit_type, events, persons (if given),
+        unstable. contributions: area, strata, visit_type, events, persons (if given),
         expected, contribution; they add up to the area's estimate.
 
     Raises
@@ -151,6 +154,7 @@ def regional_index(
     source = source_of(cells)
     records = [_row(aligned, one, method, value, interval, per) for value in levels for one in aligned.areas]
     rows = pl.DataFrame(records, infer_schema_length=None).rename({"area": area})
+    rows = rows.with_columns(unstable=pl.col("expected") < unstable_below)
     rows = rows.with_columns(pl.lit(visit_type or ALL_VISITS).alias(VISIT), pl.lit(id_).alias("standard"))
     rows = _ordered(with_rank(rows, area, "estimate", "lowest", unranked), area)
     parts = pl.concat([_contributions(aligned, one, method) for one in aligned.areas]).rename({"area": area})
@@ -230,7 +234,6 @@ def _row(
         "effective_expected": size,
         "level": level,
         "method": f"{found.method}-{interval}" if method == "direct" else found.method,
-        "unstable": bool(expected.sum() < UNSTABLE_BELOW),
     }
 
 

@@ -59,7 +59,7 @@ def rank_limits(
     Notes
     -----
     Goldstein H, Spiegelhalter DJ (1996) JRSS A 159:385-443. Measured for 47 branches with 6,000 expected events and 6 %
-    true spread: 95 % intervals cover 97 % and are 12 to 13 places wide; the raw rank alone is right for one in five.
+    true spread: 95 % intervals cover 97 % and are about 14 places wide; the raw rank alone is right for one in five.
     """
     if first not in DIRECTION:
         raise EstimateError(f"順位の向きが不明です: {first}", hint="lowest または highest を指定してください。")
