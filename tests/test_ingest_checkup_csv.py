@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from kenpo_analytics.ingest.checkups import fkac522 as fkac522_module
-from kenpo_analytics.ingest.checkups.csv import read_cc2x, read_fkac167, read_fkac522
+from kenpo_analytics.ingest.checkups.csv import read_cc2x, read_fkac167
+from kenpo_analytics.ingest.checkups.fkac522 import read_fkac522
 from kenpo_analytics.ingest.checkups.item_values import items
 from kenpo_analytics.ingest.files.lines import BLOCK_BYTES
 from kenpo_analytics.ingest.files.sources import Source
@@ -331,7 +332,7 @@ def test_fkac522_damage_never_lends_a_row_to_another_institution() -> None:
     ):
         rows, rejected = read(read_fkac522, "\r\n".join([*text[:4], damaged, *text[5:], ""]))
         assert [row["line"] for row in rows] == [3, 4]
-        assert rules(rejected) == [(5, "line", rule), (6, "line", "header")]
+        assert rules(rejected) == [(5, "line", rule), (6, "line", "no_institution_row")]
     text[3] += ",1"
     rows, rejected = read(read_fkac522, "\r\n".join([*text, ""]))
     assert ([row["line"] for row in rows], rules(rejected)) == ([3, 6], [(4, "line", "ragged")])

@@ -220,7 +220,7 @@ def test_padded_insurer_numbers_and_wrong_ones() -> None:
     assert one(Claim(insurer="  133066"))["insurer"] == "133066"
     found = read(recodeinfo([Claim(insurer="01240018")]))
     assert found["claims"]["insurer"].to_list() == [None]
-    assert found["rejected"].select("level", "rule", "item").rows() == [("value", "insurer_number", "HO[1]")]
+    assert found["rejected"].select("level", "rule", "item").rows() == [("value", "insurer_number", "insurer")]
 
 
 def test_search_number_of_a_returned_claim_is_the_key_in_a_uke_file() -> None:
@@ -257,8 +257,8 @@ def test_days_that_cannot_be_are_left_out_and_listed() -> None:
     assert found["claim_fees"].is_empty()
     listed = found["rejected"].select("line", "level", "rule", "item", "institution", "month").rows()
     assert listed == [
-        (6, "value", "range", "SI[13..43]", "2411234567", 202406),
-        (7, "value", "no_day", "SI[13..43]", "2411234567", 202406),
+        (6, "value", "range", "day", "2411234567", 202406),
+        (7, "value", "no_day", "day", "2411234567", 202406),
     ]
 
 
@@ -266,7 +266,7 @@ def test_a_count_that_is_not_the_sum_of_its_days_is_listed() -> None:
     data = recodeinfo([Claim(fees=[(NIGHT, {3: 1, 4: 1})])]).replace(b",,,2,,,,", b",,,3,,,,")
     found = read(data)
     assert found["claim_fees"].height == 2
-    assert rules(data) == [("value", "count", "SI[6]")]
+    assert rules(data) == [("value", "count", "count")]
 
 
 def test_add_ons_of_a_newer_master_are_looked_for_when_asked() -> None:
@@ -393,25 +393,25 @@ def _decode(stream: Any, size: int) -> Any:
 # --- refusals ------------------------------------------------------------------------------------------
 
 REFUSED: list[tuple[dict[str, Any], tuple[str, str, str]]] = [
-    ({"kind": "6112"}, ("row", "kind_not_used", "RE[2]")),
-    ({"kind": "1192"}, ("row", "unknown_code", "RE[2]")),
-    ({"kind": "112"}, ("row", "unknown_code", "RE[2]")),
-    ({"code": "12345"}, ("value", "institution", "IR[4]")),
-    ({"month": "202413"}, ("row", "not_a_date", "RE[3]")),
-    ({"month": "2024６"}, ("row", "not_a_date", "RE[3]")),
-    ({"month": "43106"}, ("row", "not_a_date", "RE[3]")),  # 平成31年6月
-    ({"month": "200712"}, ("row", "not_a_date", "RE[3]")),
-    ({"claimed": ""}, ("row", "not_a_date", "IR[7]")),
-    ({"claimed": "202405"}, ("row", "order", "RE[3]")),
-    ({"birth": "19700230"}, ("row", "not_a_date", "RE[6]")),
-    ({"birth": "10520101"}, ("row", "not_a_date", "RE[6]")),
-    ({"birth": "1970/1/1"}, ("row", "not_a_date", "RE[6]")),
-    ({"birth": "20240701"}, ("row", "order", "RE[3]")),
-    ({"sex": "3"}, ("row", "unknown_code", "RE[5]")),
+    ({"kind": "6112"}, ("row", "kind_not_used", "kind")),
+    ({"kind": "1192"}, ("row", "unknown_code", "kind")),
+    ({"kind": "112"}, ("row", "unknown_code", "kind")),
+    ({"code": "12345"}, ("value", "institution", "institution")),
+    ({"month": "202413"}, ("row", "not_a_date", "treatment_month")),
+    ({"month": "2024６"}, ("row", "not_a_date", "treatment_month")),
+    ({"month": "43106"}, ("row", "not_a_date", "treatment_month")),  # 平成31年6月
+    ({"month": "200712"}, ("row", "not_a_date", "treatment_month")),
+    ({"claimed": ""}, ("row", "not_a_date", "received_month")),
+    ({"claimed": "202405"}, ("row", "order", "treatment_month")),
+    ({"birth": "19700230"}, ("row", "not_a_date", "birth")),
+    ({"birth": "10520101"}, ("row", "not_a_date", "birth")),
+    ({"birth": "1970/1/1"}, ("row", "not_a_date", "birth")),
+    ({"birth": "20240701"}, ("row", "order", "treatment_month")),
+    ({"sex": "3"}, ("row", "unknown_code", "sex")),
     ({"points": "12.5"}, ("value", "not_a_number", "points")),
     ({"days": "32"}, ("value", "range", "days")),
     ({"days": "二"}, ("value", "not_a_number", "days")),
-    ({"branch": "1"}, ("value", "unknown_code", "SN[6]")),
+    ({"branch": "1"}, ("value", "branch_number", "branch_number")),
 ]
 
 
@@ -433,10 +433,10 @@ def without(data: bytes, start: bytes, at: int = 0) -> bytes:
 @pytest.mark.parametrize(
     ("start", "rule", "item"),
     [
-        (b"2,1,0,MN", "management", "MN"),
-        (b"1,2,0,IR", "header", "IR"),
-        (b"1,3,0,RE", "common", "RE"),
-        (b"1,4,0,HO", "insurer", "HO"),
+        (b"2,1,0,MN", "management", "claim_key"),
+        (b"1,2,0,IR", "header", "institution"),
+        (b"1,3,0,RE", "common", "record"),
+        (b"1,4,0,HO", "insurer", "insurer"),
     ],
 )
 def test_a_lost_record_costs_its_claim_and_no_other(start: bytes, rule: str, item: str) -> None:
@@ -451,11 +451,11 @@ def test_a_lost_re_in_a_uke_file_does_not_give_its_diseases_to_the_claim_before(
     claims = [THREE[0], replace(THREE[1], diseases=[(DIABETES,)]), THREE[2]]
     found = read(without(uke(claims), b"RE,", 1), read_uke)
     assert found["claims"]["dx_glucose"].to_list() == [False, False]
-    assert found["rejected"].select("level", "rule").rows() == [("row", "common"), ("value", "total")]
+    assert found["rejected"].select("level", "rule").rows() == [("row", "common"), ("note", "total")]
 
 
 def test_a_uke_file_without_header_or_end_says_so() -> None:
-    assert rules(without(uke(THREE), b"GO"), read_uke) == [("value", "trailer", None)]
+    assert rules(without(uke(THREE), b"GO"), read_uke) == [("note", "trailer", "record")]
     found = read(without(uke(THREE), b"IR"), read_uke)
     assert found["claims"].is_empty()
     assert found["rejected"].filter(pl.col("level") == "row")["rule"].to_list() == ["header"] * 3
@@ -490,9 +490,9 @@ def test_what_holds_no_claim_is_one_unreadable_row(data: bytes, reader: Any) -> 
 def test_undecodable_bytes_cost_the_claim_only_where_they_tell_who_it_is_about() -> None:
     data = recodeinfo([replace(THREE[0], extra=[record("CO", 5, f4="備考")]), *THREE[1:]])
     comment = data.replace("備考".encode("cp932"), b"\x81\x20\xff")
-    assert rules(comment) == [("value", "encoding", None)] and read(comment)["claims"].height == 3
+    assert rules(comment) == [("value", "encoding", "record")] and read(comment)["claims"].height == 3
     name = data.replace("タカサキ".encode("cp932"), b"\x83\x20\xff\xff")
-    assert rules(name) == [("row", "encoding", "RE")] and read(name)["claims"].height == 2
+    assert rules(name) == [("row", "encoding", "record")] and read(name)["claims"].height == 2
 
 
 def test_rejections_never_hold_what_was_written() -> None:

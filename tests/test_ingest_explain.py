@@ -9,9 +9,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.explain import explain
 from kenpo_analytics.ingest.files.sources import find
-from kenpo_analytics.ingest.lists.mapping import parse_mapping
+from kenpo_analytics.ingest.lists.mapping_toml import parse_mapping
 from kenpo_analytics.ingest.lists.propose import propose
 from tests.test_ingest_recognise import TEXTS
 from tests.test_ingest_sources import DOCUMENT, delivery, zipped
@@ -33,14 +34,17 @@ def explained(tmp_path: Path, text: str, name: str = "x_clinic.csv") -> str:
     return explain(path)
 
 
-def test_an_unknown_list_gets_a_mapping_that_can_be_used_as_it_stands(tmp_path: Path) -> None:
+def test_an_unknown_list_gets_a_mapping_in_which_only_the_kind_has_to_be_chosen(tmp_path: Path) -> None:
     shown = explained(tmp_path, "\r\n".join(("結果一覧", HEADERS, *ROWS, "")))
     for line in ("CP932(Shift_JIS)", "# 行数       4行", "# 見出し行   2行目", "16列のうち13列(推定5列)"):
         assert line in shown
     assert '"FBS" = "fpg"  # 空腹時血糖 [数値 1、空 1]' in shown
     assert '"血圧(上)" = "sbp"  # 推定です。確かめてください: 収縮期血圧 [H・L・未満など 1、数値 1]' in shown
     assert '# "メモ_2" = ""' in shown and '# "BMI判定" = ""' in shown
-    mapping = parse_mapping(shown, "shown")
+    with pytest.raises(IngestError, match="健診の種類") as refused:
+        parse_mapping(shown, "shown")
+    assert refused.value.hint is not None and "どれかを選び、# を外してください" in refused.value.hint
+    mapping = parse_mapping(shown.replace("# kind =", "kind ="), "shown")
     assert (mapping.name, mapping.table, mapping.defaults) == ("x_clinic", "checkups", {"kind": "事業者健診"})
     assert not mapping.missing(HEADERS.split(","))
     assert [source.layout for source in find(tmp_path, [mapping])] == ["mapped:x_clinic"]
@@ -50,7 +54,7 @@ def test_an_unknown_list_gets_a_mapping_that_can_be_used_as_it_stands(tmp_path: 
 def test_the_proposed_mapping_reads_the_values(tmp_path: Path) -> None:
     from kenpo_analytics.ingest.lists.reader import read_mapped
 
-    mapping = parse_mapping(explained(tmp_path, "\n".join((HEADERS, *ROWS))), "shown")
+    mapping = parse_mapping(explained(tmp_path, "\n".join((HEADERS, *ROWS))).replace("# kind =", "kind ="), "shown")
     [source] = find(tmp_path, [mapping])
     batches = list(read_mapped(source, mapping))
     read = pl.concat(batch.rows["checkups"] for batch in batches if batch.rows)
@@ -79,7 +83,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     shown = explained(tmp_path, "記号,番号,身長(cm)\n1,2,170\n")
     assert "不足       生年月日、健診日。" in shown
     assert '# insurer = "01240019"  # 例です' in shown
-    parse_mapping(shown, "shown")
+    parse_mapping(shown.replace("# kind =", "kind ="), "shown")
 
 
 def test_a_table_without_headers_shows_no_cell(tmp_path: Path) -> None:
@@ -155,4 +159,4 @@ def test_three_hundred_damaged_lists_show_no_value(tmp_path: Path) -> None:
         path.write_bytes(made)
         shown = explain(path)
         assert not SECRETS.search(shown)
-        parse_mapping(shown, "shown")
+        parse_mapping(shown.replace("# kind =", "kind ="), "shown")

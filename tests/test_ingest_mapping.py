@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.lists import mapping as m
+from kenpo_analytics.ingest.lists import mapping_toml
 from kenpo_analytics.tables import TABLES
 
 FULL = """
@@ -33,11 +34,11 @@ insurer = "01240019"
 
 
 def test_a_mapping_says_which_header_is_which_key() -> None:
-    mapping = m.parse_mapping(FULL, "x.toml")
+    mapping = mapping_toml.parse_mapping(FULL, "x.toml")
     assert (mapping.name, mapping.table, mapping.sheet, mapping.encoding) == ("x_clinic", "checkups", "結果", "cp932")
-    assert mapping.columns["受診日"] == m.Field("checkup_date")
+    assert mapping.columns["受診日"] == mapping_toml.Field("checkup_date")
     assert mapping.columns["生年月日"].date == "%d/%m/%Y"
-    assert mapping.columns["fbs"] == m.Field("fpg", unit="mg/dl", codes={"検査なし": ""})
+    assert mapping.columns["fbs"] == mapping_toml.Field("fpg", unit="mg/dl", codes={"検査なし": ""})
     assert mapping.columns["喫煙"].codes == {"1": "yes", "2": "no"}
     assert mapping.defaults == {"kind": "特定健診", "insurer": "01240019"}
     headers = ["番号", "FBS", "受診日", "生年月日", "ｆｂｓ", "備考"]
@@ -79,7 +80,7 @@ def test_a_mapping_says_which_header_is_which_key() -> None:
 def test_what_a_mapping_may_not_say_is_named(old: str, new: str, named: str) -> None:
     assert old in FULL
     with pytest.raises(IngestError) as error:
-        m.parse_mapping(FULL.replace(old, new), "x.toml")
+        mapping_toml.parse_mapping(FULL.replace(old, new), "x.toml")
     assert named in error.value.message
     assert error.value.hint
 
@@ -87,12 +88,12 @@ def test_what_a_mapping_may_not_say_is_named(old: str, new: str, named: str) -> 
 def test_a_mapping_file_that_cannot_be_read_is_an_error_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "m.toml"
     with pytest.raises(IngestError):
-        m.load_mapping(path)
+        mapping_toml.load_mapping(path)
     path.write_bytes(FULL.encode("cp932"))
     with pytest.raises(IngestError, match="UTF-8"):
-        m.load_mapping(path)
+        mapping_toml.load_mapping(path)
     path.write_text(FULL, encoding="utf-8-sig")
-    assert m.load_mapping(path) == m.parse_mapping(FULL, "x")
+    assert mapping_toml.load_mapping(path) == mapping_toml.parse_mapping(FULL, "x")
 
 
 def test_every_staged_table_can_be_read_by_its_own_names() -> None:
@@ -108,11 +109,11 @@ def test_every_staged_table_can_be_read_by_its_own_names() -> None:
         "national",
         "kpi_monthly",
     ):
-        for headers in (list(m.keys_of(table)), list(m.keys_of(table).values())):
+        for headers in (list(mapping_toml.keys_of(table)), list(mapping_toml.keys_of(table).values())):
             found = m.match(headers)
             assert found is not None and found.table == table
     for table in ("workplaces", "national", "kpi_monthly"):
-        assert {column.name for column in TABLES[table].columns} < m.keys_of(table).keys()
+        assert {column.name for column in TABLES[table].columns} < mapping_toml.keys_of(table).keys()
 
 
 # 協会けんぽ鹿児島支部「事業者健診結果データの提供」に挙げられた項目の名前
@@ -146,7 +147,7 @@ def test_a_list_without_what_is_required_is_not_recognised() -> None:
 
 
 def test_the_users_mapping_comes_first_where_all_its_keys_are_there() -> None:
-    own = m.parse_mapping(
+    own = mapping_toml.parse_mapping(
         'name = "own"\ntable = "checkups"\n[columns]\n"記号・番号" = "symbol_number"\n"生年月日(西暦)" = "birth"\n'
         '"受診日" = "checkup_date"\n"身長" = "height"\n[defaults]\nkind = "特定健診"',
         "own",
@@ -171,7 +172,7 @@ def test_the_header_row_is_the_one_with_most_known_names() -> None:
 
 
 def test_repeated_headers_are_told_apart_by_order() -> None:
-    assert m.normal_headers(["既往歴", "既往歴 ", "ＨｂＡ１ｃ\n(NGSP)", "", "既往歴", None, "γ－GT"]) == [
+    assert mapping_toml.normal_headers(["既往歴", "既往歴 ", "ＨｂＡ１ｃ\n(NGSP)", "", "既往歴", None, "γ－GT"]) == [
         "既往歴",
         "既往歴_2",
         "hba1c(ngsp)",
@@ -196,14 +197,16 @@ def test_a_header_may_end_in_its_own_unit() -> None:
     assert found["hba1c"][0][0] == len(KAGOSHIMA) + 2
     assert found["ggt"][0][0] == len(KAGOSHIMA) + 4
     assert "casual_glucose" not in found
-    assert found["sbp"] == [(headers.index("収縮期血圧"), m.Field("sbp"))]  # the first of two columns of one name
+    assert found["sbp"] == [
+        (headers.index("収縮期血圧"), mapping_toml.Field("sbp"))
+    ]  # the first of two columns of one name
     assert m.match(headers) == m.named("branch_checkup_list")
 
 
 def test_synonyms_give_one_key_to_each_known_header() -> None:
     assert m.synonyms("checkups")["fbs"] == "fpg"
     assert m.synonyms("members")["被保険者等記号"] == "symbol"
-    assert set(m.synonyms("members").values()) <= m.keys_of("members").keys()
+    assert set(m.synonyms("members").values()) <= mapping_toml.keys_of("members").keys()
 
 
 WIDE = str.maketrans({chr(c): chr(c + 0xFEE0) for c in range(0x21, 0x7F)})
@@ -247,9 +250,9 @@ def test_ten_thousand_damaged_mappings_give_a_mapping_or_our_error() -> None:
             at = rng.randrange(len(text))
             text[at : at + rng.choice([0, 1, 1, 9, 60])] = rng.choice([*pieces, chr(rng.randrange(32, 0x3100))])
         try:
-            mapping = m.parse_mapping("".join(text), "damaged")
+            mapping = mapping_toml.parse_mapping("".join(text), "damaged")
         except IngestError:
             continue
         read += 1
-        assert {field.key for field in mapping.columns.values()} <= m.keys_of(mapping.table).keys()
+        assert {field.key for field in mapping.columns.values()} <= mapping_toml.keys_of(mapping.table).keys()
     assert 300 < read < 9_000  # both ways out are taken

@@ -119,7 +119,7 @@ def test_twins_without_branch_numbers_are_kept_apart_and_listed():
     assert [rule for *_, rule in stretches(found)] == ["twin_unresolved"] * 2
     assert found.members["person_id"].n_unique() == 2
     assert rules(found) == ["twin_unresolved"] * 2
-    assert found.said["level"].to_list() == ["value"] * 2
+    assert found.said["level"].to_list() == ["note"] * 2
 
 
 def test_twins_with_branch_numbers_are_two_people_without_a_doubt():
@@ -227,7 +227,7 @@ def test_a_stretch_that_runs_into_the_next_is_ended_there():
     found = resolve([member(who(), START, BACK), member(who(), CHANGE, municipality="24202")])
     assert stretches(found) == [(0, START, CHANGE, "exact"), (0, CHANGE, None, "exact")]
     assert found.clipped == 1
-    assert found.said.select("rule", "level", "item", "line").rows() == [("overlap", "value", "valid_to", 2)]
+    assert found.said.select("rule", "level", "item", "line").rows() == [("overlap", "note", "valid_to", 2)]
 
 
 def test_a_corrected_birthday_replaces_the_wrong_one():

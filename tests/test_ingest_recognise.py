@@ -13,7 +13,7 @@ import pytest
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.files.recognise import HEAD_BYTES, look, recognise
 from kenpo_analytics.ingest.files.sources import find
-from kenpo_analytics.ingest.lists.mapping import parse_mapping
+from kenpo_analytics.ingest.lists.mapping_toml import parse_mapping
 from tests.test_ingest_sources import zipped
 
 CODES = "9N001000000000001,9N006000000000001,9N011000000000001"

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kenpo_analytics.ingest.lists import mapping as m
+from kenpo_analytics.ingest.lists import mapping_toml
 from kenpo_analytics.ingest.lists.places import municipality, prefecture_code, towns
 from kenpo_analytics.ingest.lists.reader import read_mapped
 from kenpo_analytics.ingest.records import Batch
@@ -56,12 +57,12 @@ class Bytes:
         yield io.BytesIO(self.content)
 
 
-def read(content: bytes | str, mapping: m.Mapping) -> list[Batch]:
+def read(content: bytes | str, mapping: mapping_toml.Mapping) -> list[Batch]:
     data = content.encode("cp932") if isinstance(content, str) else content
     return list(read_mapped(Bytes(data), mapping))  # type: ignore[arg-type]
 
 
-def table(content: bytes | str, mapping: m.Mapping | str) -> tuple[pl.DataFrame, pl.DataFrame]:
+def table(content: bytes | str, mapping: mapping_toml.Mapping | str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """All rows and all rejections of a list; that they balance is asserted by every `Batch`."""
     mapping = m.named(mapping) if isinstance(mapping, str) else mapping
     batches = read(content, mapping)
@@ -99,7 +100,7 @@ def test_members_are_derived_from_birth_insurer_and_address() -> None:
         (dt.date(2020, 4, 1), dt.date(2021, 3, 1), "dependent", "24", "県外", "777"),
         (dt.date(2020, 4, 1), None, "dependent", "24", "不明", "777"),
     ]
-    assert told(rejected) == [(4, "value", "insurer", "insurer_repaired")]
+    assert told(rejected) == [(4, "note", "insurer", "insurer_repaired")]
 
 
 @pytest.mark.parametrize(
@@ -241,14 +242,14 @@ def test_codes_date_forms_alternatives_and_defaults_of_a_mapping() -> None:
         "4,01/04/1970,S45.4.2,2024-05-01,99,,C,1",
         "5,19700401,,2024-05-01,99,,C,1",
     ]
-    rows, rejected = table("\n".join([head, *lines]), m.parse_mapping(CLINIC, "clinic"))
+    rows, rejected = table("\n".join([head, *lines]), mapping_toml.parse_mapping(CLINIC, "clinic"))
     assert rows.select("number", "insurer", "kind", "birth", "fpg", "smoking", "medication_bp").rows() == [
         ("1", "01240019", "特定健診", dt.date(1970, 4, 1), 101.0, "yes", True),
         ("2", "01240019", "特定健診", dt.date(1970, 4, 1), 99.0, "past", False),
         ("3", "01240019", "特定健診", dt.date(1970, 4, 1), 99.0, None, False),
     ]
     assert told(rejected) == [
-        (3, "value", "fpg", "conflict"),
+        (3, "note", "fpg", "conflict"),
         (4, "value", "smoking", "unknown_code"),
         (5, "row", "birth", "conflict"),
         (6, "row", "birth", "not_a_date"),
@@ -369,7 +370,7 @@ def test_titles_quotes_line_breaks_and_odd_rows() -> None:
     rows, rejected = table(text, "members_list")
     assert rows["line"].to_list() == [4]
     assert rows["municipality"].to_list() == ["24201"]
-    assert told(rejected) == [(6, "row", None, "ragged"), (8, "row", None, "ragged")]
+    assert told(rejected) == [(6, "row", "line", "ragged"), (8, "row", "line", "ragged")]
 
 
 @pytest.mark.parametrize("encoding", ["cp932", "utf-8", "utf-8-sig"])
@@ -385,11 +386,11 @@ def test_a_given_encoding_is_taken_and_damaged_bytes_cost_their_line() -> None:
     at = body.index(b"57") + len("57,00,ゴ".encode("cp932"))
     rows, rejected = table(body[:at] + b"\x81\xfd" + body[at:], "members_list")
     assert rows["number"].to_list() == ["56", "58"]
-    assert told(rejected) == [(3, "row", None, "encoding")]
+    assert told(rejected) == [(3, "row", "line", "encoding")]
     toml = (
         'name = "o"\ntable = "claim_status"\nencoding = "utf-8"\n[columns]\n"検索番号" = "claim_key"\n"状態" = "status"'
     )
-    own = m.parse_mapping(toml, "o")
+    own = mapping_toml.parse_mapping(toml, "o")
     batches = read("検索番号,状態\n1,返戻\n".encode("cp932"), own)
     assert [batch.rejected["rule"].to_list() for batch in batches] == [["no_header"]]
 
@@ -417,7 +418,7 @@ def test_large_files_come_in_batches_and_lines_stay_right() -> None:
     assert sum(batch.read for batch in batches) == count
     rows = pl.concat([batch.rows["claim_status"] for batch in batches])
     assert (rows["claim_key"].cast(pl.Int64) - 10**16 + 2).to_list() == rows["line"].to_list()
-    assert told(pl.concat([batch.rejected for batch in batches])) == [(70_002, "row", None, "ragged")]
+    assert told(pl.concat([batch.rejected for batch in batches])) == [(70_002, "row", "line", "ragged")]
 
 
 # --- Excel ---------------------------------------------------------------------------------------------
@@ -496,9 +497,9 @@ def test_excel_lists_with_titles_dates_numbers_and_several_sheets() -> None:
 def test_a_mapping_may_name_the_sheet() -> None:
     text = 'name = "o"\ntable = "claim_status"\nsheet = "二"\n[columns]\n"検索番号" = "claim_key"\n"状態" = "status"'
     sheets = {"一": [["検索番号", "状態"], ["1" * 17, "返戻"]], "二": [["検索番号", "状態"], ["2" * 17, "返戻"]]}
-    rows, _ = table(workbook(sheets, hidden=["二"]), m.parse_mapping(text, "o"))
+    rows, _ = table(workbook(sheets, hidden=["二"]), mapping_toml.parse_mapping(text, "o"))
     assert rows["claim_key"].to_list() == ["2" * 17]
-    (batch,) = read(workbook({"一": sheets["一"]}), m.parse_mapping(text, "o"))
+    (batch,) = read(workbook({"一": sheets["一"]}), mapping_toml.parse_mapping(text, "o"))
     assert (batch.read, batch.rejected["rule"].to_list()) == (1, ["no_sheet"])
 
 
@@ -655,7 +656,7 @@ def test_damaged_workbooks_are_refused_or_balance() -> None:
 def test_the_example_of_the_page_does_what_the_page_says() -> None:
     page = (Path(__file__).parents[1] / "docs" / "ingest.md").read_text(encoding="utf-8")
     parts = dict(re.findall(r"<!-- example: (\w+) -->\n```\w+\n(.*?)```", page, re.DOTALL))
-    mapping = m.parse_mapping(parts["toml"], "docs/ingest.md")
+    mapping = mapping_toml.parse_mapping(parts["toml"], "docs/ingest.md")
     rows_of_file = [line.split(",") for line in parts["csv"].splitlines()]
     assert m.find_header(rows_of_file) is None  # unknown without the mapping
     assert m.find_header(rows_of_file, [mapping]) == m.Match(1, mapping)

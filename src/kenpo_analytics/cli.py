@@ -192,7 +192,7 @@ def ingest(
     """健診XML・CSV、レセプト、Excelを取り込み、表にします。取り込まなかったものは理由とともに残します。"""
     if explain is not None:
         from kenpo_analytics.ingest.explain import explain as explained
-        from kenpo_analytics.ingest.lists.mapping import load_mapping
+        from kenpo_analytics.ingest.lists.mapping_toml import load_mapping
 
         print(explained(explain, [load_mapping(path) for path in mapping or []]))
         return

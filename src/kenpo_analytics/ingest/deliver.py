@@ -18,8 +18,9 @@ from kenpo_analytics.definitions.own_fees import save_fees, with_own_fees
 from kenpo_analytics.errors import DateError, IngestError, KenpoError
 from kenpo_analytics.ingest.files.sources import Source, find
 from kenpo_analytics.ingest.identity import read_key
-from kenpo_analytics.ingest.lists.mapping import Mapping, load_mapping, named
-from kenpo_analytics.ingest.records import Batch, rejected
+from kenpo_analytics.ingest.lists.mapping import named
+from kenpo_analytics.ingest.lists.mapping_toml import Mapping, load_mapping
+from kenpo_analytics.ingest.records import Batch, refused_file
 from kenpo_analytics.ingest.store import staging
 from kenpo_analytics.ingest.store.build import Summary, build
 from kenpo_analytics.months import parse_date, parse_month, this_month
@@ -201,15 +202,12 @@ def _read_one(store: staging.Store, ways: Ways, task: tuple[Source, int, int, st
     try:
         add(_batches(source, ways))
     except KenpoError as error:
-        add([_refused("unreadable", error.message)])
+        add([refused_file("unreadable", reason=error.message)])
     except Exception as error:
         if os.environ.get("KENPO_DEBUG"):
             raise
-        add([_refused("unreadable", f"読み取りの途中で想定していない誤りが起きました({type(error).__name__})")])
-
-
-def _refused(rule: str, reason: str) -> Batch:
-    return Batch({}, 1, rejected([{"level": "row", "line": 1, "item": "file", "rule": rule, "reason": reason}]))
+        reason = f"読み取りの途中で想定していない誤りが起きました({type(error).__name__})。"
+        add([refused_file("unreadable", reason=reason)])
 
 
 def _batches(source: Source, ways: Ways) -> Iterator[Batch]:
@@ -220,16 +218,16 @@ def _batches(source: Source, ways: Ways) -> Iterator[Batch]:
 
         return read_mapped(source, named(name, ways.own))
     if layout == "refused":
-        return iter([_refused("refused", source.problem or "読み取れないファイルです")])
+        return iter([refused_file("refused", reason=source.problem)])
     readers = _readers(ways.addons)
     if layout not in readers:
-        reason = "様式が分かりません。kenpo ingest --explain で、対応表(mapping.toml)の案を作れます"
-        return iter([_refused("unknown_layout", reason)])
+        return iter([refused_file("unknown_layout")])
     return readers[layout](source)
 
 
 def _readers(addons: frozenset[str]) -> dict[str, Callable[[Source], Iterator[Batch]]]:
-    from kenpo_analytics.ingest.checkups.csv import read_cc2x, read_fkac167, read_fkac522
+    from kenpo_analytics.ingest.checkups.csv import read_cc2x, read_fkac167
+    from kenpo_analytics.ingest.checkups.fkac522 import read_fkac522
     from kenpo_analytics.ingest.checkups.xml import read_checkup_xml
     from kenpo_analytics.ingest.claims.reader import read_recodeinfo, read_uke
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest.checkups import csv as checkup_csv
+from kenpo_analytics.ingest.checkups.headers import FKAC167, PEOPLE, plain
 from kenpo_analytics.ingest.checkups.item_values import items
 from kenpo_analytics.ingest.files.lines import decode
 from kenpo_analytics.ingest.files.recognise import CLAIM_RECORDS, HEAD_BYTES, codes, look
 from kenpo_analytics.ingest.files.sources import Source, find
-from kenpo_analytics.ingest.lists.mapping import HEADER_ROWS, Mapping, find_header, named
-from kenpo_analytics.ingest.lists.mapping_toml import keys_of
+from kenpo_analytics.ingest.lists.mapping import HEADER_ROWS, find_header, named
+from kenpo_analytics.ingest.lists.mapping_toml import Mapping, keys_of
 from kenpo_analytics.ingest.lists.propose import propose, toml
 from kenpo_analytics.ingest.values import text
 
@@ -173,14 +173,14 @@ def _meanings(layout: str, headers: list[str], mappings: Sequence[Mapping]) -> l
         labels, found = keys_of(matched.mapping.table), matched.mapping.found(headers)
         at = {place: f"{labels[key]}({key})" for key, places in found.items() for place, _ in places}
         return [at.get(place) for place in range(len(headers))]
-    return [_of_checkup(layout, checkup_csv._plain(header)) for header in headers]
+    return [_of_checkup(layout, plain(header)) for header in headers]
 
 
 def _of_checkup(layout: str, header: str) -> str | None:
-    item = items().get(checkup_csv._FKAC167.get(header, "") if layout == "fkac167" else header)
+    item = items().get(FKAC167.get(header, "") if layout == "fkac167" else header.upper())
     if item is not None:
         return f"{item.name}({item.column})"
-    return next((f"{names[-1]}({key})" for key, names in checkup_csv._HEADERS.items() if header in names), None)
+    return next((f"{names[-1]}({key})" for key, names in PEOPLE.items() if header in names), None)
 
 
 def _columns(headers: list[str], kinds: list[str], meanings: list[str | None], only_codes: bool = False) -> list[str]:
@@ -199,6 +199,8 @@ def _proposed(lines: list[str], headers: list[str], kinds: list[str], stem: str)
         return [*lines, *_columns(headers, kinds, [None] * len(headers))], ""
     known, guessed = sum(key is not None for key in proposal.keys), len(proposal.guessed)
     lines.append(f"対応表の案 {proposal.table} の表として、{len(headers)}列のうち{known}列(推定{guessed}列)")
+    if proposal.table == "checkups" and "kind" not in proposal.keys:
+        lines.append("健診の種類 どの列にもありません。終わりの # kind の行で選んでください(選ぶまで取り込めません)。")
     if proposal.missing:
         lines.append(f"不足       {'、'.join(proposal.missing)}。列に対応を書くか、[defaults] に書いてください。")
     lines.append("使い方     このまま mapping.toml に保存し、注記を確かめてから、--mapping mapping.toml で渡します。")

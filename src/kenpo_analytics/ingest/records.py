@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from kenpo_analytics.ingest import rules
 from kenpo_analytics.tables import TABLES, Table
 
 IDENTITY: dict[str, Any] = {
@@ -35,9 +36,9 @@ TRACE: dict[str, Any] = {
 REJECTED: dict[str, Any] = {
     "entry": pl.String,
     "line": pl.Int64,
-    "level": pl.String,  # "row": the record is not in any table. "value": it is, this value is null (or noted: NOTES)
-    "item": pl.String,  # canonical column, column header or element path; never a person's value
-    "rule": pl.String,  # short English id, e.g. "range", "unknown_code", "not_measured"; see RULES
+    "level": pl.String,  # "row": the record is in no table. "value": it is, this value is null. "note": nothing is lost
+    "item": pl.String,  # canonical column or a short key (file, line, record, count); never a person's value
+    "rule": pl.String,  # short English id, e.g. "range", "unknown_code"; see `rules.REASONS`
     "reason": pl.String,  # Japanese, one sentence, without any value that tells of a person
     "institution": pl.String,  # where known, so that one clinic's wrong unit is found
     "month": pl.Int32,  # YYYYMM of the checkup or treatment, where known
@@ -121,6 +122,40 @@ class Batch:
             raise AssertionError(f"read {self.read}, but {kept} kept + {lost} rejected + {self.removed} removed")
 
 
+def rejections(rows: pl.DataFrame, **given: str | None) -> pl.DataFrame:
+    """Which rejections do these rows make? One each, in their order.
+
+    Parameters
+    ----------
+    rows
+        Any of the columns `REJECTED`, and `label`: how the reason calls the item; what is absent is null.
+    given
+        The same for all rows: item, rule, level ("row" where the record is refused), entry, label …
+
+    Without a level, the rule tells a value from a note; without a reason, the rule, item and label make it.
+    """
+    absent = {name: pl.lit(None, dtype) for name, dtype in _NOTED.items() if name not in rows.columns}
+    frame = rows.with_columns(**absent).with_columns(pl.lit(one, pl.String).alias(name) for name, one in given.items())
+    kinds = frame.select("rule", "item", "label").unique()
+    said = kinds.with_columns(
+        by_rule=pl.Series([rules.level(rule) for rule in kinds["rule"]], dtype=pl.String),
+        why=pl.Series([rules.reason(*kind) if kind[0] in rules.REASONS else None for kind in kinds.iter_rows()],
+                      dtype=pl.String),
+    )  # fmt: skip
+    frame = frame.join(said, on=["rule", "item", "label"], how="left", nulls_equal=True, maintain_order="left")
+    frame = frame.with_columns(level=pl.coalesce("level", "by_rule"), reason=pl.coalesce("reason", "why"))
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in REJECTED.items())
+
+
+_NOTED = {**REJECTED, "label": pl.String}
+
+
 def rejected(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """A rejection frame from dicts; keys that are left out are null."""
-    return pl.DataFrame(rows, schema=REJECTED) if rows else pl.DataFrame(schema=REJECTED)
+    """The same from dicts; keys that are left out are null."""
+    return rejections(pl.DataFrame(rows, schema=_NOTED)) if rows else pl.DataFrame(schema=REJECTED)
+
+
+def refused_file(rule: str, *, line: int = 1, entry: str | None = None, reason: str | None = None) -> Batch:
+    """A file, or a sheet of one, that cannot be read (any further): one rejected record."""
+    row = {"entry": entry, "line": line, "level": "row", "item": "file", "rule": rule, "reason": reason}
+    return Batch({}, 1, rejected([row]))

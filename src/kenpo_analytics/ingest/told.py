@@ -111,7 +111,7 @@ def _links(sources: pl.DataFrame) -> list[str]:
 def _reasons(quarantine: pl.DataFrame) -> list[str]:
     if quarantine.is_empty():
         return ["隔離した行や空にした値はありません。"]
-    said = quarantine.with_columns(pl.col("reason").str.extract(r"^([^。]*。?)"))  # without the header it came under
+    said = quarantine.with_columns(pl.col("reason").str.replace("「[^」]*」: ", ": "))  # without the column's header
     counted = said.group_by("level", "rule", "reason").len().sort("len", "rule", descending=[True, False])
     words = {"row": "隔離した行", "value": "空にした値", "note": "注記"}
     lines = [f"  {words[level]} {n:,}件: {reason} [{rule}]" for level, rule, reason, n in counted.iter_rows()]

@@ -46,8 +46,8 @@ class Header(NamedTuple):
 Observation = tuple[str, str | None, str | None, str | None, str]
 """One value of one item as written: item code, text, unit, code system of an answer, state.
 
-States are those of `items.LONG`, and "code_system" (the item code is of an unknown list), "negated_value" (未実施, and
-yet a value).
+States are those of `items.LONG`, and "code_system" (the item code is of an unknown list), "done_and_not_done"
+(未実施, and yet a value).
 """
 
 
@@ -131,7 +131,7 @@ def observations(root: Element, codes: Collection[str]) -> list[Observation]:
         if item.get("codeSystem") not in _ITEM_SYSTEMS:
             found.append((code, None, None, None, "code_system"))
         elif element.get("negationInd") in ("true", "1"):
-            state = "negated_value" if any(_reading(value)[0] for value in values) else "not_done"
+            state = "done_and_not_done" if any(_reading(value)[0] for value in values) else "not_done"
             found.append((code, None, None, None, state))
         elif len(values) == 1:
             found.append((code, *_reading(values[0])))

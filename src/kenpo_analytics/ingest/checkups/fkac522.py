@@ -15,28 +15,20 @@ from typing import Any
 
 import polars as pl
 
-from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.checkups.item_values import items
 from kenpo_analytics.ingest.checkups.items import LONG, to_checkups
-from kenpo_analytics.ingest.checkups.people import KEYS, read_people, repaired
+from kenpo_analytics.ingest.checkups.people import KEYS, read_people
 from kenpo_analytics.ingest.files import csv_rows
 from kenpo_analytics.ingest.files.lines import decode
-from kenpo_analytics.ingest.files.sources import Source
+from kenpo_analytics.ingest.files.sources import DAMAGE, Source
 from kenpo_analytics.ingest.records import Batch, rejected
 from kenpo_analytics.ingest.values import text
+from kenpo_analytics.ingest.values.text import item_code
 
 BATCH = 5_000
 _FIRST_ITEM = 6
-_JLAC10 = re.compile(r"[0-9][A-Z][0-9]{15}")
 _SEPARATOR = re.compile(r"[\s・･/:,‐‑‒–—―−ー-]+")
 _OTHER_ROWS = ("3", "4", "6", "7", "8")  # types of the family of layouts that hold no checkup
-_REASONS = {
-    **csv_rows.REASONS,
-    "header": "健診機関と項目コードの行(2)がその前にありません。",
-    "record_type": "行の種類が1・2・5・9のどれでもありません。",
-    "count_mismatch": "終わりの行(9)の件数が、健診の行(5)の数と合わないか、終わりの行がありません。",
-    "unreadable": text.REASONS["unreadable"],
-}
 
 
 @dataclass
@@ -44,7 +36,7 @@ class _File:
     """What the rows so far say, and the records gathered for the next batch."""
 
     insurer: str = ""
-    filed: int | None = None
+    made: str = ""
     institution: str = ""
     day: str = ""
     codes: list[tuple[int, str]] | None = None
@@ -55,11 +47,10 @@ class _File:
     people: list[dict[str, Any]] = field(default_factory=list)
     found: list[tuple[int, str, str]] = field(default_factory=list)
     lost: list[dict[str, Any]] = field(default_factory=list)
-    repaired: bool = False
 
-    def lose(self, line: int, rule: str, level: str = "row") -> None:
+    def lose(self, line: int, rule: str, level: str | None = "row") -> None:
         item = "count" if rule == "count_mismatch" else "line"
-        self.lost.append({"line": line, "level": level, "item": item, "rule": rule, "reason": _REASONS[rule]})
+        self.lost.append({"line": line, "level": level, "item": item, "rule": rule})
 
 
 def read_fkac522(source: Source) -> Iterator[Batch]:
@@ -68,7 +59,7 @@ def read_fkac522(source: Source) -> Iterator[Batch]:
     作成日 is `filed` and its month `received_month`. The layout has no sex and no 枝番: they stay null. 記号番号 is one
     field: split where exactly one separator (・, a dash, a space …) stands in it, else all of it is `number` and
     `symbol` is null; linking falls back on name and birth date. A row 5 that has not as many fields as its row 2 is
-    refused ("ragged"); a wrong or missing count in row 9 (a truncated file) is told as "count_mismatch", level "value".
+    refused ("ragged"); a wrong or missing count in row 9 (a truncated file) is told as "count_mismatch", a note.
     """
     file, line = _File(), 1
     try:
@@ -83,8 +74,8 @@ def read_fkac522(source: Source) -> Iterator[Batch]:
                     if len(file.people) >= BATCH:
                         yield _batch(file)
         if not file.ended or file.since_end:
-            file.lose(line, "count_mismatch", "value")
-    except (IngestError, OSError, EOFError):
+            file.lose(line, "count_mismatch", None)
+    except DAMAGE:
         file.lose(line, "unreadable")
     yield _batch(file)
 
@@ -99,44 +90,38 @@ def _damaged(file: _File, line: int, said: str, bad: bool) -> None:
 def _take(file: _File, line: int, row: list[str]) -> None:
     kind = unicodedata.normalize("NFKC", row[0]).strip()
     if kind == "1" and any(cell.strip() == "FKAC522" for cell in row):
-        file.insurer, file.filed = row[1], _filed(row[3] if len(row) > 3 else "")
+        file.insurer, file.made = row[1], row[3] if len(row) > 3 else ""
     elif kind == "2" and len(row) > _FIRST_ITEM:
         _institution(file, row)
-    elif kind == "5" and not any(_JLAC10.fullmatch(cell) for cell in row[_FIRST_ITEM:]):
+    elif kind == "5" and not any(map(item_code, row[_FIRST_ITEM:])):
         _person(file, line, row)
     elif kind == "9":
         told = text.number(row[1]).value if len(row) > 1 else None
         if told not in (file.count, file.since_end):
-            file.lose(line, "count_mismatch", "value")
+            file.lose(line, "count_mismatch", None)
         file.ended, file.since_end = True, 0
     elif kind not in _OTHER_ROWS:
         file.codes = None
         file.lose(line, "record_type")
 
 
-def _filed(said: str) -> int | None:
-    day = text.date(said)[0]
-    return None if day is None else day.year * 10_000 + day.month * 100 + day.day
-
-
 def _institution(file: _File, row: list[str]) -> None:
     known = items()
-    plain = [re.sub(r"\s", "", unicodedata.normalize("NFKC", cell)).upper() for cell in row]
     file.institution, file.day, file.width = row[1], row[3], len(row)
-    file.codes = [(at, code) for at, code in enumerate(plain) if at >= _FIRST_ITEM and code in known]
+    file.codes = [(at, code) for at, cell in enumerate(row) if at >= _FIRST_ITEM and (code := item_code(cell)) in known]
 
 
 def _person(file: _File, line: int, row: list[str]) -> None:
     file.count += 1
     file.since_end += 1
     if file.codes is None or len(row) != file.width:
-        file.lose(line, "header" if file.codes is None else "ragged")
+        file.lose(line, "no_institution_row" if file.codes is None else "ragged")
         return
     record = len(file.people)
     symbol, number = split_number(row[3])
     file.people.append(
         {"insurer": file.insurer, "symbol": symbol, "number": number, "kana": row[2], "birth": row[4], "day": file.day,
-         "institution": file.institution, "line": line, "filed": file.filed}
+         "institution": file.institution, "line": line, "made": file.made}
     )  # fmt: skip
     file.found += [(record, code, row[at]) for at, code in file.codes if row[at]]
 
@@ -150,21 +135,14 @@ def split_number(said: str) -> tuple[str | None, str]:
 
 def _batch(file: _File) -> Batch:
     """The records gathered so far; the file goes on without them."""
-    schema = {**dict.fromkeys(KEYS, pl.String), "line": pl.Int64, "filed": pl.Int32}
+    schema = {**dict.fromkeys(KEYS, pl.String), "line": pl.Int64}
     raw = pl.DataFrame(file.people, schema=schema)
-    people = read_people(raw, has_sex=False)
-    place = people.fit.cum_sum() - people.fit.cast(pl.UInt32)
+    people = read_people(raw, needed=("day", "birth"))
     long = pl.DataFrame(file.found, schema={"record": pl.UInt32, "code": pl.String, "value": pl.String}, orient="row")
-    long = long.filter(people.fit.gather(long["record"])).with_columns(
-        record=place.gather(long.filter(people.fit.gather(long["record"]))["record"]).cast(pl.UInt32)
-    )
     null = pl.lit(None, pl.String)
     long = long.with_columns(unit=null, code_system=null, state=pl.lit("value"), path="code").select(*LONG)
-    rows, refused = to_checkups(long, people.header)
-    restored = rejected([]) if file.repaired else repaired(raw.filter(people.fit))
+    rows, refused = to_checkups(people.of_fit(long), people.header)
     lost = sum(one["level"] == "row" for one in file.lost)
-    batch = Batch(
-        {"checkups": rows}, raw.height + lost, pl.concat([rejected(file.lost), people.rejected, refused, restored])
-    )
-    file.people, file.found, file.lost, file.repaired = [], [], [], file.repaired or restored.height > 0
-    return batch
+    every = pl.concat([rejected(file.lost), people.rejected, refused])
+    file.people, file.found, file.lost = [], [], []
+    return Batch({"checkups": rows}, raw.height + lost, every)

@@ -17,7 +17,7 @@ from functools import cache
 import polars as pl
 
 from kenpo_analytics.definitions.registry import FOLDER
-from kenpo_analytics.ingest.values import text
+from kenpo_analytics.ingest.values import columns, text
 from kenpo_analytics.tables import TABLES
 
 ANSWERS = ("no", "yes", "past", "fasting", "casual", "post_meal")
@@ -58,10 +58,10 @@ def items() -> dict[str, Item]:
 
     Where the official table gives no input range, the range of the checkup's column holds.
     """
-    columns = {column.name: column for column in TABLES["checkups"].columns}
+    ranges = {column.name: column for column in TABLES["checkups"].columns}
     found = {}
     for row in _rows("items"):
-        column = columns[row["column"]]
+        column = ranges[row["column"]]
         low, high = (float(row[name]) if row[name] else getattr(column, name) for name in ("low", "high"))
         code, is_number = row["code"], row["type"] == "number"
         found[code] = Item(code, row["key"], row["name"], row["column"], is_number, row["unit"], low, high)
@@ -120,7 +120,7 @@ def read_cells(item: Item, cells: pl.DataFrame) -> pl.DataFrame:
 
 
 def _numbers(item: Item, cells: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
-    numbers, rules = text.read_numbers(cells["value"], item.low, item.high, item.column)
+    numbers, rules = columns.figures(item.low, item.high, item.column)(cells["value"])
     stated = cells["unit"].unique().drop_nulls()
     wrong = [unit for unit in stated if normal_unit(unit) not in ("", normal_unit(item.unit))]
     if wrong:
@@ -133,13 +133,8 @@ def _numbers(item: Item, cells: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
 
 def _answers(item: Item, cells: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     """The stated code system decides which list is meant; where none is stated, the checkup day does."""
-    distinct = cells["value"].unique().drop_nulls()
-    plain = pl.Series([normal_answer(said) for said in distinct], dtype=pl.String)
-    unread = pl.Series([_why_no_answer(said) for said in distinct], dtype=pl.String)
     system = pl.col("code_system").str.strip_chars().str.strip_prefix("urn:oid:").fill_null("")
-    codes, rules = (
-        cells["value"].replace_strict(distinct, to, default=None, return_dtype=pl.String) for to in (plain, unread)
-    )
+    codes, rules = (columns.distinct(cells["value"], read) for read in (normal_answer, _why_no_answer))
     choices = []
     for one in answer_lists()[item.key]:
         in_force = (system == "") & pl.col("day").is_between(one.first, one.last)

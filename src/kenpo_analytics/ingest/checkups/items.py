@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import polars as pl
 
 from kenpo_analytics.ingest.checkups.item_values import ANSWERS, Item, items, read_cells
-from kenpo_analytics.ingest.records import CHECKUPS, REJECTED
-from kenpo_analytics.ingest.values import text
+from kenpo_analytics.ingest.records import CHECKUPS, rejections
+from kenpo_analytics.ingest.values.columns import distinct, month_of
 
 LONG = {
     "record": pl.UInt32,
@@ -25,9 +26,8 @@ LONG = {
     "path": pl.String,
 }
 JDS_ENDS = dt.date(2013, 4, 1)  # since then HbA1c is reported as NGSP only
-_REASONS = {"jds": "2013年4月以降の健診日にHbA1cのJDS値があります。"}
 _NUMBERS = ("bmi", "height", "weight", "hdl", "ldl", "non_hdl", "ast", "alt", "ggt", "creatinine", "egfr")
-_REFUSED = {"record": pl.UInt32, "item": pl.String, "rule": pl.String, "reason": pl.String}
+_REFUSED = {"record": pl.UInt32, "item": pl.String, "rule": pl.String, "label": pl.String}
 
 
 def to_checkups(long: pl.DataFrame, header: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -48,7 +48,7 @@ def to_checkups(long: pl.DataFrame, header: pl.DataFrame) -> tuple[pl.DataFrame,
     rows
         Staged CHECKUPS, one row a record, in the order of `header`.
     rejected
-        REJECTED rows of level "value"; `item` is the canonical column, the reason names item and path.
+        REJECTED rows of level "value" or "note"; `item` is the canonical column, the reason names item and path.
 
     Rules: the methods of an item in table order (the first filled; a differing one is a "conflict"). Blood pressure:
     その他, else the mean of 1回目 and 2回目, else the one there is. Waist: measured, else self-measured, else
@@ -95,14 +95,14 @@ def _finish(read: Mapping[Item, pl.DataFrame], header: pl.DataFrame) -> tuple[pl
         if item in read:
             column, others = _scatter(read[item], header.height)
             wide = wide.with_columns(pl.Series(item.code, column, nan_to_null=True))
-            refused += [_refused(item, read[item]), _conflict(item.column, item.name, others)]
+            refused += [_refused(item, read[item]), _noted(item.column, item.name, others)]
             methods[item.key].append(item)
     wide, conflicts = _one_method(wide, methods)
     wide, more = _one_item(wide)
     rows = pl.concat([header, wide.drop("checkup_date")], how="horizontal").select(
         pl.col(name).cast(dtype) for name, dtype in CHECKUPS.items()
     )
-    return rows, _placed(pl.concat([*refused, *conflicts, *more]), header)
+    return rows, placed(pl.concat([*refused, *conflicts, *more]), header)
 
 
 def _scatter(cells: pl.DataFrame, records: int) -> tuple[np.ndarray, pl.Series]:
@@ -114,23 +114,20 @@ def _scatter(cells: pl.DataFrame, records: int) -> tuple[np.ndarray, pl.Series]:
     return column, pl.Series(record[number != column[record]], dtype=pl.UInt32).unique()
 
 
+def label_of(item: Item, path: str) -> str:
+    """How does a reason call a cell? The item's name, and the code or header it stood under where that differs."""
+    return item.name if path == item.name else f"{item.name}「{path}」"
+
+
 def _refused(item: Item, cells: pl.DataFrame) -> pl.DataFrame:
-    """Refused cells; the reason names item and path, the rule is told in Japanese."""
+    """Refused cells."""
     rows = cells.filter(pl.col("rule").is_not_null())
-    whys = {rule: text.reason(rule, item.column).removesuffix("。") for rule in rows["rule"].unique()}
-    reason = pl.concat_str(
-        pl.lit(f"{item.name}: "),
-        pl.col("rule").replace(whys),
-        pl.lit("。("),
-        pl.col("path").fill_null("?"),
-        pl.lit(")"),
-    )
-    return rows.select("record", pl.lit(item.column).alias("item"), "rule", reason.alias("reason"))
+    label = distinct(rows["path"].fill_null("?"), partial(label_of, item))
+    return rows.select("record", pl.lit(item.column).alias("item"), "rule", label=label)
 
 
-def _conflict(column: str, name: str, records: pl.Series, rule: str = "conflict") -> pl.DataFrame:
-    reason = f"{name}: {_REASONS[rule] if rule in _REASONS else text.reason(rule)}"
-    columns = {"item": column, "rule": rule, "reason": reason}
+def _noted(column: str, name: str, records: pl.Series, rule: str = "conflict") -> pl.DataFrame:
+    columns = {"item": column, "rule": rule, "label": name}
     return pl.DataFrame({"record": records.cast(pl.UInt32)}).with_columns(
         pl.lit(value, pl.String).alias(key) for key, value in columns.items()
     )
@@ -152,7 +149,7 @@ def _one_method(wide: pl.DataFrame, methods: Mapping[str, list[Item]]) -> tuple[
         chosen.append(pl.coalesce([*codes, pl.lit(None, pl.Float64)]).alias(key))
         if len(codes) > 1:
             differing = _records(wide, _differ(pl.coalesce(codes), *codes))
-            conflicts.append(_conflict(found[0].column, found[0].name, differing))
+            conflicts.append(_noted(found[0].column, found[0].name, differing))
     return wide.select(chosen), conflicts
 
 
@@ -162,8 +159,8 @@ def _one_item(wide: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     late = c("hba1c_jds").is_not_null() & (c("checkup_date") >= JDS_ENDS)
     ngsp = ((c("hba1c_jds") * 1.02 + 0.25) * 10 + 1e-9).round(0, mode="half_away_from_zero") / 10
     more = [
-        _conflict("hba1c", "HbA1c(JDS値)", _records(wide, late), "jds"),
-        _conflict("tg", "中性脂肪(空腹時・随時)", _records(wide, _differ(c("tg_fasting"), c("tg_casual")))),
+        _noted("hba1c", "HbA1c(JDS値)", _records(wide, late), "jds"),
+        _noted("tg", "中性脂肪(空腹時・随時)", _records(wide, _differ(c("tg_fasting"), c("tg_casual")))),
     ]
     answers = {name: c(key).replace_strict(_names(), default=None) for name, key in _ANSWER_COLUMNS.items()}
     made = wide.select(
@@ -199,11 +196,7 @@ def _medication(name: str) -> pl.Expr:
     return pl.when(again).then(True).otherwise(pl.coalesce(asked, again)).alias(f"medication_{name}")
 
 
-def _placed(refused: pl.DataFrame, header: pl.DataFrame) -> pl.DataFrame:
-    """Refused values with the place, institution and month of their record."""
-    day = pl.col("checkup_date")
-    of_record = header.select(
-        "entry", "line", "institution", month=(day.dt.year() * 100 + day.dt.month()).cast(pl.Int32)
-    )[refused["record"]]
-    placed = pl.concat([refused.drop("record"), of_record], how="horizontal").with_columns(level=pl.lit("value"))
-    return placed.select(pl.col(name).cast(dtype) for name, dtype in REJECTED.items())
+def placed(refused: pl.DataFrame, header: pl.DataFrame) -> pl.DataFrame:
+    """Refused values (record, item, rule, label) with the place, institution and month of their record."""
+    of_record = header.select("entry", "line", "institution", month=month_of("checkup_date"))[refused["record"]]
+    return rejections(pl.concat([refused.drop("record"), of_record], how="horizontal"))

@@ -1,49 +1,39 @@
 """What do the documents of a 特定健診 XML delivery say? Archives and folders of h*.xml become staged checkups.
 
-Layout: 送付用アーカイブファイル仕様, 特定健診情報ファイル仕様説明書 (厚生労働省). `cda` reads a document, `cda_header`
+Layout: 送付用アーカイブファイル仕様, 特定健診情報ファイル仕様説明書 (厚生労働省). `cda` reads a document, `people`
 judges the headers of many, `items` turns what was measured into columns.
 """
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.checkups import cda
-from kenpo_analytics.ingest.checkups.cda_header import Head, read_header
 from kenpo_analytics.ingest.checkups.item_values import items
-from kenpo_analytics.ingest.checkups.items import to_checkups
-from kenpo_analytics.ingest.checkups.xml_tree import MAX_BYTES, REASONS, RefusedDocument
-from kenpo_analytics.ingest.files.sources import Source
-from kenpo_analytics.ingest.records import IDENTITY, TRACE, Batch, rejected
+from kenpo_analytics.ingest.checkups.items import label_of, placed, to_checkups
+from kenpo_analytics.ingest.checkups.people import NEEDED, read_people
+from kenpo_analytics.ingest.checkups.xml_tree import MAX_BYTES, RefusedDocument
+from kenpo_analytics.ingest.files.sources import DAMAGE, Source
+from kenpo_analytics.ingest.records import Batch, rejected
+from kenpo_analytics.ingest.values.columns import rule_where
 
 BATCH, BATCH_BYTES = 2_000, 64 * 2**20
-_DAMAGE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, IngestError)
-_OF_CHECKUP = ("checkup_date", "received_month", "institution", "kind", "action")
-_ODD = {
-    "code_system": ("code_system", "項目コードのコード体系が健診項目コードではありません。"),
-    "negated_value": ("conflict", "未実施(negationInd)とされた項目に値があります。"),
-}
+_ODD = ("code_system", "done_and_not_done")
+_HEAD = ("entry", "index_day", *cda.Header._fields)
+_STAMP = r"^([0-9]{8})(?:[0-9]{2,6}(?:\.[0-9]+)?(?:[+-][0-9]{4})?)?$"  # HL7 TS; \d would take other scripts' digits
 
 
 def read_checkup_xml(source: Source) -> Iterator[Batch]:
     """Which checkups are in this archive, folder or document?
 
-    One document is one record; 2,000 or 64 MiB make a batch. A document that cannot be read, or names no valid exam
-    date, birth date, sex or kind of checkup, is one rejected row. `filed` is the day the archive was made (ix08
-    creationTime), else the day the document was made (ClinicalDocument/effectiveTime), null where it lies before the
-    exam; `received_month` its month.
-
-    `kind`: プログラム種別 030 or 報告区分 41 is 事業者健診; 010, or 報告区分 10/19 with 000, 990 or none, is 特定健診;
-    報告区分 40/49 (特定健診以外) with 000, 990 or none under a 協会けんぽ number (01…) is 生活習慣病予防健診, what
-    協会けんぽ itself gives its insured (仮定); any other is rejected (広域連合, 学校, がん検診 … are not our checkups).
-    報告区分 19 and 49 take the record back (`action` "delete").
+    One document is one record; 2,000 or 64 MiB make a batch. A document that cannot be read is one rejected row.
+    `filed` is the day the archive was made (ix08 creationTime), else the day the document was made
+    (ClinicalDocument/effectiveTime). What a header must say, and what makes a `kind`: `read_people`; the values:
+    `to_checkups`.
     """
     pile = _Pile(_index_day(source))
     for entry in source.entries or (None,):
@@ -61,7 +51,7 @@ def _index_day(source: Source) -> str | None:
         return None
     try:
         return cda.creation_time(_bytes(source, source.index))
-    except (*_DAMAGE, RefusedDocument):
+    except (*DAMAGE, RefusedDocument):
         return None
 
 
@@ -77,7 +67,7 @@ class _Pile:
         self.day = day
         self.read = self._size = 0
         self._codes = items().keys()
-        self._heads: list[Head] = []
+        self._heads: list[tuple[str | None, ...]] = []
         self._found: list[cda.Observation] = []
         self._counts: list[int] = []
         self._refused: list[dict[str, Any]] = []
@@ -94,7 +84,7 @@ class _Pile:
             root = cda.parse(data)
         except RefusedDocument as refusal:
             return self._refuse(entry, refusal.rule)
-        except _DAMAGE:
+        except DAMAGE:
             return self._refuse(entry, "unreadable")
         found = cda.observations(root, self._codes)
         self._heads.append((entry, self.day, *cda.header(root)))
@@ -103,13 +93,23 @@ class _Pile:
         return None
 
     def _refuse(self, entry: str | None, rule: str) -> None:
-        place = {"entry": entry, "line": 1, "level": "row", "item": "ClinicalDocument"}
-        self._refused.append({**place, "rule": rule, "reason": REASONS[rule]})
+        self._refused.append({"entry": entry, "line": 1, "level": "row", "item": "file", "rule": rule})
 
     def batch(self) -> Batch:
-        header, problems = read_header(self._heads)
-        rows, values = _measured(header, _long(self._found, self._counts))
-        return Batch({"checkups": rows}, self.read, pl.concat([rejected(self._refused), problems, values]))
+        raw = pl.DataFrame(self._heads, schema=dict.fromkeys(_HEAD, pl.String), orient="row")
+        raw = raw.with_columns(line=1, day="checkup_date", made=pl.coalesce("index_day", "filed"))
+        people = read_people(raw, needed=(*NEEDED, "report"), days=_stamps)
+        long = people.of_fit(_long(self._found, self._counts))
+        odd = pl.col("state").is_in(_ODD)
+        rows, values = to_checkups(long.filter(~odd), people.header)
+        noted = [rejected(self._refused), people.rejected, values, _odd(long.filter(odd), people.header)]
+        return Batch({"checkups": rows}, self.read, pl.concat(noted))
+
+
+def _stamps(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Days written as HL7 TS, and nothing else."""
+    days = texts.str.extract(_STAMP).str.to_date("%Y%m%d", strict=False)
+    return days, rule_where(days.is_null() & texts.is_not_null(), "not_a_date")
 
 
 def _long(found: list[cda.Observation], counts: list[int]) -> pl.DataFrame:
@@ -117,34 +117,14 @@ def _long(found: list[cda.Observation], counts: list[int]) -> pl.DataFrame:
     named = dict(zip(("code", "value", "unit", "code_system", "state"), columns, strict=True))
     record = np.repeat(np.arange(len(counts), dtype=np.uint32), counts)
     frame = pl.DataFrame({"record": record, **named}, schema={"record": pl.UInt32, **dict.fromkeys(named, pl.String)})
-    return frame.with_columns(path=pl.format("observation[{}]", "code"))
-
-
-def _measured(header: pl.DataFrame, long: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Staged rows of the documents that are records, and the rejected values of those."""
-    fit = header["fit"].to_numpy()
-    place = np.cumsum(fit) - 1  # row number among the records that are kept
-    long = long.filter(fit[long["record"].to_numpy()])
-    long = long.with_columns(record=pl.Series(place[long["record"].to_numpy()], dtype=pl.UInt32))
-    header = header.filter("fit").select(*TRACE, *IDENTITY, *_OF_CHECKUP)
-    odd = pl.col("state").is_in(list(_ODD))
-    rows, refused = to_checkups(long.filter(~odd), header)
-    return rows, pl.concat([refused, _odd(long.filter(odd), header)])
+    return frame.with_columns(path="code")
 
 
 def _odd(long: pl.DataFrame, header: pl.DataFrame) -> pl.DataFrame:
     """Rejections of what no table holds: items of an unknown code list, values of what was not done."""
-    rules = {state: rule for state, (rule, _) in _ODD.items()}
-    reasons = {state: reason for state, (_, reason) in _ODD.items()}
-    at = header[long["record"]]
-    state = pl.col("state")
-    return long.select(
-        entry=at["entry"],
-        line=at["line"],
-        level=pl.lit("value"),
-        item="path",
-        rule=state.replace_strict(rules, return_dtype=pl.String),
-        reason=state.replace_strict(reasons, return_dtype=pl.String),
-        institution=at["institution"],
-        month=at["checkup_date"].dt.year() * 100 + at["checkup_date"].dt.month(),
-    )
+    known = {code: item.column for code, item in items().items()}
+    label = {code: label_of(item, code) for code, item in items().items()}
+    code = pl.col("code")
+    noted = long.select("record", rule="state", item=code.replace_strict(known, return_dtype=pl.String),
+                        label=code.replace_strict(label, return_dtype=pl.String))  # fmt: skip
+    return placed(noted, header)

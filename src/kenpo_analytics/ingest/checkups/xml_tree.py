@@ -10,6 +10,8 @@ import codecs
 import re
 from xml.etree.ElementTree import Element, ParseError, XMLParser
 
+from kenpo_analytics.ingest.rules import REASONS
+
 MAX_BYTES = 20 * 2**20
 MAX_DEPTH = 100
 MAX_MARKS = 400_000  # tags and attributes together; a checkup has about two thousand
@@ -22,17 +24,10 @@ _CODECS = {
     **dict.fromkeys(("utf-8", "utf8", "us-ascii"), "utf-8"),
     "euc-jp": "euc_jp",
 }
-REASONS = {
-    "unreadable": "XMLとして読めません(整形式でないか、途中で切れています)。",
-    "encoding": "文字コードの宣言と中身が合わないか、対応していない文字コードです。",
-    "too_large": "1件の文書が大きすぎます(20 MiB、タグと属性40万、深さ100まで)。",
-    "dtd": "DTD(文書型宣言)のあるXMLは読みません。",
-    "root": "特定健診の文書(urn:hl7-org:v3 の ClinicalDocument)ではありません。",
-}
 
 
 class RefusedDocument(Exception):
-    """A document that is not read at all; `rule` is a key of `REASONS`."""
+    """A document that is not read at all; `rule` says why."""
 
     def __init__(self, rule: str) -> None:
         super().__init__(REASONS[rule])

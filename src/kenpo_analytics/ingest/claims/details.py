@@ -10,6 +10,7 @@ import polars as pl
 
 from kenpo_analytics.ingest.claims.codes import DOMAINS, ClaimCodes
 from kenpo_analytics.ingest.claims.records import Claims
+from kenpo_analytics.ingest.records import rejections
 
 MEDICAL = ("入院", "入院外")
 DISPENSING = "調剤"
@@ -34,8 +35,11 @@ def details(claims: Claims, good: pl.DataFrame, codes: ClaimCodes) -> tuple[pl.D
         flags = flags.join(_flags(judged, found, name), on="g", how="left")
     lines = rows.filter(_TYPE == "SI", pl.col("kind").is_in(MEDICAL))
     fees, wrong_fees = _fees(lines, claims.wide, codes)
-    unread = pl.concat([_unread(found, item) for found, item in ((diseases, "SY[1]"), (drugs, "IY[3]"))])
-    return flags, fees, pl.concat([_heads(good), unread, wrong_fees])
+    unread = [
+        _wrong(diseases.filter("unread"), "unknown_code", "dx", "SY[1]"),
+        _wrong(drugs.filter("unread"), "unknown_code", "rx", "IY[3]"),
+    ]
+    return flags, fees, pl.concat([_heads(good), *unread, wrong_fees])
 
 
 def _diseases(rows: pl.DataFrame, codes: ClaimCodes) -> pl.DataFrame:
@@ -75,18 +79,8 @@ def _flags(claims: pl.DataFrame, found: pl.DataFrame, name: str) -> pl.DataFrame
     return claims.join(by_claim, on="g", how="left").select("g", *state)
 
 
-def _unread(found: pl.DataFrame, item: str) -> pl.DataFrame:
-    return _wrong(found.filter("unread"), "unknown_code", item)
-
-
-def _wrong(rows: pl.DataFrame, rule: str, item: str) -> pl.DataFrame:
-    return rows.select(
-        "line",
-        "institution",
-        pl.col("month").cast(pl.Int32),
-        rule=pl.lit(rule, pl.String),
-        item=pl.lit(item, pl.String),
-    )
+def _wrong(rows: pl.DataFrame, rule: str, item: str, label: str | None = None) -> pl.DataFrame:
+    return rejections(rows.select("line", "institution", "month"), rule=rule, item=item, label=label)
 
 
 def _heads(good: pl.DataFrame) -> pl.DataFrame:
@@ -96,9 +90,9 @@ def _heads(good: pl.DataFrame) -> pl.DataFrame:
     given = pl.coalesce("ho1", "sn3")
     no_insurer = c("hos").is_not_null() & given.is_not_null() & c("insurer").is_null()
     wrong = [
-        _wrong(claims.filter(no_insurer), "insurer_number", "HO[1]"),
-        _wrong(claims.filter(c("institution").is_null()), "institution", "IR[4]"),
-        _wrong(claims.filter(c("sn6").is_not_null(), c("branch_number").is_null()), "unknown_code", "SN[6]"),
+        _wrong(claims.filter(no_insurer), "insurer_number", "insurer"),
+        _wrong(claims.filter(c("institution").is_null()), "institution", "institution", "IR[4]"),
+        _wrong(claims.filter(c("sn6").is_not_null(), c("branch_number").is_null()), "branch_number", "branch_number"),
     ]
     for name in ("points", "days"):
         unread = claims.filter(c(name).is_null())
@@ -127,15 +121,20 @@ def _fees(lines: pl.DataFrame, wide: pl.DataFrame, codes: ClaimCodes) -> tuple[p
             last=pl.date(pl.col("month") // 100, pl.col("month") % 100, 1).dt.month_end().dt.day(),
         )
     )
-    possible = (pl.col("day") <= pl.col("last")) & (pl.col("count") > 0)
-    fees = cells.filter(possible).group_by("g", "u3", "addon", "day").agg(pl.col("count").sum())
+    beyond = pl.col("day") > pl.col("last")
+    fees = cells.filter(~beyond & (pl.col("count") > 0)).group_by("g", "u3", "addon", "day").agg(pl.col("count").sum())
     kept = fees.join(fees.filter("addon").select("g", "day"), on=["g", "day"], how="semi")
     wrong = [
-        _wrong(bad, "unknown_code", "SI[3]"),
-        _wrong(cells.filter("addon", pl.col("count").is_null()), "not_a_number", "SI[13..43]"),
-        _wrong(cells.filter("addon", (pl.col("day") > pl.col("last")) & (pl.col("count") > 0)), "range", "SI[13..43]"),
-        _wrong(_without_day(lines), "no_day", "SI[13..43]"),
-        _wrong(_unequal(cells), "count", "SI[6]"),
+        _wrong(bad, "unknown_code", "code", "SI[3]"),
+        _wrong(cells.filter("addon", pl.col("count").is_null()), "not_a_number", "count", "SI[13..43]"),
+        _wrong(
+            cells.filter("addon", beyond & (pl.col("count") > 0)),
+            "range",
+            "day",
+            "SI[13..43]",
+        ),
+        _wrong(_without_day(lines), "no_day", "day"),
+        _wrong(_unequal(cells), "count", "count", "SI[6]"),
     ]
     return kept.select("g", "day", "count", code="u3").sort("g", "day", "code"), pl.concat(wrong)
 

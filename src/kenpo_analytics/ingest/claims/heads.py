@@ -8,42 +8,14 @@ Positions by kind of claim (RE[2] begins 1 医科 or DPC, 3 歯科, 4 調剤): �
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from typing import Any
 
 import polars as pl
 
 from kenpo_analytics.errors import DateError
 from kenpo_analytics.ingest.claims.records import Claims
+from kenpo_analytics.ingest.values.columns import distinct, month_of
 from kenpo_analytics.ingest.values.text import insurer_number
 from kenpo_analytics.months import parse_date, parse_month
-
-REASONS = {
-    "management": "レセプト管理レコード(MN)がありません。",
-    "truncated": "ファイルがこのレセプトの途中で切れています。",
-    "encoding": "文字として読めないバイトがあります。",
-    "correction": "補正(JY)のとおりに直せません。",
-    "common": "レセプト共通レコード(RE)がありません。",
-    "kind_not_used": "訪問看護のレセプトは取り込みません。",
-    "unknown_code": "決められた符号ではありません。",
-    "part": "総括レセプトに含まれるレセプトです(別表15 総括区分2・3)。点数が重なるため取り込みません。",
-    "header": "医療機関または薬局のレコード(IR、YK)がないか、レセプト種別と合いません。",
-    "institution": "都道府県と医療機関コードの形が違います。",
-    "not_a_date": "日付・年月として読めないか、ありえない日付・年月です。",
-    "order": "診療年月が請求年月より後、または生年月日より前です。",
-    "insurer": "保険者レコード(HO)も公費レコード(KO)もありません。",
-    "conflict": "1件のレセプトに、1つしかないはずのレコードが2つあります。",
-    "claim_key": "検索番号が17～30桁の数字ではありません。",
-    "insurer_number": "保険者番号の検証番号が合いません。",
-    "not_a_number": "数値として読めません。",
-    "range": "ありえない値です。",
-    "no_day": "加算の算定日がありません。",
-    "count": "回数が、算定日ごとの回数の合計と違います。",
-    "record": "決められたレコードではない行です。",
-    "trailer": "診療報酬請求書レコード(GO)が足りません。ファイルが途中で切れている恐れがあります。",
-    "total": "診療報酬請求書レコード(GO)の総件数が、レセプトの件数と違います。",
-}
-"""Rule → reason in Japanese."""
 
 _KEY = "^[0-9]{17,30}$"
 _KANA = "[ぁ-ゖァ-ヺｦ-ﾝ]"
@@ -53,7 +25,10 @@ _KINDS = {"3": "歯科", "4": "調剤"}
 
 
 def heads(claims: Claims, *, insurer: bool, cut_off: int | None) -> pl.DataFrame:
-    """One row a claim: `g`, line, identity, months, kind, institution, points, days, status, claim_key, item, rule."""
+    """One row a claim: `g`, line, identity, months, kind, institution, points, days, status, claim_key.
+
+    Of a claim that is refused also rule, item and label (the record and field).
+    """
     rows = claims.rows.with_columns(part=(_TYPE == "RE").cum_sum().over("g"))
     frame = _claims(rows, cut_off).with_columns(cut_off=pl.col("cut_off") | pl.col("g").is_in(claims.cut.to_list()))
     chosen = _common(rows, claims.wide, frame)
@@ -129,7 +104,7 @@ def _read(frame: pl.DataFrame, insurer: bool) -> pl.DataFrame:
         sex=pl.col("re5").replace_strict({"1": "M", "2": "F"}, default=None, return_dtype=pl.String),
         kana=pl.coalesce(_by_kind(table, {"4": [41], "3": [25, 36], "DPC": [38, 36], "1": [36]}, _KANA), "re4"),
         status=pl.when(pl.col("sn2").is_in(["06", "07"])).then(pl.lit("after_loss")).otherwise(pl.lit("normal")),
-        insurer=_distinct(frame.select(_given("ho1", "sn3")).to_series(), _insurer),
+        insurer=distinct(frame.select(_given("ho1", "sn3")).to_series(), lambda text: insurer_number(text)[0]),
         symbol=_given("ho2", "sn4"),
         number=_given("ho3", "sn5"),
         branch_number=_if(pl.col("sn6"), "^[0-9]{2}$"),
@@ -182,20 +157,9 @@ def _if(text: pl.Expr, pattern: str) -> pl.Expr:
     return pl.when(text.str.contains(pattern)).then(text)
 
 
-def _distinct(texts: pl.Series, read: Callable[[str], Any], dtype: Any = pl.String) -> pl.Series:
-    """A distinct text is read once."""
-    known = texts.unique().drop_nulls()
-    found = pl.Series([read(text) for text in known], dtype=dtype)
-    return texts.replace_strict(known, found, default=None, return_dtype=dtype)
-
-
-def _insurer(text: str) -> str | None:
-    return insurer_number(text)[0]
-
-
 def _months(texts: pl.Series) -> pl.Series:
     """YYYYMM, or GYYMM of the old specification: the length tells."""
-    return _distinct(texts, _month, pl.Int32)
+    return distinct(texts, _month, pl.Int32)
 
 
 def _month(text: str) -> int | None:
@@ -210,7 +174,7 @@ def _month(text: str) -> int | None:
 
 def _births(texts: pl.Series) -> pl.Series:
     """YYYYMMDD, or GYYMMDD of the old specification: the length tells."""
-    return _distinct(texts, _birth, pl.Date)
+    return distinct(texts, _birth, pl.Date)
 
 
 def _birth(text: str) -> dt.date | None:
@@ -226,33 +190,37 @@ def _birth(text: str) -> dt.date | None:
 
 
 def _verdict(insurer: bool) -> pl.Expr:
-    """The first rule a claim breaks, with the item; both null where it breaks none."""
+    """The first rule a claim breaks, with the item and its place; all null where it breaks none."""
     c = pl.col
     age = c("treatment_month") // 100 - c("birth").dt.year()
-    born = c("birth").dt.year() * 100 + c("birth").dt.month().cast(pl.Int32)
+    born = month_of("birth")
     several = (c("commons") > 1) & (~c("dpc") if insurer else pl.lit(True))
-    wrong: list[tuple[str, str, pl.Expr]] = [
-        ("management", "MN", ~c("managed") if insurer else pl.lit(False)),
-        ("truncated", "", c("cut_off")),
-        ("encoding", "RE", c("damaged")),
-        ("correction", "JY", c("broken")),
-        ("common", "RE", c("commons") == 0),
-        ("kind_not_used", "RE[2]", c("re2").str.starts_with("6")),
-        ("unknown_code", "RE[2]", c("kind").is_null()),
-        ("conflict", "RE", several),
-        ("part", "RE[18]", c("dpc") & c("re18").is_in(["2", "3"])),
-        ("header", "IR", ~(c("ir3") == c("re2").str.slice(0, 1)).fill_null(False)),
-        ("not_a_date", "RE[3]", c("treatment_month").is_null()),
-        ("not_a_date", "IR[7]", c("received_month").is_null()),
-        ("not_a_date", "RE[6]", c("birth").is_null() | (age > _OLDEST)),
-        ("order", "RE[3]", (c("treatment_month") > c("received_month")) | (c("treatment_month") < born)),
-        ("unknown_code", "RE[5]", c("sex").is_null()),
-        ("insurer", "HO", c("hos").is_null() & c("kos").is_null()),
-        ("conflict", "HO", c("hos") > 1),
-        ("claim_key", "MN" if insurer else "RE", c("claim_key").is_null()),
-    ]
-    cases = (
-        pl.when(case.fill_null(False)).then(pl.struct(rule=pl.lit(rule), item=pl.lit(item)))
-        for rule, item, case in wrong
-    )
+    wrong: list[tuple[str, str, str, pl.Expr]] = [
+        ("management", "claim_key", "", ~c("managed") if insurer else pl.lit(False)),
+        ("truncated", "record", "", c("cut_off")),
+        ("encoding", "record", "RE・HO・SN", c("damaged")),
+        ("correction", "record", "", c("broken")),
+        ("common", "record", "", c("commons") == 0),
+        ("kind_not_used", "kind", "RE[2]", c("re2").str.starts_with("6")),
+        ("unknown_code", "kind", "RE[2]", c("kind").is_null()),
+        ("repeated_record", "record", "RE", several),
+        ("part", "record", "RE[18]", c("dpc") & c("re18").is_in(["2", "3"])),
+        ("header", "institution", "", ~(c("ir3") == c("re2").str.slice(0, 1)).fill_null(False)),
+        ("not_a_date", "treatment_month", "RE[3]", c("treatment_month").is_null()),
+        ("not_a_date", "received_month", "IR[7]", c("received_month").is_null()),
+        ("not_a_date", "birth", "RE[6]", c("birth").is_null() | (age > _OLDEST)),
+        (
+            "order", "treatment_month", "RE[3]",
+            (c("treatment_month") > c("received_month")) | (c("treatment_month") < born),
+        ),
+        ("unknown_code", "sex", "RE[5]", c("sex").is_null()),
+        ("insurer", "insurer", "", c("hos").is_null() & c("kos").is_null()),
+        ("repeated_record", "record", "HO", c("hos") > 1),
+        ("claim_key", "claim_key", "MN" if insurer else "RE", c("claim_key").is_null()),
+    ]  # fmt: skip
+    cases = (pl.when(case.fill_null(False)).then(_said(rule, item, label)) for rule, item, label, case in wrong)
     return pl.coalesce(*cases).alias("verdict")
+
+
+def _said(rule: str, item: str, label: str) -> pl.Expr:
+    return pl.struct(rule=pl.lit(rule), item=pl.lit(item), label=pl.lit(label))

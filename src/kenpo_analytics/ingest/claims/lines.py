@@ -18,12 +18,6 @@ from kenpo_analytics.ingest.files.lines import Lines, decode
 
 NARROW, WIDE = 8, 44
 """Fields every record needs, and those of RE (name in kana) and SI (31 days)."""
-_ALL = (
-    "MN IR YK UK HI RE HO KO SN RO JD MF KH GR SY SI IY TO CO SJ NI TI TR TS GO HG HR RC JY EX MD RT JR MK "
-    "BU SB KK SK GA HH GT CD HS SS SH CZ KI TK ST HK HA HJ KA JS TJ TZ IH"
-)
-KNOWN = frozenset(_ALL.split())
-"""Record types of 医科, DPC, 歯科, 調剤 and 訪問看護 and those added by the payer office; any other is damage."""
 _TAIL_BYTES = 2**16
 _QUOTED = re.compile(r'(^|,)"((?:[^"]|"")*)"(?=,|$)')
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest.claims.lines import KNOWN, Block
+from kenpo_analytics.ingest.claims.lines import Block
+from kenpo_analytics.ingest.files.recognise import CLAIM_RECORDS
 
 HEADERS = ("IR", "YK")
 READ = ("MN", *HEADERS, "RE", "HO", "KO", "SN", "SY", "SI", "IY", "JY", "BU", "GO", "RC")
@@ -127,7 +128,7 @@ def _whole(
     for narrow, wide in blocks:
         block = _numbered(narrow)
         wide = wide if held is None else pl.concat([held, wide])
-        known = _TYPE.is_in(list(KNOWN)).fill_null(False) & prefixed
+        known = _TYPE.is_in(list(CLAIM_RECORDS)).fill_null(False) & prefixed
         damaged = block.filter(~known | (pl.col("bad") & ~_TYPE.is_in(["RE", "HO", "SN"])))
         rows = block.filter(known, _TYPE.is_in(READ))
         rows = (rows if rest is None else pl.concat([rest, rows])).with_columns(start=start)

@@ -18,10 +18,6 @@ from polars.exceptions import PolarsError
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.files.lines import Lines
 
-REASONS = {
-    "ragged": "列の数が見出しと違います(区切りのずれ、または壊れた行です)。",
-    "encoding": "文字として読めないバイトがあります。",
-}
 HEADER_WITHIN = 30  # lines from the top of the file
 MAX_COLUMNS = 5_000
 _QUOTED_LINES = 20  # physical lines one record can span
@@ -32,7 +28,7 @@ _END = "\x1f"  # stands after the last field of every line: where it comes out t
 class Rows(NamedTuple):
     """Rows of a block: `frame` has String columns c0, c1 … and `line` (first physical line of the row).
 
-    `refused` are (line, rule) of lines that are no row of the table; rules: `REASONS`.
+    `refused` are (line, rule) of lines that are no row of the table; rules: "ragged", "encoding".
     """
 
     frame: pl.DataFrame

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -15,6 +14,7 @@ from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.files.archives import MAGIC
 from kenpo_analytics.ingest.files.lines import decode
 from kenpo_analytics.ingest.files.workbook import AS_XLSX, sheets
+from kenpo_analytics.ingest.values.text import item_code
 
 if TYPE_CHECKING:
     from kenpo_analytics.ingest.lists.mapping import Mapping
@@ -25,13 +25,12 @@ ROWS = 40
 MAX_BREAKS = 5
 """Line breaks in one cell, beyond which a quote is taken for a stray one."""
 _CLAIM_RECORDS = (
-    "BU CD CO CZ EX GE GO GR HH HM HO IR IY JD JY KH KI KK KO MD MF MN NI RC RE RT SB SH SI SJ SK SN SS SY TI TK TO TR "
-    "UK YK"
+    "MN IR YK UK HI RE HO KO SN RO JD MF KH GR SY SI IY TO CO SJ NI TI TR TS GO HG HR RC JY EX MD RT JR MK "
+    "BU SB KK SK GA HH GT CD HS SS SH CZ KI TK ST HK HA HJ KA JS TJ TZ IH"
 )
 CLAIM_RECORDS = frozenset(_CLAIM_RECORDS.split())
-"""Record types (レコード識別情報) of claims, all kinds, and of the rows the payer office adds."""
+"""Record types (レコード識別情報) of 医科, DPC, 歯科, 調剤, 訪問看護, and of the rows the payer office adds."""
 _OPENING = frozenset(("IR", "YK", "RE", "MN"))
-_JLAC10 = re.compile(r"\d[A-Z]\d{15}")
 _ROOT = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(?=[\s>/])([^>]*)")
 _PROLOG = re.compile(r"<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>", re.DOTALL)
 _SIDE = re.compile(r"tokuteikenshin\.jp|/0000161103|XMLSchema$")
@@ -155,9 +154,8 @@ def _claims(rows: list[list[str]], place: int) -> bool:
 
 
 def codes(row: Sequence[str]) -> list[str]:
-    """Which cells of a header row are JLAC10 item codes (17 digits, any width, with spaces)?"""
-    plain = ("".join(unicodedata.normalize("NFKC", cell).split()).lstrip("#").upper() for cell in row)
-    return [cell for cell in plain if _JLAC10.fullmatch(cell)]
+    """Which item codes are in a header row?"""
+    return [code for cell in row if (code := item_code(cell))]
 
 
 # --- workbooks -----------------------------------------------------------------------------------------

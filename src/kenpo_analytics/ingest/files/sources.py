@@ -9,15 +9,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO
 
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.files.folder import File, Found, Home, files, open_file
-from kenpo_analytics.ingest.records import Batch
 
 if TYPE_CHECKING:
     from kenpo_analytics.ingest.lists.mapping import Mapping
 
+DAMAGE = (IngestError, OSError, EOFError)
+"""What a source that cannot be read (any further) raises."""
 _INDEX = re.compile(r"(?:.*/)?ix08[^/]*\.xml", re.IGNORECASE)
 
 
@@ -55,14 +56,6 @@ class Source:
         if self.path.is_dir():
             return open_file(self.path / entry, None, self.name)
         return open_file(self.path, entry if self.entry is None else f"{self.entry}!{entry}", self.name)
-
-
-class Reader(Protocol):
-    """How is one layout read? Batch by batch, in bounded memory; damaged content becomes rejections, not exceptions."""
-
-    def __call__(self, source: Source) -> Iterator[Batch]:
-        """The records of a source."""
-        ...
 
 
 def find(raw: Path, mappings: Sequence[Mapping] = ()) -> list[Source]:

@@ -12,25 +12,11 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics.ingest.lists.mapping_toml import Field
-from kenpo_analytics.ingest.records import REJECTED
-from kenpo_analytics.ingest.values import text
-from kenpo_analytics.ingest.values.columns import Read, days, one_of, plain, rule_where
+from kenpo_analytics.ingest.records import rejections
+from kenpo_analytics.ingest.values.columns import Read, days, distinct, one_of, plain, rule_where
 
-REASONS = {
-    "missing": "必要な欄が空です。",
-    "order": "終わりの日が始まりの日より後ではありません。",
-    "mangled_number": "表計算ソフトで桁の失われた番号です(指数表示など)。",
-    "insurer_number": "保険者番号の検証番号が合いません。",
-    "insurer_repaired": "保険者番号の失われた先頭の0を、検証番号で確かめて補いました(このファイルで最初の行)。",
-    "branch_number": "枝番が2桁の数字ではありません(番号と枝番の列が入れ替わっていないか確かめてください)。",
-    "check_digit": "市区町村コードの検査数字が合いません。",
-    "unknown_municipality": "市町村が分かりません。",
-    "unknown_word": "この欄の語が分かりません。",
-    "not_a_year": "年度として読めません。",
-    "not_a_month": "年月として読めないか、ありえない年月です。",
-    "jds": "2013年4月より前のHbA1cで、NGSP値かJDS値かが見出しから分かりません。",
-}
 _UNLISTED = "\ufffd"
+_REFUSED = {"record": pl.UInt32, "rule": pl.String, "level": pl.String, "item": pl.String}
 
 
 class Cells:
@@ -101,22 +87,12 @@ class Cells:
         self.refuse(key, refused, row=row)
         return made.alias(key)
 
-    def refuse(self, key: str, rules: pl.Series, *, row: bool = False, reason: str | None = None) -> None:
+    def refuse(self, key: str, rules: pl.Series, *, row: bool = False) -> None:
         """Note the records that have a rule here: their value, or with `row` the whole record, is refused."""
         at = rules.is_not_null().arg_true()
-        if len(at):
-            rule = rules.gather(at)
-            reasons = {name: reason or REASONS.get(name) or text.reason(name, key) for name in rule.unique()}
-            made = pl.DataFrame({"record": at, "rule": rule, "reason": rule.replace_strict(reasons)})
-            self._refused.append(
-                made.select(
-                    "record",
-                    pl.lit("row" if row else "value").alias("level"),
-                    pl.lit(key).alias("item"),
-                    "rule",
-                    "reason",
-                )
-            )
+        level = pl.lit("row" if row else None, pl.String)
+        made = pl.DataFrame({"record": at, "rule": rules.gather(at)}, schema={"record": pl.UInt32, "rule": pl.String})
+        self._refused.append(made.with_columns(level=level, item=pl.lit(key)))
 
     def refuse_where(self, key: str, where: pl.Series, rule: str, *, row: bool = True) -> None:
         """Note the records of which this is true under one rule."""
@@ -124,21 +100,17 @@ class Cells:
 
     def rejected(self, institution: pl.Series | None, month: pl.Series | None) -> tuple[pl.Series, pl.DataFrame]:
         """Which records are kept, and what was refused? A refused record is listed once, for its first reason."""
-        if not self._refused:
-            return pl.Series([True] * self.height, dtype=pl.Boolean), pl.DataFrame(schema=REJECTED)
-        noted = pl.concat(self._refused)
+        noted = pl.concat([pl.DataFrame(schema=_REFUSED), *self._refused])
         rows = noted.filter(level="row").unique("record", keep="first", maintain_order=True)
-        values = noted.filter(level="value").join(rows, on="record", how="anti")
-        both = pl.concat([rows, values])
+        both = pl.concat([rows, noted.filter(pl.col("level").is_null()).join(rows, on="record", how="anti")])
         at = both["record"]
         frame = both.with_columns(
-            pl.lit(self.entry, dtype=pl.String).alias("entry"),
-            self.line.gather(at).alias("line"),
-            (institution.gather(at) if institution is not None else pl.lit(None, dtype=pl.String)).alias("institution"),
-            (month.gather(at) if month is not None else pl.lit(None, dtype=pl.Int32)).alias("month"),
+            line=self.line.gather(at),
+            institution=pl.lit(None, pl.String) if institution is None else institution.gather(at),
+            month=pl.lit(None, pl.Int32) if month is None else month.gather(at),
         )
         kept = ~pl.int_range(self.height, eager=True).is_in(rows["record"].implode())
-        return kept, frame.select(pl.col(name).cast(dtype) for name, dtype in REJECTED.items()).sort("line")
+        return kept, rejections(frame, entry=self.entry).sort("line", maintain_order=True)
 
 
 def coded(texts: pl.Series, meaning: Field, *, strict: bool = False) -> pl.Series:
@@ -148,6 +120,4 @@ def coded(texts: pl.Series, meaning: Field, *, strict: bool = False) -> pl.Serie
     """
     if not meaning.codes:
         return texts
-    distinct = texts.unique().drop_nulls()
-    made = [meaning.codes.get(plain(raw), _UNLISTED if strict and plain(raw) else raw) for raw in distinct]
-    return texts.replace_strict(distinct, pl.Series(made, dtype=pl.String), default=None, return_dtype=pl.String)
+    return distinct(texts, lambda raw: meaning.codes.get(plain(raw), _UNLISTED if strict and plain(raw) else raw))

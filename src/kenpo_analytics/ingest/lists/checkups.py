@@ -51,7 +51,7 @@ def checkups(cells: Cells) -> Made:
         "kind": kind,
         "action": action.fill_null("put"),
     }
-    month = day.dt.year().cast(pl.Int32) * 100 + day.dt.month()
+    month = pl.select(value.month_of(pl.lit(day))).to_series()
     columns = list(_measurements(cells, day.is_null() | (day >= _NGSP_ONLY)))
     schema = {name: dtype for name, dtype in STAGED["checkups"].items() if name not in _FOUND}
     records, rejected = finish(cells, schema, made, month)
@@ -66,9 +66,7 @@ def _measurements(cells: Cells, ngsp: pl.Series) -> Iterator[tuple[str, str, pl.
         for header, meaning, texts in cells.columns.get(key, ()):
             made = coded(texts, meaning, strict=not number)
             if not number:
-                distinct = made.unique().drop_nulls()
-                words = {raw: _ANSWERS.get(normal_answer(raw).lower(), raw) for raw in distinct}
-                made = made.replace(words) if words else made
+                made = value.distinct(made, lambda raw: _ANSWERS.get(normal_answer(raw).lower(), raw))
             if key == "hba1c" and "ngsp" not in value.plain(header).lower():
                 old = made.is_not_null() & (made.str.strip_chars() != "") & ~ngsp
                 cells.refuse_where("hba1c", old.fill_null(False), "jds", row=False)

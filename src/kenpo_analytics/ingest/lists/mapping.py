@@ -8,33 +8,8 @@ from functools import cache
 from importlib import resources
 
 from kenpo_analytics.errors import IngestError
-from kenpo_analytics.ingest.lists.mapping_toml import (
-    MAPPABLE,
-    Field,
-    Mapping,
-    keys_of,
-    load_mapping,
-    normal_header,
-    normal_headers,
-    parse_mapping,
-)
-
-__all__ = [
-    "HEADER_ROWS",
-    "Field",
-    "Mapping",
-    "Match",
-    "find_header",
-    "keys_of",
-    "load_mapping",
-    "match",
-    "named",
-    "normal_header",
-    "normal_headers",
-    "parse_mapping",
-    "shipped",
-    "synonyms",
-]
+from kenpo_analytics.ingest.lists.mapping_toml import MAPPABLE, Field, Mapping, keys_of, parse_mapping
+from kenpo_analytics.ingest.values.text import header as normal_header
 
 HEADER_ROWS = 20
 """The header row is one of the first so many: titles and notes may stand above it."""

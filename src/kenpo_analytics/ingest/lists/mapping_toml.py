@@ -33,6 +33,7 @@ from typing import Any
 
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.checkups.item_values import items, normal_unit
+from kenpo_analytics.ingest.values.text import header as normal_header
 from kenpo_analytics.tables import KPI_MONTHLY, NATIONAL, TABLES
 
 MAPPABLE = ("members", "checkups", "mailings", "guidance", "workplaces", "claim_status", "national", "kpi_monthly")
@@ -78,8 +79,9 @@ _REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
     "national": tuple((column.name,) for column in NATIONAL.columns if column.required),
     "kpi_monthly": tuple((column.name,) for column in KPI_MONTHLY.columns if column.required),
 }
+KIND = "生活習慣病予防健診、特定健診、事業者健診"
+CHOOSE_KIND = f"3つ({KIND})のうちどれかを選び、# を外してください"
 _SHAPE = "書き方は docs/ingest.md の「対応表(mapping.toml)」にあります。"
-_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
 _WITH_UNIT = re.compile(r"(.+?)[(\[〔【]([^()]+)[)\]〕】]")
 _DATE_PARTS = re.compile(r"%[YymdBbHMSj]")
 
@@ -166,14 +168,8 @@ def keys_of(table: str) -> dict[str, str]:
     return {**people, **parts, **own, **_EXTRA.get(table, {}), "filed": "作成日"}
 
 
-def normal_header(text: object) -> str:
-    """How is a header compared? NFKC, one kind of hyphen, no spaces or line breaks, no capitals."""
-    plain = unicodedata.normalize("NFKC", "" if text is None else str(text)).translate(_HYPHENS)
-    return re.sub(r"\s+", "", plain).casefold()
-
-
 def normal_headers(headers: Iterable[object]) -> list[str]:
-    """How are a row's headers compared? As `normal_header`; the second of a repeated one gets _2, the third _3."""
+    """How are a row's headers compared? As `text.header`; the second of a repeated one gets _2, the third _3."""
     counts: dict[str, int] = {}
     names = []
     for header in headers:
@@ -189,7 +185,8 @@ def load_mapping(path: Path) -> Mapping:
     Raises
     ------
     IngestError
-        Not readable, not TOML, or with an unknown key, table, unit, date form or code; the message names it.
+        Not readable, not TOML, with an unknown key, table, unit, date form or code, or checkups of no kind; the message
+        says which.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -222,6 +219,10 @@ def parse_mapping(text: str, where: str) -> Mapping:
     }
     if not columns:
         raise IngestError(f"{where}: [columns] が空です。", hint=_SHAPE)
+    if table == "checkups" and "kind" not in {*defaults, *(meaning.key for meaning in columns.values())}:
+        raise IngestError(
+            f"{where}: 健診の種類(kind)がありません。", hint=f"[defaults] の kind の行で、{CHOOSE_KIND}。"
+        )
     sheet, encoding = (_text(data[key], key, where) if key in data else None for key in ("sheet", "encoding"))
     if encoding not in (None, "cp932", "utf-8"):
         raise IngestError(f"{where}: encoding「{encoding}」は使えません。", hint="cp932 か utf-8 です。")

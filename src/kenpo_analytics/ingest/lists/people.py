@@ -10,7 +10,6 @@ import polars as pl
 from kenpo_analytics.ingest.lists.cells import Cells
 from kenpo_analytics.ingest.records import IDENTITY
 from kenpo_analytics.ingest.values import columns as value
-from kenpo_analytics.ingest.values.text import insurer_number
 
 Made = tuple[pl.DataFrame, pl.DataFrame]
 """Staged rows that are kept, and rejections."""
@@ -45,7 +44,8 @@ def identity(cells: Cells, *, row: tuple[str, ...] = ()) -> dict[str, pl.Series]
     if cells.has("sex"):
         cells.refuse_where("sex", made["sex"].is_null(), "missing")
     cells.refuse_where("number", made["number"].is_null() & made["kana"].is_null(), "missing")
-    _note_repairs(cells)
+    for _, _, texts in cells.columns.get("insurer", ()):
+        cells.refuse_where("insurer", value.restored(texts), "insurer_repaired", row=False)
     return {key: made[key].alias(key) for key in IDENTITY}
 
 
@@ -61,15 +61,6 @@ def _split(both: pl.Series) -> tuple[pl.Series, pl.Series, pl.Series]:
         branch=pl.when(three).then(parts.list.get(2, null_on_oob=True)),
     )
     return whole["symbol"], whole["number"], whole["branch"]
-
-
-def _note_repairs(cells: Cells) -> None:
-    """Say once in a piece of a file that lost zeros of 保険者番号 were restored."""
-    for _, _, texts in cells.columns.get("insurer", ()):
-        repaired = [raw for raw in texts.unique().drop_nulls() if insurer_number(raw)[1]]
-        at = texts.is_in(repaired).fill_null(False).arg_true().head(1)
-        first = pl.int_range(cells.height, eager=True).is_in(at.implode())
-        cells.refuse_where("insurer", first, "insurer_repaired", row=False)
 
 
 def finish(cells: Cells, schema: Mapping[str, Any], made: dict[str, pl.Series], month: pl.Series | None = None) -> Made:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from kenpo_analytics.ingest.lists.mapping import Field, Mapping, normal_header, normal_headers, synonyms
-from kenpo_analytics.ingest.lists.mapping_toml import MAPPABLE, keys_of
+from kenpo_analytics.ingest.lists.mapping import synonyms
+from kenpo_analytics.ingest.lists.mapping_toml import CHOOSE_KIND, MAPPABLE, Field, Mapping, keys_of, normal_headers
+from kenpo_analytics.ingest.values.text import header as normal_header
 
 _PEOPLE = (
     (r"保険者.*(番号|no)|insurer", "insurer"),
@@ -72,7 +73,6 @@ GUESSES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """By table: how a normal header looks that is probably this key (the first that fits); tried after known headers."""
 _NOT_VALUES = re.compile(r"判定|基準|コメント|所見|備考|flag|フラグ|前回|過去|単位|家族歴")
-_KIND = "事業者健診"
 _NO_KEY = "対応する項目が分かりません"
 
 
@@ -83,14 +83,13 @@ class Proposal(NamedTuple):
     keys: tuple[str | None, ...]
     guessed: frozenset[int]
     missing: tuple[str, ...]
-    defaults: dict[str, str]
 
 
 def propose(headers: Sequence[str]) -> Proposal | None:
     """Which table and keys have these headers probably? None where not two of them are known.
 
-    Known headers first (those of the shipped mappings), then `GUESSES`; a key is guessed once at most. A checkup list
-    without its kind gets a provisional default, marked in the TOML.
+    Known headers first (those of the shipped mappings), then `GUESSES`; a key is guessed once at most. The kind of
+    checkup is never guessed: where no column says it, the one who knows the list has to choose.
     """
     best = max((_for(table, headers) for table in MAPPABLE), key=_fit)
     return best if len(set(best.keys) - {None}) >= 2 else None
@@ -110,9 +109,8 @@ def _for(table: str, headers: Sequence[str]) -> Proposal:
             keys[place] = guess
             guessed.add(place)
     columns = {name: Field(key) for name, key in zip(names, keys, strict=True) if key}
-    defaults = {"kind": _KIND} if table == "checkups" and "kind" not in keys else {}
-    missing = Mapping("", table, columns, defaults).missing(headers)
-    return Proposal(table, tuple(keys), frozenset(guessed), tuple(missing), defaults)
+    missing = Mapping("", table, columns, {"kind": ""}).missing(headers)
+    return Proposal(table, tuple(keys), frozenset(guessed), tuple(missing))
 
 
 @cache
@@ -135,8 +133,8 @@ def toml(proposal: Proposal, headers: Sequence[str], kinds: Sequence[str], name:
         elif header:
             lines.append(f'# {_quoted(header)} = ""  # {_NO_KEY} [{kind}]')
     lines += ["", "[defaults]"]
-    if "kind" in proposal.defaults:
-        lines.append(f'kind = "{_KIND}"  # 仮の値: 生活習慣病予防健診、特定健診、事業者健診 のどれかに直してください')
+    if proposal.table == "checkups" and "kind" not in proposal.keys:
+        lines.append(f'# kind = "事業者健診"  # {CHOOSE_KIND}')
     if "insurer" in labels and "insurer" not in proposal.keys:
         lines.append('# insurer = "01240019"  # 例です。全ての行の保険者番号が同じなら、# を外して直してください')
     return "\n".join(lines) + "\n"

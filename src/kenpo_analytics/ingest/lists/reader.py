@@ -6,9 +6,6 @@ refused by its line. Of an Excel file every visible sheet whose headers fit is r
 
 from __future__ import annotations
 
-import lzma
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -17,24 +14,16 @@ import polars as pl
 
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.files import csv_rows
-from kenpo_analytics.ingest.files.lines import Lines
-from kenpo_analytics.ingest.files.sources import Source
+from kenpo_analytics.ingest.files.lines import Lines, decode
+from kenpo_analytics.ingest.files.sources import DAMAGE, Source
 from kenpo_analytics.ingest.lists.cells import Cells
 from kenpo_analytics.ingest.lists.mapping import HEADER_ROWS, Mapping
 from kenpo_analytics.ingest.lists.mapping_toml import Field
 from kenpo_analytics.ingest.lists.tables import READERS
-from kenpo_analytics.ingest.records import Batch, rejected
-from kenpo_analytics.ingest.values import text
+from kenpo_analytics.ingest.records import Batch, refused_file, rejected
 
 BATCH_ROWS = 50_000
-_DAMAGE = (IngestError, OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 _ZIP = b"PK\x03\x04"
-REASONS = {
-    **csv_rows.REASONS,
-    "no_header": "対応表の見出し行が、初めの20行にありません。",
-    "no_sheet": "対応表に書かれたシートがありません。",
-    "sheet_ignored": "対応表の見出しがないか、非表示のため、このシートは読みませんでした。",
-}
 
 
 def read_mapped(source: Source, mapping: Mapping) -> Iterator[Batch]:
@@ -54,14 +43,8 @@ def read_mapped(source: Source, mapping: Mapping) -> Iterator[Batch]:
         with source.open() as stream:
             head = stream.read(4)
         yield from _read_excel(source, mapping) if head == _ZIP else _read_csv(source, mapping)
-    except _DAMAGE as error:
-        reason = error.message if isinstance(error, IngestError) else text.reason("unreadable")
-        yield _refused_file("unreadable", reason)
-
-
-def _refused_file(rule: str, reason: str, entry: str | None = None) -> Batch:
-    row = {"level": "row", "rule": rule, "reason": reason, "entry": entry}
-    return Batch({}, 1, rejected([row]))
+    except DAMAGE as error:
+        yield refused_file("unreadable", reason=error.message if isinstance(error, IngestError) else None)
 
 
 def header_place(rows: Sequence[Sequence[str]], mapping: Mapping) -> int | None:
@@ -75,14 +58,14 @@ def header_place(rows: Sequence[Sequence[str]], mapping: Mapping) -> int | None:
 
 def _read_csv(source: Source, mapping: Mapping) -> Iterator[Batch]:
     with source.open() as stream:
-        _, blocks = text.decode(stream, encoding=mapping.encoding)
+        _, blocks = decode(stream, encoding=mapping.encoding)
         first = next(blocks, None)
         if first is None:
             return
         top = list(islice(csv_rows.records(first), HEADER_ROWS))
         place = header_place([cells or [] for _, cells in top], mapping)
         if place is None:
-            yield _refused_file("no_header", REASONS["no_header"])
+            yield refused_file("no_header")
             return
         line, headers = top[place][0], top[place][1] or []
         below = _after(first, line + sum(cell.count("\n") for cell in headers))
@@ -117,7 +100,7 @@ def _by_key(
 
 
 def _staged(cells: Cells, mapping: Mapping, refused: list[tuple[int, str]]) -> Batch:
-    shape = [{"line": line, "level": "row", "rule": rule, "reason": REASONS[rule]} for line, rule in refused]
+    shape = [{"line": line, "level": "row", "item": "line", "rule": rule} for line, rule in refused]
     rows, values = READERS[mapping.table](cells)
     noted = pl.concat([rejected(shape), values])
     return Batch({mapping.table: rows}, cells.height + len(refused), noted)
@@ -137,7 +120,7 @@ def _read_excel(source: Source, mapping: Mapping) -> Iterator[Batch]:
     except Exception:
         raise IngestError("Excelファイルとして読めません。") from None
     if mapping.sheet is not None and mapping.sheet not in names:
-        yield _refused_file("no_sheet", REASONS["no_sheet"])
+        yield refused_file("no_sheet")
         return
     ignored, read = [], 0
     for name in [mapping.sheet] if mapping.sheet is not None else names:
@@ -150,13 +133,9 @@ def _read_excel(source: Source, mapping: Mapping) -> Iterator[Batch]:
         read += 1
         yield from _sheet_batches(frame, name, place, mapping)
     if not read:
-        yield _refused_file("no_header", REASONS["no_header"])
+        yield refused_file("no_header")
     elif ignored:
-        yield Batch({}, 0, rejected([_ignored(name) for name in ignored]))
-
-
-def _ignored(name: str) -> dict[str, Any]:
-    return {"entry": name, "level": "value", "rule": "sheet_ignored", "reason": REASONS["sheet_ignored"]}
+        yield Batch({}, 0, rejected([{"entry": name, "item": "file", "rule": "sheet_ignored"} for name in ignored]))
 
 
 def _sheet(book: Any, name: str) -> tuple[pl.DataFrame, bool]:

@@ -20,7 +20,7 @@ from kenpo_analytics.ingest.store.assemble import typed
 from kenpo_analytics.ingest.store.assemble_claims import share
 from kenpo_analytics.ingest.store.link import LINKS
 from kenpo_analytics.ingest.store.listed import listed
-from kenpo_analytics.ingest.store.notices import NOTES, SAID, nothing
+from kenpo_analytics.ingest.store.notices import SAID, nothing
 from kenpo_analytics.ingest.store.staging import STORE, Entry, Store
 from kenpo_analytics.months import fiscal_year_of
 
@@ -196,12 +196,7 @@ def _quarantine(work: _Work) -> pl.DataFrame:
     )
     rejected = work.staged("rejected")
     said = [nothing(), *work.said] if rejected is None else [rejected.select(list(SAID)), *work.said]
-    note = (pl.col("level") == "value") & pl.col("rule").is_in(NOTES)
-    rows = (
-        pl.concat(said)
-        .join(named, on="seq", how="left")
-        .with_columns(table=pl.coalesce("table", "main"), level=pl.when(note).then(pl.lit("note")).otherwise("level"))
-    )
+    rows = pl.concat(said).join(named, on="seq", how="left").with_columns(table=pl.coalesce("table", "main"))
     return rows.sort("seq", "table", "entry", "line", "level", "item", "rule", maintain_order=True)
 
 

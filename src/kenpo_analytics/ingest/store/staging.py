@@ -21,7 +21,7 @@ import polars as pl
 from kenpo_analytics.errors import IngestError, RunError
 from kenpo_analytics.ingest.files.sources import Source
 from kenpo_analytics.ingest.identity import SEALED, Key, seal_frame
-from kenpo_analytics.ingest.records import IDENTITY, REJECTED, STAGED, Batch, rejected
+from kenpo_analytics.ingest.records import IDENTITY, STAGED, Batch, rejections
 from kenpo_analytics.tables import TABLES
 
 STORE = ".ingest"
@@ -207,18 +207,23 @@ class _Writer:
     def __init__(self, folder: Path, key: Key, seq: int, month: int) -> None:
         self.folder, self.key, self.seq, self.month = folder, key, seq, month
         self.read = self.removed = self.own_month = 0
-        self.filled = False
+        self.filled = self.repaired = False
         self.rows: defaultdict[str, int] = defaultdict(int)
         self.held: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
         self.files: defaultdict[str, int] = defaultdict(int)
 
     def take(self, batch: Batch) -> None:
         self.read, self.removed = self.read + batch.read, self.removed + batch.removed
-        self._hold("rejected", batch.rejected.with_columns(table=pl.lit(None, pl.String)))
+        self._hold("rejected", self._once(batch.rejected).with_columns(table=pl.lit(None, pl.String)))
         for table, frame in batch.rows.items():
             if table != "claim_fees":
                 self.rows[table] += frame.height
             self._hold(table, self._staged(table, frame.select(list(STAGED[table]))))
+
+    def _once(self, rejected: pl.DataFrame) -> pl.DataFrame:
+        """That a 保険者番号 was repaired is told once a delivery: the sender makes the same mistake in every row."""
+        told, self.repaired = self.repaired, self.repaired or "insurer_repaired" in rejected["rule"]
+        return rejected.filter(pl.col("rule") != "insurer_repaired") if told else rejected
 
     def _staged(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
         month = pl.lit(self.month, pl.Int32)
@@ -297,9 +302,9 @@ def _in_range(table: str, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFra
     """Integers that no table could hold become null, and a rejection."""
     wide = [name for name, dtype in frame.schema.items() if dtype == pl.Int64 and name != "line"]
     wide = [name for name in wide if table != "national" and not frame[name].is_between(*_INT32).all()]
-    found = [_refused(table, frame.filter(~pl.col(name).is_between(*_INT32)), name, "value", "range") for name in wide]
+    found = [_refused(table, frame.filter(~pl.col(name).is_between(*_INT32)), name, None, "range") for name in wide]
     fits = [pl.when(pl.col(name).is_between(*_INT32)).then(pl.col(name)).alias(name) for name in wide]
-    return frame.with_columns(fits), pl.concat([_refused(table, frame.clear(), "", "value", "range"), *found])
+    return frame.with_columns(fits), pl.concat([_refused(table, frame.clear(), "", None, "range"), *found])
 
 
 def _without_gaps(table: str, frame: pl.DataFrame, found: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -315,19 +320,6 @@ def _without_gaps(table: str, frame: pl.DataFrame, found: pl.DataFrame) -> tuple
     return frame, found
 
 
-_REASON = {"range": "整数として大きすぎます", "missing": "必要な項目がありません"}
-
-
-def _refused(table: str, frame: pl.DataFrame, item: str, level: str, rule: str) -> pl.DataFrame:
-    said: dict[str, Any] = {"level": level, "item": item, "rule": rule, "reason": _REASON[rule], "table": table}
-    where = [
-        frame[name] if name in frame.columns else pl.lit(None, REJECTED[name]).alias(name) for name in ("entry", "line")
-    ]
-    where.append(
-        frame["institution"] if "institution" in frame.columns else pl.lit(None, pl.String).alias("institution")
-    )
-    empty = rejected([]).with_columns(table=pl.lit(None, pl.String))
-    made = frame.select(
-        *where, *[pl.lit(text).alias(name) for name, text in said.items()], month=pl.lit(None, pl.Int32)
-    )
-    return made.select(empty.columns) if frame.height else empty
+def _refused(table: str, frame: pl.DataFrame, item: str, level: str | None, rule: str) -> pl.DataFrame:
+    noted = frame.select(name for name in ("entry", "line", "institution") if name in frame.columns)
+    return rejections(noted, level=level, item=item, rule=rule).with_columns(table=pl.lit(table))

@@ -1,4 +1,4 @@
-"""What does a cell of a list say? One reader a kind of column: texts become values, or the rule they are refused under.
+"""What does a column of texts say? One reader a kind of column: texts become values, or the rule they fail under.
 
 What Excel leaves behind is undone where nothing was lost (a whole number's ".0") and refused where digits were.
 """
@@ -32,19 +32,20 @@ def plain(raw: str) -> str:
     return re.sub(r"^([0-9]+)\.0+$", r"\1", found)
 
 
+def distinct(texts: pl.Series, read: Callable[[str], Any], dtype: Any = pl.String) -> pl.Series:
+    """What a function makes of each text, asked once per distinct text; null stays null."""
+    known = texts.unique().drop_nulls()
+    made = pl.Series([read(one) for one in known], dtype=dtype)
+    return texts.replace_strict(known, made, default=None, return_dtype=dtype)
+
+
 def each(reading: Callable[[str], Reading], dtype: Any) -> Read:
     """A reader from a function of one text, asked once per distinct text."""
 
     def read(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
-        distinct = texts.unique().drop_nulls()
-        readings = [reading(raw) for raw in distinct]
-        values, rules = (
-            texts.replace_strict(
-                distinct, pl.Series([one[at] for one in readings], dtype=kind), default=None, return_dtype=kind
-            )
-            for at, kind in ((0, dtype), (1, pl.String))
-        )
-        return values, rules
+        readings = {one: reading(one) for one in texts.unique().drop_nulls()}
+        values = distinct(texts, lambda one: readings[one][0], dtype)
+        return values, distinct(texts, lambda one: readings[one][1])
 
     return read
 
@@ -105,8 +106,15 @@ def _one_fiscal_year(raw: str) -> Reading:
     return (year, None) if 2000 <= year <= dt.date.today().year + 1 else (None, "not_a_year")
 
 
+def _one_institution(raw: str) -> Reading:
+    found = plain(raw)
+    return (found, None) if re.fullmatch(r"[0-9]{10}", found) else (None, "institution" if found else None)
+
+
 insurers = each(_one_insurer, pl.String)
 """保険者番号 whose check digit is right."""
+institutions = each(_one_institution, pl.String)
+"""健診機関番号 of ten digits."""
 sexes = each(_one_sex, pl.String)
 """M or F."""
 month_numbers = each(_one_month, pl.Int32)
@@ -130,9 +138,9 @@ def _word(raw: str) -> str:
     return re.sub(r"\s+", "", plain(raw)).casefold()
 
 
-def figures(low: float | None, high: float | None) -> Read:
+def figures(low: float | None = None, high: float | None = None, item: str = "") -> Read:
     """Numbers within [low, high], as `text.number` reads them."""
-    return lambda texts: text.read_numbers(texts, low, high)
+    return each(lambda raw: text.number(raw, low, high, item), pl.Float64)
 
 
 def days(form: str | None = None, *, serial: bool = False, may_be_open: bool = False) -> Read:
@@ -172,6 +180,18 @@ def _usual_days(texts: pl.Series) -> pl.Series:
     found = iso.str.to_date("%Y-%m-%d", strict=False)
     usual = whole & found.dt.year().is_between(1900, dt.date.today().year + 1)
     return _unless(~usual.fill_null(False), found)
+
+
+def month_of(day: str | pl.Expr) -> pl.Expr:
+    """The month YYYYMM of a day."""
+    at = pl.col(day) if isinstance(day, str) else day
+    return at.dt.year() * 100 + at.dt.month().cast(pl.Int32)
+
+
+def restored(insurers: pl.Series) -> pl.Series:
+    """Which is the first 保険者番号 whose lost digits had to be restored? True there alone: it is told once."""
+    found = distinct(insurers, lambda raw: text.insurer_number(raw)[1], pl.Boolean).fill_null(False)
+    return found & (found.cum_sum() == 1)
 
 
 def rule_where(where: pl.Series, rule: str) -> pl.Series:

@@ -1,6 +1,6 @@
-"""What does this text say? Numbers, dates, sexes and 保険者番号 as files write them; `decode` for a file's lines.
+"""What does this text say? Numbers, dates, sexes and 保険者番号 as files write them.
 
-Nothing is guessed: a text either has one meaning, or it has a rule under which it is rejected (`REASONS`).
+Nothing is guessed: a text either has one meaning, or it has a rule under which it is rejected (see `rules`).
 """
 
 from __future__ import annotations
@@ -9,42 +9,10 @@ import datetime as dt
 import re
 import unicodedata
 from decimal import Decimal
-from typing import Any, NamedTuple
-
-import polars as pl
+from typing import NamedTuple
 
 from kenpo_analytics import months
 from kenpo_analytics.errors import DateError
-from kenpo_analytics.ingest.files.lines import Lines, decode
-
-REASONS = {
-    "encoding": "文字として読めないバイトがあります。",
-    "unreadable": "ファイルを読めません。",
-    "range": "入力範囲の外の値です。",
-    "unit_suspected": "別の単位の値の疑いがあります。",
-    "censored": "測定できる範囲の外(H、L、未満、以上など)で、数値がありません。",
-    "not_measurable": "測定不能です。",
-    "not_a_number": "数値として読めません。",
-    "not_a_date": "日付として読めないか、ありえない日付です。",
-    "unknown_code": "回答の符号が分かりません。",
-    "conflict": "同じ項目の複数の欄に、異なる値があります。",
-}
-"""Rule → reason in Japanese, one sentence, without the value."""
-
-
-__all__ = [
-    "REASONS",
-    "Lines",
-    "Reading",
-    "date",
-    "decode",
-    "insurer_number",
-    "number",
-    "read_dates",
-    "read_numbers",
-    "reason",
-    "sex",
-]
 
 # --- numbers -------------------------------------------------------------------------------------------
 
@@ -124,32 +92,9 @@ def _other_unit(value: float, item: str) -> bool:
     return any(low <= value <= high for low, high, _ in _SUSPECTED.get(item, ()))
 
 
-def reason(rule: str, item: str = "") -> str:
-    """Why was a value rejected, in Japanese? For "unit_suspected" the units that would explain it are named."""
-    if rule == "unit_suspected" and item in _SUSPECTED:
-        return f"別の単位の値の疑いがあります({'、'.join(unit for _, _, unit in _SUSPECTED[item])})。"
-    return REASONS[rule]
-
-
-def read_numbers(
-    texts: pl.Series, low: float | None = None, high: float | None = None, item: str = ""
-) -> tuple[pl.Series, pl.Series]:
-    """Which numbers are in a column? Float64 values and String rules as in `number`; a distinct text is read once."""
-    texts = texts.cast(pl.String)
-    readings = {text: number(text, low, high, item) for text in texts.unique().to_list()}
-    return _spread(texts, readings, pl.Float64)
-
-
-def _spread(texts: pl.Series, readings: dict[str | None, Any], dtype: Any) -> tuple[pl.Series, pl.Series]:
-    known = pl.Series(list(readings), dtype=pl.String)
-    columns = (
-        pl.Series([reading[at] for reading in readings.values()], dtype=kind)
-        for at, kind in ((0, dtype), (1, pl.String))
-    )
-    values, rules = (
-        texts.replace_strict(known, column, return_dtype=column.dtype).cast(column.dtype) for column in columns
-    )
-    return values, rules
+def suspected_units(item: str) -> tuple[str, ...]:
+    """Which other units would explain a value of this checkup column that is out of range?"""
+    return tuple(unit for _, _, unit in _SUSPECTED.get(item, ()))
 
 
 # --- dates ---------------------------------------------------------------------------------------------
@@ -158,10 +103,8 @@ _TIME = re.compile(r"(?<=\d)(?:T|\s+)\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]
 _SERIAL = re.compile(r"\d{5}(?:\.0+)?", re.ASCII)
 
 
-def date(
-    text: str | None, *, serial: bool = False, first: int = 1900, last: int | None = None
-) -> tuple[dt.date | None, str | None]:
-    """Which day is written here, in the years `first` to `last` (default: next year)? The day and the rule.
+def date(text: str | None, *, serial: bool = False) -> tuple[dt.date | None, str | None]:
+    """Which day is written here, from 1900 to next year? The day and the rule.
 
     All forms of `months.parse_date`, with or without a time of day. Five digits are an Excel serial number where they
     cannot be an era month (45566 is 2024-10-01; 43101 is also 平成31年1月), with `serial` always. Blank: neither.
@@ -173,7 +116,7 @@ def date(
         day = _serial_day(plain, serial) or months.parse_date(plain)
     except DateError:
         return None, "not_a_date"
-    return (day, None) if first <= day.year <= (last or dt.date.today().year + 1) else (None, "not_a_date")
+    return (day, None) if 1900 <= day.year <= dt.date.today().year + 1 else (None, "not_a_date")
 
 
 def _serial_day(plain: str, serial: bool) -> dt.date | None:
@@ -190,13 +133,22 @@ def _is_month(plain: str) -> bool:
     return True
 
 
-def read_dates(
-    texts: pl.Series, *, serial: bool = False, first: int = 1900, last: int | None = None
-) -> tuple[pl.Series, pl.Series]:
-    """Which days are in a column? Date values and String rules as in `date`; a distinct text is read once."""
-    texts = texts.cast(pl.String)
-    readings = {text: date(text, serial=serial, first=first, last=last) for text in texts.unique().to_list()}
-    return _spread(texts, readings, pl.Date)
+# --- headers -------------------------------------------------------------------------------------------
+
+_HYPHENS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
+_ITEM_CODE = re.compile(r"[0-9][A-Z][0-9]{15}")
+
+
+def header(cell: object) -> str:
+    """How is a column header compared? NFKC, one kind of hyphen, no spaces or line breaks, no capitals."""
+    plain = unicodedata.normalize("NFKC", "" if cell is None else str(cell)).translate(_HYPHENS)
+    return re.sub(r"\s+", "", plain).casefold()
+
+
+def item_code(cell: str) -> str | None:
+    """Which item code (17-digit JLAC10, any width, with spaces, behind #) is this header? None for any other."""
+    plain = header(cell).lstrip("#").upper()
+    return plain if _ITEM_CODE.fullmatch(plain) else None
 
 
 # --- people --------------------------------------------------------------------------------------------
