@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import polars as pl
 import pytest
@@ -13,7 +14,7 @@ from kenpo_analytics.disclosure import check_diagnostics, check_estimates
 from kenpo_analytics.errors import DefinitionError, EstimateError
 from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.decide import Decision, decide
-from kenpo_analytics.evaluation.diagnose import Checks, costs, detectable_by, diagnose, jump
+from kenpo_analytics.evaluation.diagnose import Checks, costs, detectable_by, diagnose, jump, with_adjusted
 from kenpo_analytics.evaluation.estimate import Estimate
 from kenpo_analytics.evaluation.lab import power_table, stratum_cells, with_outcome
 from kenpo_analytics.evaluation.protocol import read_protocol
@@ -140,6 +141,18 @@ def test_precision_is_two_point_eight_standard_errors(planted) -> None:
     one = planted[3].primary
     assert detectable_by(one) == pytest.approx(2.8016 * one.standard_error)
     assert f"{detectable_by(one):.1f}mg/dL" in designs_text.precision(one, detectable_by(one))
+
+
+def test_shares_are_corrected_for_their_number(nothing) -> None:
+    rows = with_adjusted(nothing[3].rows)
+    shares = rows.filter(unit="ポイント", state="estimated")
+    p = (
+        2 * (1 - NormalDist().cdf(abs(one / size))) for one, size in shares.select("estimate", "standard_error").rows()
+    )
+    ranked = sorted(p)
+    assert min(shares["p_adjusted"]) == pytest.approx(min(x * len(ranked) / (i + 1) for i, x in enumerate(ranked)))
+    assert rows.filter(unit="mg/dL")["p_adjusted"].null_count() == rows.filter(unit="mg/dL").height
+    assert rows["design"].to_list() == nothing[3].rows["design"].to_list()
 
 
 def test_every_small_frame_passes_the_gate(planted) -> None:

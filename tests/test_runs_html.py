@@ -130,7 +130,9 @@ def test_parameters_are_told_in_the_reader_s_words():
     given = {"month": "2025-10", "branch": "24", "fiscal_year": 2023, "level": "second", "ratio": 0.5, "strict": True}
     text = month_page(parameters=given)
     assert "基準月 = 2025年10月、支部 = 24、年度 = 2023、勧奨の水準 = 二次勧奨、ratio = 0.5、strict = はい" in text
-    assert "年度 = 最新(自動)" in month_page(parameters={"fiscal_year": 0})
+    assert "年度 = 自動" in month_page(parameters={"fiscal_year": 0})
+    empty = month_page(parameters={"programme_years": [], "protocol": "", "rule": ""})
+    assert "通知の年度 = 自動" in empty and "解析計画 = protocol.toml" in empty and "基準 = 自動" in empty
 
 
 def test_a_branch_own_definitions_are_told():

@@ -62,7 +62,7 @@ def check_estimates(
         by=tuple(by),
         totals=totals,
         plain=[name for name in ("level", "null_value", *plain) if name in frame.columns],
-        reasons=dict.fromkeys([*numbers, *counts], "not_applicable"),
+        reasons=dict.fromkeys([*numbers, *counts, *plain], "not_applicable"),
         labels=[n for n in frame.columns if frame[n].dtype == pl.String and n not in by],  # our sentences: thresholds
         rules=rules,
     )

@@ -219,6 +219,22 @@ def detectable_by(one: Estimate) -> float | None:
     return None if one.standard_error is None else POWER_Z * one.standard_error
 
 
+def with_adjusted(rows: pl.DataFrame) -> pl.DataFrame:
+    """Which of the many shares still differ when so many were looked at? Adds `p_adjusted` (Benjamini-Hochberg).
+
+    `rows` of a `Decision`; the family are all estimated differences of shares, p by the normal approximation; null in
+    the other rows.
+    """
+    from scipy.special import ndtr
+
+    family = (pl.col("unit") == "ポイント") & (pl.col("standard_error") > 0).fill_null(False)
+    chosen = rows.filter(family)
+    p = 2 * ndtr(-np.abs(chosen["estimate"].to_numpy() / chosen["standard_error"].to_numpy()))
+    table = pl.DataFrame({"design": chosen["design"], "p_adjusted": doubts.adjust(p.tolist())},
+                         schema={"design": pl.String, "p_adjusted": pl.Float64})  # fmt: skip
+    return rows.join(table, on="design", how="left", maintain_order="left")
+
+
 def first_outcome(analysis: AnalysisSet) -> dt.date | None:
     """On which day was the first outcome of the programme measured? A plan dated later came after outcomes."""
     days = analysis.people.filter(pl.col("era") == "programme", pl.col("outcome_state") == "observed")["outcome_date"]

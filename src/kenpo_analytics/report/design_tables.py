@@ -141,6 +141,8 @@ def design_table(checked: Checked, *, title: str, percent: bool = False) -> None
         "lower": Col("95%信頼区間", *style, upper="upper"), "persons": "人数", "compared": "比べた人数",
         "state_label": "可否",
     }  # fmt: skip
+    if percent and "p_adjusted" in checked.table.columns:
+        columns["p_adjusted"] = Col("p(BH補正)", "number", 3)
     same = f"。前提: {checked.table['assumption'][0]}" if checked.table["assumption"].n_unique() == 1 else ""
     units = "、".join(checked.table["unit"].unique(maintain_order=True))
     side = "。マイナスは通知のほうが低い" if units == "mg/dL" else ""

@@ -19,11 +19,28 @@ WORDS = {
     "fiscal_year": "年度",
     "reference_year": "比べる年度",
     "level": "勧奨の水準",
+    "programme": "通知",
+    "programme_years": "通知の年度",
+    "before_years": "事業前の年度",
+    "protocol": "解析計画",
+    "programme_cost_yen": "費用(円)",
+    "rule": "基準",
+    "high": "上の帯",
+    "low": "下の帯",
+    "bandwidth": "不連続の幅",
+    "outcome": "結果",
+    "strata": "層",
+    "series": "月次の指標",
+    "series_start": "開始月",
+    "visit_programme": "受診を見る通知",
+    "visit_year": "その年度",
 }
 VALUES: dict[tuple[str, object], str] = {
     ("level", "first"): "一次勧奨",
     ("level", "second"): "二次勧奨",
-    ("fiscal_year", 0): "最新(自動)",
+    ("fiscal_year", 0): "自動",
+    ("protocol", ""): "protocol.toml",
+    ("programme_cost_yen", 0): "指定なし",
     ("reference_year", 0): "自動",
 }
 _REQUESTS = (
@@ -145,7 +162,9 @@ def word(name: str) -> str:
 
 
 def parameter(value: object, name: str) -> str:
-    """A parameter's value in the reader's words."""
+    """A parameter's value in the reader's words; what is left empty is chosen by the notebook."""
+    if value == [] or (value == "" and (name, value) not in VALUES):
+        return "自動"
     if not isinstance(value, str | int) or isinstance(value, bool):
         return _shown(value)
     if name == "month" and re.fullmatch(r"\d{4}-\d{2}", str(value)):
