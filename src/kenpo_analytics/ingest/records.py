@@ -134,6 +134,8 @@ def rejections(rows: pl.DataFrame, **given: str | None) -> pl.DataFrame:
 
     Without a level, the rule tells a value from a note; without a reason, the rule, item and label make it.
     """
+    if rows.is_empty():
+        return pl.DataFrame(schema=REJECTED)
     absent = {name: pl.lit(None, dtype) for name, dtype in _NOTED.items() if name not in rows.columns}
     frame = rows.with_columns(**absent).with_columns(pl.lit(one, pl.String).alias(name) for name, one in given.items())
     kinds = frame.select("rule", "item", "label").unique()

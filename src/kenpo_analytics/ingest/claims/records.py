@@ -48,10 +48,11 @@ def insurer_claims(blocks: Iterable[Block]) -> Iterator[Claims]:
     for rows, wide, damaged, last in _whole(blocks, _insurer_start(), prefixed):
         corrected, removed, broken = _corrected(rows)
         header = corrected.filter(_TYPE.is_in(HEADERS)).unique("g", keep="first", maintain_order=True)
-        with_end = rows.group_by("g").agg((_TYPE == "RC").any())
-        cut = with_end.filter(~pl.col("u0"))["g"] if last and ended else rows["g"].clear()
-        if not with_end.is_empty():
-            ended = ended is not False and bool(with_end["u0"].all())
+        ends = rows.group_by("g", maintain_order=True).agg((_TYPE == "RC").any())
+        before = ends[:-1] if last else ends
+        if not before.is_empty():
+            ended = ended is not False and bool(before["u0"].all())
+        cut = (ends[-1:].filter(~pl.col("u0")) if last and ended else ends.clear())["g"]
         yield Claims(corrected, wide, header, damaged, removed, broken, cut)
 
 
@@ -122,10 +123,13 @@ def _again(once: pl.Expr, opens: pl.Expr) -> pl.Expr:
 def _whole(
     blocks: Iterable[Block], start: pl.Expr, prefixed: pl.Expr
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, bool]]:
-    """Rows of whole claims with their number, block by block; the last claim of a block waits for the next one."""
+    """Rows of whole claims with their number, block by block; the last claim of a block waits for the next one.
+
+    True stands beside the last of them.
+    """
     rest: pl.DataFrame | None = None
     held: pl.DataFrame | None = None
-    for narrow, wide in blocks:
+    for (narrow, wide), last in _marked(blocks):
         block = _numbered(narrow)
         wide = wide if held is None else pl.concat([held, wide])
         known = _TYPE.is_in(list(CLAIM_RECORDS)).fill_null(False) & prefixed
@@ -133,15 +137,25 @@ def _whole(
         rows = block.filter(known, _TYPE.is_in(READ))
         rows = (rows if rest is None else pl.concat([rest, rows])).with_columns(start=start)
         starts = rows["start"].arg_true()
-        cut = int(starts[-1]) if len(starts) else 0
-        rest = pl.concat([_header_before(rows, cut), rows[cut:]]).drop("start")
+        cut = rows.height if last else int(starts[-1]) if len(starts) else 0
+        rest = rows[:0] if last else pl.concat([_header_before(rows, cut), rows[cut:]])
+        rest = rest.drop("start")
         if rest.height > _MOST_ROWS:
             raise IngestError("1件のレセプトが大きすぎます。", hint="ファイルが壊れていないか確かめてください。")
         rule = pl.when("bad").then(pl.lit("encoding")).otherwise(pl.lit("record"))
-        held = wide.filter(pl.col("row") >= int(rows["row"][cut])) if rows.height else wide
-        yield _with_number(rows[:cut]), wide, damaged.select("line", rule=rule), False
-    if rest is not None and held is not None:
-        yield _with_number(rest.with_columns(start=start)), held, pl.DataFrame(schema=_DAMAGED), True
+        held = wide.filter(pl.col("row") >= int(rows["row"][cut])) if cut < rows.height else wide
+        yield _with_number(rows[:cut]), wide, damaged.select("line", rule=rule), last
+
+
+def _marked(blocks: Iterable[Block]) -> Iterator[tuple[Block, bool]]:
+    """Each block, and whether it is the last."""
+    waiting: Block | None = None
+    for block in blocks:
+        if waiting is not None:
+            yield waiting, False
+        waiting = block
+    if waiting is not None:
+        yield waiting, True
 
 
 def _numbered(block: pl.DataFrame) -> pl.DataFrame:

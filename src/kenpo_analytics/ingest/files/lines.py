@@ -40,12 +40,13 @@ def decode(stream: BinaryIO, block: int = BLOCK_BYTES, encoding: str | None = No
     IngestError
         UTF-16, or a line longer than 16 MiB (then while iterating).
     """
-    head = stream.read(_SAMPLE_BYTES)
+    head = stream.read(max(_SAMPLE_BYTES, block))
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise IngestError("文字コードがUTF-16です。", hint="「CSV UTF-8」か、Shift_JISのCSVで保存し直してください。")
     blocks = _blocks(head, stream, block)
     first = next(blocks, b"")
-    encoding = encoding or ("utf-8" if first.startswith(b"\xef\xbb\xbf") else encoding_of(first))
+    told = "utf-8" if first.startswith(b"\xef\xbb\xbf") else None
+    encoding = encoding or told or encoding_of(first[: first.find(b"\n", _SAMPLE_BYTES) + 1] or first)
     return encoding, _lines(chain([first] if first else [], blocks), encoding)
 
 
