@@ -57,7 +57,7 @@ def funnel_plot(
                 row[SIZE], row[estimate], MARKERS[3] if strong else "o", color=colour, markersize=7 if strong else 4
             )
             if strong or far:
-                axes.annotate(row.name, (row[SIZE], row[estimate]), (5, 4), textcoords="offset points", color=STRONG)
+                axes.annotate(row.name, (row[SIZE], row[estimate]), (6, 4), textcoords="offset points")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: number(value, "count"))
         axes.yaxis.set_major_formatter(lambda value, _: number(value, style))

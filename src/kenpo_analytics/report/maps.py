@@ -45,11 +45,13 @@ def municipality_map(
     centre: float | None = 0.0,
     members_of: str | None = "三重",
     columns: Mapping[str, Col | str] | None = None,
+    numbers: bool = True,
 ) -> None:
     """Which municipalities stand out? The 29 of Mie; what may not be shown is hatched, never coloured.
 
     `members_of` puts （三重支部加入者に限る） into the title; `centre` is the value in the middle of the colours (None
-    for a scale from low to high). Rows of 県外 and 不明 are not on the map but in the number table.
+    for a scale from low to high). Rows of 県外 and 不明 are not on the map but in the number table (`numbers` False
+    where the page has a table of the same rows).
     """
     full = title + (MEMBERS_ONLY.format(branch=members_of) if members_of else "")
     shapes = outlines("mie_municipalities", "municipality")
@@ -58,7 +60,7 @@ def municipality_map(
         shapes,
         municipality_names(),
         (6.6, 7.6),
-        (full, area, value, style, measure, highlight, centre, columns),
+        (full, area, value, style, measure, highlight, centre, columns, numbers),
         named=True,
     )
 
@@ -74,6 +76,7 @@ def prefecture_map(
     highlight: str | None = None,
     centre: float | None = 0.0,
     columns: Mapping[str, Col | str] | None = None,
+    numbers: bool = True,
 ) -> None:
     """Which prefectures (branches) stand out? Okinawa in a frame; islands south of 30°N are not drawn."""
     _map(
@@ -81,7 +84,7 @@ def prefecture_map(
         _framed(outlines("prefectures", "prefecture")),
         branch_names(),
         (7.0, 7.0),
-        (title, area, value, style, measure, highlight, centre, columns),
+        (title, area, value, style, measure, highlight, centre, columns, numbers),
         named=False,
     )
 
@@ -104,11 +107,11 @@ def _map(
     shapes: dict[str, list[Ring]],
     names: dict[str, str],
     size: tuple[float, float],
-    options: tuple[str, str, str, Style, str, str | None, float | None, Mapping[str, Col | str] | None],
+    options: tuple[str, str, str, Style, str, str | None, float | None, Mapping[str, Col | str] | None, bool],
     *,
     named: bool,
 ) -> None:
-    title, area, value, style, measure, highlight, centre, columns = options
+    title, area, value, style, measure, highlight, centre, columns, numbers = options
     rows = rows_of(checked, area, (value,), names)
     by_key = {row.key: row for row in rows}
     if len(by_key) < len(rows):
@@ -129,9 +132,9 @@ def _map(
             _write_names(axes, shapes, by_key, value, style, scale)
         _bare(axes, shapes)
         _legend(figure, axes, scale, measure, style, hidden)
-        alt = f"{len(on_map)}地域の{measure}の地図。{extremes(on_map, value, style)}"
+        alt = f"{len(on_map)}地域の{measure}の地図。{extremes(on_map, value, style)}{'' if numbers else f'{GEO_CREDIT}。'}"
         shown = columns or {area: Col("地域", names=names), value: Col(measure, style)}
-        finish(figure, checked, title=title, alt=alt, columns=shown, credit=GEO_CREDIT)
+        finish(figure, checked, title=title, alt=alt, columns=shown if numbers else None, credit=GEO_CREDIT)
 
 
 def _scale(values: Sequence[float], centre: float | None) -> Any:
