@@ -132,7 +132,8 @@ def _map(
             _write_names(axes, shapes, by_key, value, style, scale)
         _bare(axes, shapes)
         _legend(figure, axes, scale, measure, style, hidden)
-        alt = f"{len(on_map)}地域の{measure}の地図。{extremes(on_map, value, style)}{'' if numbers else f'{GEO_CREDIT}。'}"
+        credit = "" if numbers else f"{GEO_CREDIT}。"
+        alt = f"{len(on_map)}地域の{measure}の地図。{extremes(on_map, value, style)}{credit}"
         shown = columns or {area: Col("地域", names=names), value: Col(measure, style)}
         finish(figure, checked, title=title, alt=alt, columns=shown if numbers else None, credit=GEO_CREDIT)
 
