@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import polars as pl
 
@@ -71,12 +71,9 @@ def read_people(raw: pl.DataFrame, *, needed: tuple[str, ...] = NEEDED, days: co
         How days are written in this layout.
     """
     frame = _possible(_read(raw, days)).with_columns(kind=kind_of())
-    wrong = [
-        _rule(frame, key, "missing", pl.col(key).is_null() & pl.col(f"{key}_rule").is_null())
-        for key in (*needed, "insurer")
-    ]
-    frame = frame.with_columns(wrong).with_columns(
-        _rule(frame, "report", "unknown_code", ~pl.col("report").is_in(_REPORTS)),
+    frame = frame.with_columns(_fails(key, "missing", pl.col(key).is_null()) for key in (*needed, "insurer"))
+    frame = frame.with_columns(
+        _fails("report", "unknown_code", ~pl.col("report").is_in(_REPORTS)),
         kind_rule=pl.when(pl.col("kind").is_null()).then(pl.lit("kind")),
     )
     must = (*dict.fromkeys((*needed, *NEEDED, "report")), "kind")
@@ -95,21 +92,22 @@ def _read(raw: pl.DataFrame, days: columns.Read) -> pl.DataFrame:
     return raw.select("line", entry=entry).with_columns(**made)
 
 
-def _rule(frame: pl.DataFrame, key: str, rule: str, where: pl.Expr) -> pl.Expr:
+def _fails(key: str, rule: str, where: pl.Expr) -> pl.Expr:
+    """The rule of a key where it has none yet and this is true."""
     name = f"{key}_rule"
-    return pl.when(where.fill_null(False)).then(pl.coalesce(name, pl.lit(rule))).otherwise(name).alias(name)
+    return pl.coalesce(name, pl.when(where).then(pl.lit(rule))).alias(name)
 
 
 def _possible(frame: pl.DataFrame) -> pl.DataFrame:
     """Days that cannot be are none: examined before 特定健診 began, born after the exam, filed before it."""
     today = pl.lit(dt.date.today())
-    spans: dict[str, tuple[Any, Any]] = {"day": (_FIRST_DAY, today), "birth": (_FIRST_BIRTH, pl.coalesce("day", today)),
-             "made": (pl.coalesce("day", pl.lit(_FIRST_DAY)), today)}  # fmt: skip
-    for key, (first, last) in spans.items():
+    for key, first, last in (
+        ("day", pl.lit(_FIRST_DAY), today),
+        ("birth", pl.lit(_FIRST_BIRTH), pl.coalesce("day", today)),
+        ("made", pl.coalesce("day", pl.lit(_FIRST_DAY)), today),
+    ):
         within = pl.col(key).is_between(first, last)
-        frame = frame.with_columns(
-            pl.when(within).then(key).alias(key), _rule(frame, key, "not_a_date", ~within),
-        )  # fmt: skip
+        frame = frame.with_columns(_fails(key, "not_a_date", ~within), pl.when(within).then(key).alias(key))
     return frame
 
 
