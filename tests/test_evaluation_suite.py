@@ -92,6 +92,7 @@ def test_what_misleads_is_refused_with_its_reason_in_its_place(planted) -> None:
 def test_costs_only_where_improvement_is_shown(planted, nothing) -> None:
     rows = {row["item"]: row for row in costs(planted[0], CHOICE, planted[1], 1_000_000).iter_rows(named=True)}
     letters = planted[0].people["letter"].sum()
+    assert {row["letters"] for row in rows.values()} == {letters}
     assert rows["1通当たりの費用(円)"]["estimate"] == pytest.approx(1_000_000 / letters)
     share = next(one for one in planted[1] if one.design == "share_improved_gcomp").estimate
     assert rows["改善した人1人当たりの費用(円)"]["estimate"] == pytest.approx(1_000_000 / letters / share)

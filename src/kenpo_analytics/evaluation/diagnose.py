@@ -174,7 +174,7 @@ def costs(analysis: AnalysisSet, choice: Choice, estimates: Sequence[Estimate], 
     """How many letters, and how many yen, for one more person who improved? Only where that is shown.
 
     `total_yen` is what the letters of `choice.years` cost together; 0: not given, and no yen are written.
-    Frame: `item`, `estimate`, `lower`, `upper`, `reason` (why a line has no number).
+    Frame: `item`, `estimate`, `lower`, `upper`, `reason` (why a line has no number), `letters` (sent in these years).
     """
     letters = analysis.people.filter(pl.col("fiscal_year").is_in(choice.years))["letter"].sum()
     improved = next((one for one in estimates if one.design == "share_improved_gcomp"), None)
@@ -191,7 +191,8 @@ def costs(analysis: AnalysisSet, choice: Choice, estimates: Sequence[Estimate], 
              "upper": found["upper"], "reason": reason},
         ]  # fmt: skip
     numbers = dict.fromkeys(("estimate", "lower", "upper"), pl.Float64)
-    return pl.DataFrame(rows, schema={"item": pl.String, **numbers, "reason": pl.String})
+    table = pl.DataFrame(rows, schema={"item": pl.String, **numbers, "reason": pl.String})
+    return table.with_columns(letters=pl.lit(int(letters), pl.Int64))
 
 
 def _change(what: str, one: Estimate) -> dict[str, object]:

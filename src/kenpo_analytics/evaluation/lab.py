@@ -19,6 +19,7 @@ from kenpo_analytics.tables import KPI_MONTHLY, MAILINGS
 
 OUTCOMES = {"fpg": "mg/dL", "hba1c": "%", "height": "cm"}
 """Next year's fasting glucose, HbA1c, and the change of body height (which no letter moves)."""
+NAMES = {"fpg": "次回健診の空腹時血糖", "hba1c": "次回健診のHbA1c", "height": "次回健診までの身長の変化"}
 STEPS = (200, 400, 800, 1600, 3200)
 EFFECTS = (-0.5, -1.0, -2.0, -4.0)
 

@@ -11,6 +11,7 @@ from kenpo_analytics.report.designs import balance_plot, event_study, jump_figur
 from kenpo_analytics.report.designs_text import limits, methods, precision, protocol_text, verdict_words
 from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.funnels import funnel_plot
+from kenpo_analytics.report.kpis import kpi_history, kpi_months
 from kenpo_analytics.report.maps import municipality_map, prefecture_map
 from kenpo_analytics.report.ranking import bar_rank, before_after, interval_plot
 from kenpo_analytics.report.record import definitions_table, reproduction, strobe_record
@@ -39,6 +40,8 @@ __all__ = [
     "heading",
     "interval_plot",
     "jump_figure",
+    "kpi_history",
+    "kpi_months",
     "limits",
     "lines",
     "methods",

@@ -169,7 +169,9 @@ def cells(checked: Checked, columns: Mapping[str, Col]) -> pl.DataFrame:
     rows, states = checked.table.to_dicts(), checked.states.to_dicts()
     written = {
         name: [
-            interval(row, state, name, _of_row(col, row)) if col.upper else write(row[name], state[name], _of_row(col, row))
+            interval(row, state, name, _of_row(col, row))
+            if col.upper
+            else write(row[name], state[name], _of_row(col, row))
             for row, state in zip(rows, states, strict=True)
         ]
         for name, col in columns.items()

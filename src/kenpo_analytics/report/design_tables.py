@@ -71,7 +71,7 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
        "1は、区間がすでに0を含むことを表す。"),
     "cost": ("費用と、あと何人", {
         "item": "項目", "estimate": Col("値", "number", 0), "lower": Col("95%信頼区間", "number", 0, upper="upper"),
-        "reason": "示さない理由",
+        "letters": "送付した人(延べ)", "reason": "示さない理由",
     }, "改善した割合の差(標準化)から計算。差の区間が0を含むときは示さない。"),
     "tipping": ("脱落の転換点: 送付ありで次回健診のない人の値を動かす", {
         "delta": Col("動かす大きさ(mg/dL)", "index", 0), **_effect(), "excludes_zero": "区間が0を含まない",

@@ -45,12 +45,14 @@ _CHECKED = {
 }  # fmt: skip
 
 
-def methods(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> str:
+def methods(
+    estimates: Sequence[Estimate], choice: Choice, checks: Checks, *, outcome: str = "次回健診の空腹時血糖"
+) -> str:
     """Which methods were used? Only those that gave an estimate, and the checks that could be made."""
     run = {one.design for one in estimates if one.state == "estimated"}
     high, low = (f"{band[0]:g}～{band[1]:g}mg/dL" for band in (choice.high, choice.low))
     days, months = choice.window
-    outcome = (
+    window = (
         f"次回健診は、通知(送らなかった人は送るはずだった日)から{days}日以上あとで、健診から{months}か月以内の最初の健診とし、"
         "それより前の健診だけの人は数えない。"
     )
@@ -60,14 +62,14 @@ def methods(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> st
     primary = next((one for one in estimates if one.design == choice.primary), None)
     against = f"を、事業前の{_listed(choice.before)}と比べる" if choice.before else "。事業前の年度はない"
     first = (
-        "本評価は後ろ向き観察研究である。主要評価項目は次回健診の空腹時血糖、"
+        f"本評価は後ろ向き観察研究である。主要評価項目は{outcome}、"
         f"主解析は{primary.label if primary else choice.primary}"
         f"({_listed(choice.programme)}の健診{against}。通知の基準は「{RULES[choice.rule]}」)とした。"
     )
     looked = [text for name, text in _CHECKED.items() if _gave(checks, name)]
     last = f"前提の確認として{'、'.join(looked)}を調べた。" if looked else ""
     level = next((one.level for one in estimates if one.state == "estimated"), 0.95)
-    return f"{first}{outcome}{'。'.join(said)}。{last}区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
+    return f"{first}{window}{'。'.join(said)}。{last}区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
 
 
 def _gave(checks: Checks, name: str) -> bool:

@@ -1,0 +1,165 @@
+"""How has each KPI run? Small multiples: a line per fiscal year, or the printed years with every break left open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from kenpo_analytics.disclosure import Checked
+from kenpo_analytics.report._emit import must_be_checked
+from kenpo_analytics.report._format import Col, Style, number
+from kenpo_analytics.report.style import COLOURS, STRONG, canvas, finish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_ACROSS = 3
+_MONTHS = [4, 7, 10, 1, 3]
+_NUMBERS: dict[str, Col | str] = {
+    "short": "指標",
+    "month": Col("月", "month"),
+    "estimate": Col("実績", "unit"),
+    "state": Col("区分", names={"final": "確定", "provisional": "速報"}),
+    "definition_version": "定義の版",
+}
+
+
+def kpi_months(checked: Checked, *, title: str, targets: Checked, landing: Checked | None = None) -> None:
+    """How does this fiscal year run against those before? A panel per KPI, a line per fiscal year from April to March.
+
+    `checked` is `kpi.monthly_series` after `check_kpi`; `targets` the status rows (their `target`), `landing` the
+    landing rows (drawn at March with their interval or range). Provisional months (速報) are hollow and dashed. Years
+    under another definition version are dotted and not comparable; no line crosses a year, so none crosses a break.
+    """
+    checked = must_be_checked(checked)
+    goals = {row["kpi_id"]: row["target"] for row in must_be_checked(targets).table.to_dicts()}
+    ends = {} if landing is None else {row["kpi_id"]: row for row in must_be_checked(landing).table.to_dicts()}
+    keys = list(dict.fromkeys(checked.table["kpi_id"]))
+    alts = []
+    with _panels(keys, title) as (figure, panels):
+        for axes, key in zip(panels, keys, strict=True):
+            part = checked.where(kpi_id=key).table
+            years = sorted(set(part["fiscal_year"]))
+            for year in years:
+                _year(axes, part.filter(pl.col("fiscal_year") == year), year == years[-1], years.index(year))
+            if goals.get(key) is not None:
+                axes.axhline(goals[key], color=COLOURS[2], linewidth=1.2, linestyle="-.", label="目標")
+            _landing(axes, ends.get(key))
+            axes.set_xticks([(month - 4) % 12 + 1 for month in _MONTHS], [f"{month}月" for month in _MONTHS])
+            axes.set_xlim(0.5, 12.9)
+            _dress(axes, part)
+            alts.append(_said(part, years[-1]))
+        _legend(figure, panels)
+        finish(figure, checked, title=title, alt="".join(alts), columns=_NUMBERS)
+
+
+def kpi_history(checked: Checked, *, title: str) -> None:
+    """What was printed in each year? A panel per KPI: 三重, its target and the nation; breaks are gaps.
+
+    `checked` is `kpi.plan_history` after `check_public`. Only whole years under one definition version are joined; a
+    part-year value is hollow and stands alone; a dashed upright says where the definition changed.
+    """
+    checked = must_be_checked(checked)
+    keys = [key for key in dict.fromkeys(checked.table["kpi_id"]) if checked.where(kpi_id=key).table["mie"].count()]
+    alts = []
+    with _panels(keys, title) as (figure, panels):
+        for axes, key in zip(panels, keys, strict=True):
+            part = checked.where(kpi_id=key).table.sort("fiscal_year")
+            _printed(axes, part, "nation", COLOURS[0], "s", "全国")
+            _printed(axes, part, "mie", STRONG, "o", "三重")
+            goals = part.filter(pl.col("target").is_not_null())
+            axes.plot(goals["fiscal_year"], goals["target"], "_", color=COLOURS[2], markersize=13, mew=2, label="目標")
+            for year in _breaks(part):
+                axes.axvline(year - 0.5, color=".3", linewidth=1, linestyle="--", label="定義の変更")
+            years = range(min(part["fiscal_year"]), max(part["fiscal_year"]) + 1)
+            axes.set_xticks(list(years), [str(year) for year in years])
+            axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
+            _dress(axes, part)
+            alts.append(_said(part.drop_nulls("mie").rename({"mie": "estimate"}), years[-1]))
+        _legend(figure, panels)
+        finish(figure, checked, title=title, alt="".join(alts), columns=None)
+
+
+@contextmanager
+def _panels(keys: Sequence[str], title: str) -> Iterator[tuple[Figure, list[Axes]]]:
+    rows = -(-len(keys) // _ACROSS)
+    with canvas(9.0, 0.9 + 2.0 * rows, title) as (figure, axes):
+        figure.delaxes(axes)
+        grid = figure.subplots(rows, _ACROSS, squeeze=False).ravel().tolist()
+        for empty in grid[len(keys) :]:
+            figure.delaxes(empty)
+        yield figure, grid[: len(keys)]
+
+
+def _year(axes: Axes, part: pl.DataFrame, current: bool, shade: int) -> None:
+    """One fiscal year: the months before, and the provisional ones hollow; a month that may not be shown breaks it."""
+    for (official,), rows in part.group_by("official", maintain_order=True):
+        settled = rows.filter(pl.col("state") == "final")
+        colour = STRONG if current else str(0.72 - 0.14 * min(shade, 3))
+        stroke = ":" if not official else "-"
+        label = "今年度" if current else ("過去の年度" if official else "定義の版が違う年度")
+        _line(axes, settled, color=colour, linestyle=stroke, linewidth=2 if current else 1.1, label=label)
+        late = rows.filter(pl.col("month") >= (settled["month"].max() or 0))
+        if current and len(late) > len(rows.filter(pl.col("month") == (settled["month"].max() or 0))):
+            _line(axes, late, color=colour, linestyle="--", marker="o", mfc="white", ms=4, linewidth=1, label="速報")
+
+
+def _line(axes: Axes, rows: pl.DataFrame, **look: Any) -> None:
+    values = rows["estimate"].cast(pl.Float64).fill_null(float("nan"))
+    axes.plot(rows["place"].to_list(), values.to_list(), **look)
+
+
+def _landing(axes: Axes, row: dict[str, Any] | None) -> None:
+    if row is None or row["lower"] is None or row["upper"] is None:
+        return
+    ranged = row["estimate"] is None
+    label = "年度末の幅" if ranged else "年度末の見込み"
+    axes.plot([12.4, 12.4], [row["lower"], row["upper"]], color=COLOURS[0], linewidth=2.2, alpha=0.5 if ranged else 1)
+    middle = (row["lower"] + row["upper"]) / 2 if ranged else row["estimate"]
+    axes.plot(12.4, middle, "_" if ranged else "D", color=COLOURS[0], markersize=5, linestyle="", label=label)
+
+
+def _printed(axes: Axes, part: pl.DataFrame, name: str, colour: str, marker: str, label: str) -> None:
+    for _, rows in part.drop_nulls(name).group_by("definition_version", maintain_order=True):
+        whole, some = rows.filter(~pl.col("part_year")), rows.filter(pl.col("part_year"))
+        axes.plot(whole["fiscal_year"], whole[name], color=colour, marker=marker, markersize=5, label=label)
+        look: dict[str, Any] = {"color": colour, "marker": marker, "mfc": "white", "linestyle": "", "markersize": 6}
+        axes.plot(some["fiscal_year"], some[name], label=f"{label}(年度途中)", **look)
+
+
+def _breaks(part: pl.DataFrame) -> list[int]:
+    """The fiscal years in which another version is first in force: the latest first year of each but the oldest."""
+    first = part.group_by("definition_version").agg(pl.col("fiscal_year").max().alias("last")).sort("last")
+    return [int(year) + 1 for year in first["last"].to_list()[:-1]]
+
+
+def _dress(axes: Axes, part: pl.DataFrame) -> None:
+    unit, digits = part["unit"][0], part["digits"][0]
+    style: Style = "percent" if unit == "%" else "number"
+    low, high = axes.get_ylim()
+    places = digits if unit != "%" else 0 if high - low > 0.05 else max(1, digits - 1)
+    axes.yaxis.set_major_formatter(lambda value, _: number(value, style, places))
+    axes.set_title(part["short"][0] + ("" if unit == "%" else f"({unit})"), fontsize=9.5, loc="left")
+    axes.tick_params(labelsize=8)
+    axes.margins(y=0.15)
+
+
+def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    found: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        found |= {label: handle for handle, label in zip(handles, labels, strict=True) if label not in found}
+    figure.legend(found.values(), found.keys(), loc="outside upper right", ncols=min(len(found), 7), frameon=False)
+
+
+def _said(part: pl.DataFrame, year: int) -> str:
+    shown = part.filter(pl.col("fiscal_year") == year).drop_nulls("estimate").tail(1)
+    name, unit, digits = part["short"][0], part["unit"][0], part["digits"][0]
+    if not len(shown):
+        return f"{name}は{year}年度に表示できる値なし。"
+    text = number(shown["estimate"][0], "percent" if unit == "%" else "number", digits)
+    return f"{name}は{number(shown['month'][0], 'month')}で{text}{'' if unit == '%' else unit}。"
