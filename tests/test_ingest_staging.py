@@ -10,7 +10,7 @@ import pytest
 
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.identity import Key
-from kenpo_analytics.ingest.store import staging
+from kenpo_analytics.ingest.store import staged, staging
 from tests.staged_world import KEY, balanced, batch, checkup, claim, ingest, member, opened, source, table, who
 
 DAY = dt.date(2024, 5, 1)
@@ -145,7 +145,7 @@ def test_a_number_too_large_for_its_table_is_a_rejected_value(tmp_path):
 
 
 def test_large_deliveries_are_written_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(staging, "FLUSH", 10)
+    monkeypatch.setattr(staged, "FLUSH", 10)
     batches = [batch(members=[member(who(number=str(7 * i + k)), DAY) for k in range(7)]) for i in range(6)]
     with opened(tmp_path) as store:
         entry = add(store, "m", *batches)
@@ -157,6 +157,6 @@ def test_large_deliveries_are_written_in_pieces(tmp_path, monkeypatch):
 
 def test_claim_ids_are_the_number_itself_or_a_hash():
     keys = pl.Series(["12345678901234567", "0" * 10 + "42", "1" * 18, "1" * 19, "2410000001|202404|7"])
-    ids = staging.claim_ids(keys, KEY).to_list()
+    ids = staged.claim_ids(keys, KEY).to_list()
     assert ids[:3] == [12345678901234567, 42, int("1" * 18)]
     assert ids[3:] == [KEY.seal("claim|" + "1" * 19), KEY.seal("claim|2410000001|202404|7")]

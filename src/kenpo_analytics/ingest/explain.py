@@ -11,23 +11,15 @@ from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.checkups.headers import FKAC167, PEOPLE, plain
 from kenpo_analytics.ingest.checkups.item_values import items
 from kenpo_analytics.ingest.files.lines import decode
-from kenpo_analytics.ingest.files.recognise import CLAIM_RECORDS, HEAD_BYTES, codes, look
+from kenpo_analytics.ingest.files.recognise import CLAIM_RECORDS, HEAD_BYTES, LAYOUTS, codes, look
 from kenpo_analytics.ingest.files.sources import Source, find
 from kenpo_analytics.ingest.lists.mapping import HEADER_ROWS, find_header, named
 from kenpo_analytics.ingest.lists.mapping_toml import Mapping, keys_of
 from kenpo_analytics.ingest.lists.propose import propose, toml
 from kenpo_analytics.ingest.values import text
 
-LAYOUTS = {
-    "checkup_xml": "特定健診XML(HL7 CDA R2)",
-    "cc2x": "健診CSV(JLAC10コードの見出し。CC2X型)",
-    "fkac522": "健診CSV(FKAC522)",
-    "fkac167": "健診CSV(FKAC167)",
-    "recodeinfo": "レセプト(RECODEINFO。支払基金から保険者へ)",
-    "uke": "レセプト(RECEIPTC.UKE)",
-    "fee_master": "医科診療行為マスター",
+_TITLES = {
     "side_file": "健診XMLの付属ファイル(取り込みません)",
-    "refused": "読み取れません",
     "unknown": "知らない様式です。対応表(mapping.toml)が要ります",
 }
 _DOCUMENTS = 20
@@ -45,8 +37,8 @@ def explain(path: Path, mappings: Sequence[Mapping] = ()) -> str:
 
     In Japanese: layout, encoding, header row, number of rows, each column's meaning and the types of its first values,
     and, for an unknown table, what is missing and a proposed mapping. All but the proposal are comments (#): the output
-    for one unknown file, saved as mapping.toml, can be passed with --mapping. Values are never shown; in a table
-    without a header row no cell is.
+    for one unknown file, saved as mapping.toml, can be passed with --mapping (of checkups once their kind is chosen).
+    Values are never shown; in a table without a header row no cell is.
 
     Raises
     ------
@@ -61,7 +53,7 @@ def explain(path: Path, mappings: Sequence[Mapping] = ()) -> str:
 
 def _source(source: Source, mappings: Sequence[Mapping]) -> str:
     layout, _, name = source.layout.partition(":")
-    title = LAYOUTS.get(layout) or f"対応表「{name}」で読む表({named(name, mappings).table})"
+    title = _TITLES.get(layout) or LAYOUTS.get(layout) or f"対応表「{name}」で読む表({named(name, mappings).table})"
     lines = [f"ファイル   {source.name}({source.size:,}バイト)", f"様式       {title}"]
     proposal = ""
     try:

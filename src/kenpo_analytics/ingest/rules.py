@@ -93,10 +93,18 @@ NOTES = frozenset(
 )
 """Rules that, unless they refuse a record, empty nothing: something to know (level "note")."""
 
-_OWN_LABELS = {
-    **{"insurer": "保険者番号", "symbol": "記号", "number": "番号", "branch_number": "枝番", "birth": "生年月日"},
-    **{"filed": "作成日", "report": "報告区分"},
+IDENTITY_LABELS = {
+    "insurer": "保険者番号",
+    "symbol": "記号",
+    "number": "番号",
+    "symbol_number": "記号・番号",
+    "branch_number": "枝番",
+    "birth": "生年月日",
+    "sex": "性別",
+    "kana": "カナ氏名",
+    "name": "氏名",
 }
+"""How the identity columns are called, and what a list may hold in their place."""
 
 
 def level(rule: str) -> str:
@@ -120,4 +128,4 @@ def labels() -> dict[str, str]:
     first = ("checkups", "members")
     order = [*(TABLES[name] for name in first), *(table for name, table in TABLES.items() if name not in first)]
     named = {column.name: column.label for table in reversed(order) for column in table.columns}
-    return named | _OWN_LABELS
+    return named | IDENTITY_LABELS | {"filed": "作成日", "report": "報告区分"}

@@ -10,19 +10,9 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics.ingest.deliver import Delivery, deliver
+from kenpo_analytics.ingest.files.recognise import LAYOUTS
 
 COUNTS = {"read": "読んだ件数", "accepted": "取り込み", "quarantined": "隔離", "duplicate": "重複・差し替え"}
-LAYOUTS = {
-    "checkup_xml": "特定健診XML",
-    "cc2x": "健診CSV(JLAC10)",
-    "fkac522": "FKAC522",
-    "fkac167": "FKAC167",
-    "recodeinfo": "レセプト(RECODEINFO)",
-    "uke": "レセプト(UKE)",
-    "fee_master": "診療行為マスター",
-    "unknown": "不明",
-    "refused": "読めない",
-}
 LINKS = {
     "linked_number": "記号・番号・枝番",
     "linked_birth": "記号・番号と生年月日・性別",

@@ -19,6 +19,19 @@ from kenpo_analytics.ingest.values.text import item_code
 if TYPE_CHECKING:
     from kenpo_analytics.ingest.lists.mapping import Mapping
 
+LAYOUTS = {
+    "checkup_xml": "特定健診XML(HL7 CDA R2)",
+    "cc2x": "健診CSV(JLAC10コードの見出し。CC2X型)",
+    "fkac522": "健診CSV(FKAC522)",
+    "fkac167": "健診CSV(FKAC167)",
+    "recodeinfo": "レセプト(RECODEINFO。支払基金から保険者へ)",
+    "uke": "レセプト(RECEIPTC.UKE)",
+    "fee_master": "医科診療行為マスター",
+    "side_file": "健診XMLの付属ファイル",
+    "unknown": "不明",
+    "refused": "読み取れません",
+}
+"""How each layout is called, but for "mapped:<name>"."""
 HEAD_BYTES = 2**16
 """How much of a file is looked at."""
 ROWS = 40

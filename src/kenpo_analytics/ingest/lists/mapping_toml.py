@@ -33,21 +33,11 @@ from typing import Any
 
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.checkups.item_values import items, normal_unit
+from kenpo_analytics.ingest.rules import IDENTITY_LABELS
 from kenpo_analytics.ingest.values.text import header as normal_header
 from kenpo_analytics.tables import KPI_MONTHLY, NATIONAL, TABLES
 
 MAPPABLE = ("members", "checkups", "mailings", "guidance", "workplaces", "claim_status", "national", "kpi_monthly")
-IDENTITY_LABELS = {
-    "insurer": "保険者番号",
-    "symbol": "記号",
-    "number": "番号",
-    "symbol_number": "記号・番号",
-    "branch_number": "枝番",
-    "birth": "生年月日",
-    "sex": "性別",
-    "kana": "カナ氏名",
-    "name": "氏名",
-}
 _EXTRA = {
     "members": {"address": "住所", "changed_from": "異動日"},
     "checkups": {"action": "登録・取消"},

@@ -9,7 +9,8 @@ import polars as pl
 from kenpo_analytics.ingest.store import link
 from kenpo_analytics.ingest.store.assemble import Part, fates, latest, typed, unlinked
 from kenpo_analytics.ingest.store.notices import say
-from kenpo_analytics.ingest.store.staging import Store, sealed
+from kenpo_analytics.ingest.store.staged import sealed
+from kenpo_analytics.ingest.store.staging import Store
 
 _FEE = ["claim_id", "code", "day"]
 

@@ -21,7 +21,8 @@ from kenpo_analytics.ingest.store.assemble_claims import share
 from kenpo_analytics.ingest.store.link import LINKS
 from kenpo_analytics.ingest.store.listed import listed
 from kenpo_analytics.ingest.store.notices import SAID, nothing
-from kenpo_analytics.ingest.store.staging import STORE, Entry, Store
+from kenpo_analytics.ingest.store.staged import Entry
+from kenpo_analytics.ingest.store.staging import STORE, Store
 from kenpo_analytics.months import fiscal_year_of
 
 LARGE = 1_000_000
