@@ -4,6 +4,7 @@ from kenpo_analytics.kpi.computed import untreated_visits
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN
 from kenpo_analytics.kpi.projection import Landing, landing
 from kenpo_analytics.kpi.readings import published
+from kenpo_analytics.kpi.series import monthly_series, monthly_totals, plan_history
 from kenpo_analytics.kpi.standing import STATUSES, compare, status
 
 __all__ = [
@@ -15,6 +16,9 @@ __all__ = [
     "Landing",
     "compare",
     "landing",
+    "monthly_series",
+    "monthly_totals",
+    "plan_history",
     "published",
     "status",
     "untreated_visits",

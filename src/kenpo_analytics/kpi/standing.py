@@ -30,6 +30,7 @@ _SCHEMA: dict[str, Any] = {
     "definition_version": pl.String,
     **dict.fromkeys(("numerator", "denominator", "estimate", "lower", "upper", "level"), pl.Float64),
     **dict.fromkeys(("method", "rule"), pl.String),
+    **dict.fromkeys(("last_numerator", "last_denominator"), pl.Float64),
     **dict.fromkeys(("target", "gap", "last_year", "change", "change_lower", "change_upper", "national"), pl.Float64),
     "national_month": pl.Int64,
     **dict.fromkeys(("distance_target", "distance_national"), pl.Float64),
@@ -70,9 +71,9 @@ def status(
     nobody registered: kpi_id, label, short, group, kind, unit, digits, counts, fiscal_year, month (of the value),
     state, definition_version, numerator, denominator, estimate (shares as fractions, else in the unit), lower and
     upper (Wilson, shares of people or cases only), level, method, rule, target, gap (estimate - target), last_year
-    (same month), change with change_lower and change_upper (Newcombe; both months 確定), national with
-    national_month, distance_target, distance_national (standard errors under the reference value; same month of the
-    year only), status, reason, note.
+    (same month) with last_numerator and last_denominator, change with change_lower and change_upper (Newcombe; both
+    months 確定), national with national_month, distance_target, distance_national (standard errors under the
+    reference value; same month of the year only), status, reason, note.
 
     Notes
     -----
@@ -223,6 +224,8 @@ def _measured(
         "estimate": now.value,
         "gap": None if goal is None else now.value - goal,
         "last_year": None if before is None else before.value,
+        "last_numerator": None if before is None else before.numerator,
+        "last_denominator": None if before is None else before.denominator,
         "change": moved.get("change"),
         "change_lower": moved.get("lower"),
         "change_upper": moved.get("upper"),

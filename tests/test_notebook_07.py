@@ -1,0 +1,174 @@
+"""Report test: notebook 07's values recounted from the monthly totals, and the plan's figures as printed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.stats import t
+from statsmodels.stats.proportion import proportion_confint
+
+from kenpo_analytics import disclosure, kpi, report
+from kenpo_analytics.errors import DisclosureError
+from kenpo_analytics.runs.verify import verify
+from tests.notebook_page import NOTEBOOKS, Page
+from tests.test_kpi_status import NEW, OLD, rows, table
+from tests.test_notebook_04 import numbers
+
+SAMPLE = NOTEBOOKS.parent / "data" / "sample"
+MONTHLY = pl.read_parquet(SAMPLE / "kpi_monthly.parquet").with_columns(
+    share=pl.col("numerator") / pl.col("denominator")
+)
+MARCHES, JULYS = (202203, 202303, 202403, 202503), (202107, 202207, 202307, 202407)
+CHECKUPS = {
+    "生活習慣病予防健診": ("checkup_rate_insured", 0.695, 0.584),
+    "事業者健診データ": ("employer_checkup_data_rate", 0.11, 0.071),
+    "被扶養者の特定健診": ("checkup_rate_dependent", 0.345, 0.294),
+}
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page("07_kpi_benchmark")
+
+
+def total(kpi_id: str, month: int) -> dict:
+    return MONTHLY.filter(pl.col("kpi_id") == kpi_id, pl.col("month") == month).row(0, named=True)
+
+
+def line(shown: list[dict], name: str) -> dict:
+    (found,) = [row for row in shown if row["指標"] == name]
+    return found
+
+
+def test_the_page_is_publishable_and_every_output_is_stamped(page):
+    page.must_be_publishable()
+    found = verify(page.path)
+    assert not found.public and set(found.headline) == {
+        "生活習慣病予防健診の年度末の見込み",
+        "被扶養者の特定健診の年度末の見込み",
+    }
+    assert found.headline["生活習慣病予防健診の年度末の見込み"]["level"] == 0.8
+
+
+def test_all_nineteen_kpis_stand_with_value_interval_target_and_nation(page):
+    shown = page.table("KPIの一覧(2025年10月)")
+    assert len(shown) == 19 + 2
+    for name, (kpi_id, target, nation) in CHECKUPS.items():
+        row, counted = line(shown, name), total(kpi_id, 202510)
+        low, high = proportion_confint(counted["numerator"], counted["denominator"], method="wilson")
+        assert numbers(row["実績"])[0] == pytest.approx(100 * counted["share"], abs=0.0501)
+        assert numbers(row["95%信頼区間"]) == pytest.approx([100 * low, 100 * high], abs=0.0501)
+        assert numbers(row["目標"])[0] == pytest.approx(100 * target) and "速報" in row["時点"]
+        assert numbers(row["差"])[0] == pytest.approx(100 * (counted["share"] - target), abs=0.0501)
+        assert numbers(row["前年同月"])[0] == pytest.approx(100 * total(kpi_id, 202410)["share"], abs=0.0501)
+        assert numbers(row["全国"])[0] == pytest.approx(100 * nation) and row["状態"] == "進捗中"
+    assert line(shown, "健康宣言事業所")["目標"] == "1,750事業所"
+    assert line(shown, "平均所要日数")["全国"] == "全国値なし"
+    counts = line(page.table("KPIの分子・分母と定義の版"), "生活習慣病予防健診")
+    assert (counts["分子(人)"], counts["分母(人)"], counts["定義の版"]) == ("6,009", "16,986", NEW)
+
+
+def test_status_and_reason_add_up_to_the_plan(page):
+    groups = page.table("グループ別の状態(計画のKPI)")
+    assert {row["グループ"]: int(row["指標"]) for row in groups} == {"業務": 3, "レセプト": 3, "保健": 6, "企画総務": 7}
+    for row in groups:
+        assert int(row["指標"]) == sum(int(row[name]) for name in kpi.STATUSES)
+    reasons = page.table("状態の理由と全国との差")
+    assert {row["状態"] for row in reasons if row["理由"] == "この年度の実績が届いていない"} == {"判定不能"}
+    assert "判定不能の計画のKPIは15指標です" in page.text("判定不能の計画のKPIは")
+
+
+def test_the_landing_is_the_factor_of_the_four_complete_years(page):
+    shown = page.table("年度末の見込み")
+    for name in ("生活習慣病予防健診", "被扶養者の特定健診"):
+        kpi_id = CHECKUPS[name][0]
+        logs = [
+            math.log(total(kpi_id, (y + 1) * 100 + 3)["share"] / total(kpi_id, y * 100 + 7)["share"])
+            for y in range(2021, 2025)
+        ]
+        middle = math.log(total(kpi_id, 202507)["share"]) + np.mean(logs)
+        half = t.ppf(0.9, 3) * np.std(logs, ddof=1) * math.sqrt(1.25)
+        row = line(shown, name)
+        assert row["見込んだ月(確定)"] == "2025年7月" and row["方法"] == "伸び率"
+        assert numbers(row["年度末の見込み"])[0] == pytest.approx(100 * math.exp(middle), abs=0.0501)
+        limits = [100 * math.exp(middle - half), 100 * math.exp(middle + half)]
+        assert numbers(row["80%予測区間または幅"]) == pytest.approx(limits, abs=0.0501)
+    ranged = line(shown, "事業者健診データ")
+    assert (ranged["方法"], ranged["年度末の見込み"]) == ("幅だけ", "―") and "前年度末の値" in ranged["説明"]
+    assert "12か月そろった過去の年度がない" in line(shown, "未治療者の10か月以内受診")["説明"]
+
+
+def test_how_many_are_needed_is_counted_from_the_final_month(page):
+    row = line(page.table("あと何人(目標と全国平均まで)"), "生活習慣病予防健診")
+    now = total("checkup_rate_insured", 202507)
+    needed = math.ceil(0.695 * now["denominator"] - now["numerator"])
+    assert numbers(row["目標まで(人)"])[0] == needed and numbers(row["1か月当たり"])[0] == math.ceil(needed / 8)
+    assert numbers(row["全国平均まで(人)"])[0] == math.ceil(0.584 * now["denominator"] - now["numerator"])
+
+
+def test_the_plans_figures_are_public_apart_and_never_called_synthetic(page):
+    public = [o for o in page.outputs if (o["metadata"]["kenpo"].get("log") or {}).get("rule") == "public"]
+    assert [o["data"]["text/plain"] for o in public] == [
+        "<図: 三重支部の計画のKPI(公表値)>",
+        "<表: 三重支部の計画のKPIの値(公表値)>",
+    ]
+    html = public[1]["data"]["text/html"]
+    assert "三重支部 令和7年度事業計画" in html and "合成データ" not in html
+    shown = page.table("三重支部の計画のKPIの値(公表値)")
+    recovered = [(r["時点"], r["三重"], r["目標"], r["定義の版"]) for r in shown if r["指標"] == "返納金回収率(金額)"]
+    assert recovered == [
+        ("2023年3月", "69.20%", "67.99%", OLD),
+        ("2023年3月", "公表値なし", "なし", NEW),
+        ("2024年3月", "74.43%", "69.20%", OLD),
+        ("2024年3月", "78.19%", "なし", NEW),
+        ("2024年10月", "53.89%", "なし", NEW),
+        ("2025年3月", "公表値なし", "なし", NEW),
+    ]
+    text = json.dumps([o["data"].get("text/plain", "") for o in page.outputs], ensure_ascii=False)
+    assert "年度をまたいでつなぎません" in text and "前後の値は比べられません" in text
+
+
+def test_few_people_are_masked_with_their_share_and_what_is_needed():
+    held = table(
+        rows("checkup_rate_dependent", {202504: (7, 400), 202404: (12, 400)}), rows("single_bid_rate", {202504: (1, 8)})
+    )
+    checked = disclosure.check_kpi(kpi.status(held, month=202504, branch="24"))
+    few = checked.where(kpi_id="checkup_rate_dependent").table.row(0, named=True)
+    assert few["people_numerator"] is None and few["estimate"] is None and few["gap"] is None and few["change"] is None
+    assert few["people_last_numerator"] == 12 and few["last_year"] == pytest.approx(0.03) and few["target"] == 0.345
+    assert checked.where(kpi_id="single_bid_rate").table["estimate"].item() == pytest.approx(
+        0.125
+    )  # tenders, no people
+    lands = disclosure.check_kpi(kpi.landing(held, month=202504, branch="24").rows)
+    assert lands.where(kpi_id="checkup_rate_dependent").table["needed"].item() is None
+    runs = kpi.monthly_series(held, month=202504, branch="24")
+    assert disclosure.check_kpi(runs, by=("kpi_id", "month", "definition_version")).log["masked"] == 1
+    with pytest.raises(DisclosureError):
+        report.show(kpi.status(held, month=202504, branch="24"), title="x")
+
+
+def test_values_are_written_in_the_unit_of_their_row():
+    held = table(
+        rows("assessment_rate", {202510: (129, 100_000)}),
+        rows("reexam_amount_per_claim", {202510: (9_908_000, 1_000)}),
+        rows("service_standard_days", {202510: (6_120, 1_000)}),
+    )
+    checked = disclosure.check_kpi(kpi.status(held, month=202510, branch="24").drop_nulls("estimate"))
+    columns = {"short": "指標", "estimate": report.Col("実績", "unit"), "gap": report.Col("差", "change")}
+    cells = re.findall(
+        r"<td[^>]*>([^<]*)</td>", report.table_html(checked, title="単位", columns=columns).split("<tfoot")[0]
+    )
+    assert cells == ["6.12日", "−0.88日", "0.129%", "―", "9,908円", "―"]
+
+
+def test_a_figure_has_an_alternative_and_a_table_of_its_numbers(page):
+    (image,) = [o for o in page.outputs if o["data"].get("text/plain") == "<図: KPIの月別の推移>"]
+    alt = image["metadata"]["image/png"]["alt"]
+    assert "生活習慣病予防健診は2025年10月で35.4%" in alt and disclosure.is_stamped(image)
+    folded = [o for o in page.outputs if o["data"].get("text/plain") == "<表: KPIの月別の推移（数値）>"]
+    assert len(folded) == 1 and "6年度" in folded[0]["data"]["text/html"]
