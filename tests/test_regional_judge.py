@@ -12,7 +12,16 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.regional import branch_cells, branch_years, funnel, ranks, regional_index, shrunken, total_of
+from kenpo_analytics.regional import (
+    branch_cells,
+    branch_years,
+    funnel,
+    ranks,
+    regional_index,
+    shrunken,
+    standardised_rate,
+    total_of,
+)
 from kenpo_analytics.stats import poisson
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
@@ -156,3 +165,34 @@ def test_the_years_that_can_be_put_in_a_row(national: pl.DataFrame) -> None:
     assert branch_years(national, through=2023) == [2022, 2023]
     half = national.filter((pl.col("period") != "FY2023") | (pl.col("measure") == "out_of_hours_first"))
     assert branch_years(half, through=2024) == [2022, 2024]
+
+
+# --- rates and shares -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["lowest", "highest"])
+def test_ranks_of_shares_have_intervals_that_cover(engine: Any, first: Any) -> None:
+    """47 branches of 2,000 to 20,000 people, a share of 15 % that truly varies by 1.5 points."""
+    rng = np.random.default_rng([20261123, 5])
+    truth = 0.15 + rng.normal(0, 0.015, 47)
+    size = rng.integers(2_000, 20_000, 47)
+    cells = pl.DataFrame({
+        "area": [f"{i + 1:02}" for i in range(47)], "age_band": "40-44",
+        "events": rng.binomial(size, truth), "denominator": size.astype(float),
+    })  # fmt: skip
+    found = standardised_rate(engine(cells), engine(total_of(cells)), kind="share", first=first)
+    judged = ranks(found)
+    assert type(judged) is type(found)
+    rows = engine.frame(judged).sort("area")
+    place = (truth if first == "lowest" else -truth).argsort().argsort() + 1
+    within = (rows["rank_lower"].to_numpy() <= place) & (place <= rows["rank_upper"].to_numpy())
+    assert within.sum() >= 42
+    rate = rows["effective_events"] / rows["effective_denominator"]
+    assert rate.to_list() == pytest.approx(rows["estimate"].to_list())
+    # of a share the error is sqrt(p (1 - p) / n), smaller than that of a Poisson count
+    assert (rows["effective_events"].to_numpy() ** -0.5 * rows["estimate"].to_numpy()) == pytest.approx(
+        np.sqrt(rows["estimate"] * (1 - rows["estimate"]) / size).to_numpy()
+    )
+    worst = rows.filter(pl.col("p_worst") > 0.99)["estimate"]
+    middle = rows["estimate"].median()
+    assert len(worst) and ((worst > middle) if first == "lowest" else (worst < middle)).all()

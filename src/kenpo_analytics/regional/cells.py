@@ -22,7 +22,7 @@ _NUMBERS = ("events", "events_sq", "persons", "denominator")
 _RESULT = {
     *(VISIT, *_NUMBERS, "expected", "rate", "standardised_rate", "standard_rate", "estimate", "gap", "lower", "upper"),
     *("lower_repeat", "upper_repeat", "level", "method", "standard", "rank", "ranked", "rank_direction", "unstable"),
-    *("effective_events", "effective_expected", "contribution", "weight"),
+    *("effective_events", "effective_expected", "effective_denominator", "contribution", "weight"),
     *("shrunk", "shrunk_lower", "shrunk_upper", "shrunk_method"),
     *("rank_median", "rank_lower", "rank_upper", "rank_method", "worst", "p_worst"),
     *("funnel_centre", "funnel_tau", "funnel_lower", "funnel_upper", "funnel_level", "funnel_z", "funnel_method"),

@@ -1,4 +1,4 @@
-"""Is it chance? Funnel, shrinkage and rank intervals of an index: the same rows with more columns.
+"""Is it chance? Funnel, shrinkage and rank intervals of an index (ranks also of rates): the same rows, more columns.
 
 All three take repeat visitors into account (effective counts) and judge among the areas that have a rank; 県外 and 不明
 keep their rows and get nulls.
@@ -85,19 +85,21 @@ def shrunken(index: Index) -> Index:
     return _with(index, judge)
 
 
-def ranks(index: Index, *, worst: int = 10, method: RankMethod = "posterior") -> Index:
+def ranks(index: Index | Any, *, worst: int = 10, method: RankMethod = "posterior") -> Any:
     """Between which places does each area truly stand (順位の区間)?
 
     Parameters
     ----------
+    index
+        An `Index`, or the rows of `standardised_rate`; the same comes back.
     worst
-        How many of the last places (the highest index) count for `p_worst`.
+        How many of the last places (the highest index where rank 1 is the lowest) count for `p_worst`.
     method
         "posterior": of the gamma-Poisson model, full Bayes. "bootstrap": sensitivity analysis.
 
     Returns
     -------
-    Index whose rows have also: rank_median, rank_lower, rank_upper (whole places, at the row's level), worst, p_worst
+    Rows that have also: rank_median, rank_lower, rank_upper (whole places, at the row's level), worst, p_worst
     (probability of being among the last `worst`), rank_method. `rank` stays the place of the observed index.
     """
     if method not in ("posterior", "bootstrap"):
@@ -106,7 +108,8 @@ def ranks(index: Index, *, worst: int = 10, method: RankMethod = "posterior") ->
         )
 
     def judge(part: pl.DataFrame) -> pl.DataFrame:
-        events, expected = part["effective_events"], part["effective_expected"]
+        size = "effective_expected" if "effective_expected" in part.columns else "effective_denominator"
+        events, expected = part["effective_events"], part[size]
         if method == "posterior":
             draws = shrink(events, expected).draws(DRAWS, seed=SEED)
         else:
@@ -121,7 +124,7 @@ def ranks(index: Index, *, worst: int = 10, method: RankMethod = "posterior") ->
             rank_method=pl.lit(method),
         )
 
-    return _with(index, judge)
+    return _with(index, judge) if isinstance(index, Index) else _judged(index, judge)
 
 
 def _first(part: pl.DataFrame) -> First:
@@ -129,10 +132,14 @@ def _first(part: pl.DataFrame) -> First:
 
 
 def _with(index: Index, judge: Callable[[pl.DataFrame], pl.DataFrame]) -> Index:
-    """The index with the columns that `judge` adds, level by level; columns of an earlier call are replaced."""
-    rows: Any = eager(index.rows).with_row_index("_row")
+    return replace(index, rows=_judged(index.rows, judge))
+
+
+def _judged(frame: Any, judge: Callable[[pl.DataFrame], pl.DataFrame]) -> Any:
+    """The rows with the columns that `judge` adds, level by level; columns of an earlier call are replaced."""
+    rows = eager(frame).with_row_index("_row")
     ranked = rows.filter(pl.col("rank").is_not_null())
     found = pl.concat([judge(part) for _, part in ranked.group_by(["level"], maintain_order=True)])
     kept = [name for name in rows.columns if name == "_row" or name not in found.columns]
     joined = rows.select(kept).join(found, on="_row", how="left", maintain_order="left", validate="1:1").drop("_row")
-    return replace(index, rows=small(joined, source_of(index.rows)))
+    return small(joined, source_of(frame))

@@ -43,8 +43,9 @@ def standardised_rate(
     Returns
     -------
     pandas for pandas, polars otherwise: area, events, denominator, rate (crude), estimate (standardised), lower,
-    upper, lower_repeat, upper_repeat, standard_rate, gap (estimate - standard_rate), level, method, standard, rank,
-    ranked, rank_direction.
+    upper, lower_repeat, upper_repeat, standard_rate, gap (estimate - standard_rate), effective_events,
+    effective_denominator (as many independent events in as much person-time would give this rate with this precision:
+    what `ranks` takes), level, method, standard, rank, ranked, rank_direction.
 
     Raises
     ------
@@ -73,6 +74,7 @@ def _row(aligned: Aligned, one: Area, kind: str, level: float, per: float) -> di
     else:
         found = standardise.direct(events, months, base.denominator, events_sq=one.squares, level=level)
     nation = float(base.events.sum() / base.denominator.sum()) * per
+    size = found.value / found.variance if found.variance > 0 else float(months.sum())  # nobody, or everybody
     return {
         "area": one.name,
         "events": float(events.sum()),
@@ -85,6 +87,8 @@ def _row(aligned: Aligned, one: Area, kind: str, level: float, per: float) -> di
         "upper_repeat": None if found.upper_repeat is None else found.upper_repeat * per,
         "standard_rate": nation,
         "gap": found.value * per - nation,
+        "effective_events": found.value * size,
+        "effective_denominator": size,
         "level": level,
         "method": found.method,
     }
