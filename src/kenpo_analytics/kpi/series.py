@@ -15,6 +15,16 @@ from kenpo_analytics.months import fiscal_year_of, parse_month
 from kenpo_analytics.store import Tables
 
 PLAN_BRANCH = "24"
+_SCHEMA: dict[str, Any] = {
+    **dict.fromkeys(("kpi_id", "short", "group", "unit"), pl.String),
+    "digits": pl.Int64,
+    "counts": pl.String,
+    **dict.fromkeys(("fiscal_year", "place", "month"), pl.Int64),
+    "definition_version": pl.String,
+    "official": pl.Boolean,
+    "state": pl.String,
+    **dict.fromkeys(("numerator", "denominator", "estimate"), pl.Float64),
+}
 
 
 def monthly_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
@@ -68,7 +78,7 @@ def monthly_series(monthly: Any, *, month: int | str, branch: str) -> Any:
         ]
     order = {item.id: at for at, item in enumerate(kpis())}
     rows.sort(key=lambda row: (order[str(row["kpi_id"])], row["month"], row["definition_version"]))
-    return frames.small(pl.DataFrame(rows, infer_schema_length=None), frames.source_of(monthly))
+    return frames.small(pl.DataFrame(rows, schema=_SCHEMA), frames.source_of(monthly))
 
 
 def plan_history() -> pl.DataFrame:
