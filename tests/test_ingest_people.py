@@ -15,7 +15,7 @@ from kenpo_analytics.ingest.identity import Key, seal_frame
 from kenpo_analytics.ingest.records import MEMBERS
 from kenpo_analytics.ingest.store import people
 from kenpo_analytics.ingest.store.listed import listed
-from kenpo_analytics.ingest.store.staging import sealed
+from kenpo_analytics.ingest.store.staged import sealed
 from tests.staged_world import KEY, member, who
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import BinaryIO, NamedTuple
 
 from kenpo_analytics.errors import IngestError
@@ -12,6 +12,7 @@ from kenpo_analytics.errors import IngestError
 BLOCK_BYTES = 4 * 2**20
 MAX_LINE_BYTES = 16 * 2**20
 _SAMPLE_BYTES = 2**20
+_SAMPLE_LINES = 1_000  # that are not ASCII
 _NOT_IN_CP932 = "\x80\xa0\uf8f0\uf8f1\uf8f2\uf8f3"  # what Python makes of bytes that are no text in code page 932
 
 
@@ -29,11 +30,11 @@ class Lines(NamedTuple):
 def decode(stream: BinaryIO, block: int = BLOCK_BYTES, encoding: str | None = None) -> tuple[str, Iterator[Lines]]:
     r"""In which encoding is this file, and what are its lines?
 
-    "utf-8" or "cp932", one for the whole file: UTF-8 where a BOM says so or most lines with non-ASCII bytes decode,
-    else CP932; "ascii" where the first MiB is ASCII (decided later, if need be). Lines come in blocks of about `block`
-    bytes: memory is constant. CRLF and CR become "\n" (a CR alone is a space in a file that has LF); 0x1A at the
-    start or end of a line and byte order marks go; the last line gets its "\n". An `encoding`
-    that is given (cp932, utf-8) is taken.
+    "utf-8" or "cp932", one for the whole file: UTF-8 where a BOM says so or most of the first 1,000 non-ASCII lines
+    decode, else CP932; "ascii" where the first MiB is ASCII (decided later, if need be). Lines come in blocks of
+    about `block` bytes: memory is constant. CRLF and CR become "\n" (a CR alone is a space in a file that has LF); 0x1A
+    at the start or end of a line and byte order marks go; the last line gets its "\n". An `encoding` that is given
+    (cp932, utf-8) is taken.
 
     Raises
     ------
@@ -74,8 +75,8 @@ def _without_eof(data: bytes) -> bytes:
 
 
 def encoding_of(data: bytes) -> str:
-    """In which encoding are these lines? UTF-8 if at least half of the non-ASCII lines are: CP932 hardly ever is."""
-    lines = [line for line in data.split(b"\n") if not line.isascii()]
+    """In which encoding are these lines? UTF-8 if at least half of the first non-ASCII lines are: CP932 hardly is."""
+    lines = list(islice((line for line in data.split(b"\n") if not line.isascii()), _SAMPLE_LINES))
     if not lines:
         return "ascii"
     return "utf-8" if 2 * sum(map(_is_utf8, lines)) >= len(lines) else "cp932"
