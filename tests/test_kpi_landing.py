@@ -183,3 +183,15 @@ def test_the_sample_lands_with_its_record_and_frames_keep_their_kind():
     past = found.backtest[found.backtest["kpi_id"] == ID]
     assert past["calendar_month"].tolist() == [4, 5, 6, 7, 8, 9, 10, 11, 12, 1, 2] and set(past["years"]) == {4}
     assert (past["coverage"] * past["years"]).sum() / past["years"].sum() == pytest.approx(row["coverage"])
+
+
+def test_ten_times_the_people_land_alike_and_need_ten_times_as_many():
+    worlds = [year(y, 0.5 + 0.02 * (y % 3)) for y in range(2021, 2026)]
+    values = {m: v for world in worlds for m, v in world.items() if m <= 202510}
+    one, ten = land(values, 202510), land({m: (10 * n, 10 * d) for m, (n, d) in values.items()}, 202510)
+    for name in ("method", "years", "outlook", "remaining", "widen"):
+        assert one[name] == ten[name]
+    assert [ten[name] for name in ("estimate", "lower", "upper")] == pytest.approx(
+        [one[name] for name in ("estimate", "lower", "upper")]
+    )
+    assert abs(ten["needed"] - 10 * one["needed"]) <= 9

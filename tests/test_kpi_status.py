@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 import kenpo_analytics as ka
 from kenpo_analytics import kpi
 from kenpo_analytics.definitions.kpi import Target, kpis
-from kenpo_analytics.errors import DefinitionError, EstimateError, TableError
+from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError, TableError
 from kenpo_analytics.months import fiscal_months
 
 NEW, OLD = "令和6年度", "令和5年度まで"
@@ -196,3 +196,8 @@ def test_untreated_people_are_counted_as_in_the_incidence():
         made.filter(pl.col("month") == 202503).select(pl.col("numerator") / pl.col("denominator")).item()
     )
     assert made["month"].is_unique().all() and (made["numerator"] <= made["denominator"]).all()
+
+
+def test_a_misspelt_choice_is_refused():
+    with pytest.raises(ParameterError, match="useの指定が違います"):
+        kpi.status(table(), month=202510, branch="24", use="fianl")

@@ -10,7 +10,7 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.definitions.kpi import NATION, Kpi, Target, in_year, kpi, kpis, targets, version_at, versions
-from kenpo_analytics.errors import DefinitionError, EstimateError
+from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError
 from kenpo_analytics.kpi import judging
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN, YEAR_END
 from kenpo_analytics.kpi.readings import Reading, published, readings
@@ -80,6 +80,8 @@ def status(
     Never compared: values under different definition versions, nor a part-year sum with a full year. Before March a
     KPI is 進捗中, unless a sum over a fixed base has already reached its target.
     """
+    if use not in ("latest", "final"):
+        raise ParameterError(f"useの指定が違います: 「{use}」", hint="latest か final です。")
     at = parse_month(month)
     held = readings(monthly, branch=branch, month=at)
     return frames.small(stand(held, at, branch, use, plan, nation, level), frames.source_of(monthly))

@@ -1,0 +1,95 @@
+"""Small multiples of KPIs: no line crosses a break or joins part of a year to a whole one; provisional is hollow."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+import kenpo_analytics as ka
+from kenpo_analytics import disclosure, kpi, report
+from kenpo_analytics.report import kpis as room
+from tests.test_kpi_status import NEW, OLD, rows, table
+
+HISTORY = kpi.plan_history()
+
+
+@pytest.fixture
+def panels(monkeypatch) -> dict[str, Any]:
+    """The panels of the figure that was drawn last, by their title."""
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(
+        room, "finish", lambda figure, *_, **__: drawn.update({a.get_title("left"): a for a in figure.axes})
+    )
+    return drawn
+
+
+def curves(axes: Any) -> list[list[tuple[float, float]]]:
+    """Every line that joins two points or more: the points it joins."""
+    lines = [
+        line
+        for line in axes.get_lines()
+        if line.get_linestyle() not in ("None", "") and line.get_label() != "定義の変更"
+    ]
+    points = [[(float(x), float(y)) for x, y in zip(*line.get_data(), strict=True)] for line in lines]
+    return [line for line in points if len(line) > 1]
+
+
+def test_no_line_of_the_history_joins_two_versions_or_part_of_a_year(panels):
+    report.kpi_history(ka.check_public(HISTORY, source="test"), title="x")
+    assert len(panels) == 17
+    whole = HISTORY.filter(~HISTORY["part_year"])
+    for name, axes in panels.items():
+        of = whole.filter(whole["short"].is_in([name, name.rpartition("(")[0]]))  # the unit follows the name
+        for line in curves(axes):
+            versions = [
+                {
+                    row["definition_version"]
+                    for row in of.iter_rows(named=True)
+                    if row["fiscal_year"] == x and y in (row["mie"], row["nation"])
+                }
+                for x, y in line
+            ]
+            assert set.intersection(*versions), (name, line)  # one version holds all the points that are joined
+    broken = [name for name, axes in panels.items() if any(li.get_label() == "定義の変更" for li in axes.get_lines())]
+    assert broken == ["査定率", "返納金回収率(金額)", "未治療者の10か月以内受診"]
+    upright = [li for li in panels["査定率"].get_lines() if li.get_label() == "定義の変更"]
+    assert [li.get_xdata()[0] for li in upright] == [2023.5]
+    hollow = [li for li in panels["生活習慣病予防健診"].get_lines() if li.get_label() == "三重(年度途中)"]
+    assert [(li.get_xdata().tolist(), li.get_ydata().tolist(), li.get_markerfacecolor()) for li in hollow] == [
+        ([2024], [0.293], "white")
+    ]
+
+
+def drawn(values: dict[int, tuple], kpi_id: str = "checkup_rate_insured") -> None:
+    held = table(rows(kpi_id, values))
+    asked = {"month": 202512, "branch": "24"}
+    series = disclosure.check_kpi(kpi.monthly_series(held, **asked), by=("kpi_id", "month", "definition_version"))
+    lands = disclosure.check_kpi(kpi.landing(held, **asked).rows)
+    report.kpi_months(series, title="x", targets=disclosure.check_kpi(kpi.status(held, **asked)), landing=lands)
+
+
+def test_a_line_per_fiscal_year_and_provisional_months_hollow(panels):
+    drawn({
+        202502: (500, 1000), 202503: (550, 1000), 202504: (50, 1000), 202505: (5, 1000), 202506: (150, 1000),
+        202507: (180, 1000, NEW, "provisional"),
+    })  # fmt: skip
+    (axes,) = panels.values()
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert list(lines["過去の年度"].get_xdata()) == [11, 12] and list(lines["今年度"].get_xdata()) == [1, 2, 3]
+    now = list(lines["今年度"].get_ydata())
+    assert now[0] == 0.05 and math.isnan(now[1]) and now[2] == 0.15  # 5 people: masked, and the line is broken there
+    late = lines["速報"]
+    assert (list(late.get_xdata()), list(late.get_ydata())) == ([3, 4], [0.15, 0.18])
+    assert late.get_markerfacecolor() == "white" and lines["目標"].get_ydata()[0] == 0.695
+
+
+def test_a_year_under_another_version_is_dotted_and_apart(panels):
+    drawn(
+        {202310: (10, 100, OLD), 202311: (11, 100, OLD), 202410: (30, 100), 202411: (35, 100)}, "untreated_visit_rate"
+    )
+    (axes,) = panels.values()
+    old = next(line for line in axes.get_lines() if line.get_label() == "定義の版が違う年度")
+    assert old.get_linestyle() == ":" and len(old.get_xdata()) == 2
+    assert all(len(line) == 2 for line in curves(axes))
