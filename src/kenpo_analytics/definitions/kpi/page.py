@@ -18,6 +18,8 @@ def kpi_page() -> str:
         NOTE,
         "分子・分母・単位・向き・定義の版・目標・公表値は、`src/kenpo_analytics/definitions/kpi/` のCSVにあります。"
         "区分「仮定」は出典で確かめられていないものです。定義の版が違う値どうしは比較しません。",
+        "月別の実績(`kpi_monthly`、[tables.md](tables.md))の指標IDと定義の版は、ここにある語で書きます。分母のない指標は分母を空けます。"
+        "「年度累計」の指標は4月からの累計を毎月入れます。版の語が違う実績は、判定不能(定義の版が違う)になります。",
     ]
     for kind, name in KINDS.items():
         rows = [_kpi(item) for item in kpis() if item.kind == kind]
