@@ -180,3 +180,56 @@ def test_the_command_tells_what_became_of_every_file(raw: Path, tmp_path: Path) 
     (tmp_path / "nothing").mkdir()
     (tmp_path / "nothing" / "x.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     assert run(tmp_path / "nothing", "--into", tmp_path / "d2", "--key", key).returncode == 65
+
+
+def test_a_mapping_that_is_not_at_hand_takes_nothing_back(raw: Path, tmp_path: Path) -> None:
+    mapping = tmp_path / "own.toml"
+    mapping.write_text(MAPPING, encoding="utf-8")
+    first = take_in(raw, tmp_path, mappings=[mapping])
+    assert first.summary.rows["checkups"] == 2
+    again = take_in(raw, tmp_path)
+    assert (again.new, again.summary.rows["checkups"]) == ((), 2)
+
+
+def test_a_table_of_which_nothing_is_left_goes(raw: Path, tmp_path: Path) -> None:
+    (raw / "mapping.toml").write_text(MAPPING, encoding="utf-8")
+    take_in(raw, tmp_path)
+    letters = MAPPING.replace('table = "checkups"', 'table = "mailings"').replace('"checkup_date"', '"planned_date"')
+    letters = letters.replace('"健診機関コード" = "institution"\n"独自の血糖" = "fpg"\n"収縮期血圧" = "sbp"\n', "")
+    letters = letters.replace('kind = "生活習慣病予防健診"', 'programme = "p"\nstatus = "送付"')
+    (raw / "mapping.toml").write_text(letters, encoding="utf-8")
+    again = take_in(raw, tmp_path)
+    assert "checkups" not in again.summary.rows and again.summary.rows["mailings"] == 2
+    assert not (tmp_path / "data" / "checkups.parquet").exists()
+
+
+def test_another_month_of_receipt_reads_again_what_does_not_say_its_own(raw: Path, tmp_path: Path) -> None:
+    (raw / "mapping.toml").write_text(MAPPING, encoding="utf-8")
+    (raw / "checkups_20240805.csv").rename(raw / "checkups.csv")
+    assert set(take_in(raw, tmp_path).summary.sources["received_from"]) == {"ingest"}
+    later = take_in(raw, tmp_path, received="2024-09")
+    assert set(later.new) == {"checkups.csv", "members.csv"}
+    assert set(pl.read_parquet(tmp_path / "data" / "checkups.parquet")["received_month"]) == {202409}
+    assert take_in(raw, tmp_path).new == ()
+
+
+def test_a_correction_of_the_same_name_is_told_as_what_it_is(raw: Path, tmp_path: Path) -> None:
+    (raw / "mapping.toml").write_text(MAPPING, encoding="utf-8")
+    take_in(raw, tmp_path)
+    (raw / "checkups_20240805.csv").write_bytes(CHECKUPS.replace(",112,", ",115,").encode("cp932"))
+    second = take_in(raw, tmp_path)
+    fresh = second.summary.sources.filter(pl.col("digest").is_in(list(second.digests)))
+    assert fresh.select("source", "accepted").rows() == [("checkups_20240805.csv#2", 2)]
+    told = second.summary.quarantine.filter(rule="replaced")
+    assert told.select("source", "line", "level").rows() == [("checkups_20240805.csv", 2, "note")]
+
+
+def test_the_insurer_of_records_that_do_not_say_it(raw: Path, tmp_path: Path) -> None:
+    without = "\n".join(line.partition(",")[2] for line in CHECKUPS.splitlines())
+    mapping = MAPPING.replace('"保険者番号" = "insurer"\n', "")
+    (raw / "mapping.toml").write_text(mapping, encoding="utf-8")
+    (raw / "checkups_20240805.csv").write_bytes(without.encode("cp932"))
+    linked = take_in(raw, tmp_path, insurer="01240019").summary.sources.filter(table="checkups")
+    assert linked.select("accepted", "linked_number").rows() == [(2, 2)]
+    with pytest.raises(IngestError, match="検証番号"):
+        take_in(raw, tmp_path, insurer="01240018")

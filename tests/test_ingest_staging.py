@@ -29,11 +29,11 @@ def test_a_reader_that_fails_leaves_nothing(tmp_path):
     with opened(tmp_path) as store:
         with pytest.raises(IngestError, match="壊れた"):
             store.add(source("a"), broken(), received_month=202504, received_from="option")
-        assert not store.known(source("a").digest)
+        assert store.held(source("a").digest) is None
         assert store.scan("checkups") is None
         assert [path.name for path in store.folder.iterdir() if path.is_dir()] == []
         add(store, "a", batch(checkups=[checkup(who(), DAY)]))
-        assert store.known(source("a").digest)
+        assert store.held(source("a").digest) is not None
 
 
 def test_what_a_killed_ingest_left_is_swept_away(tmp_path):
@@ -55,7 +55,7 @@ def test_a_known_content_is_not_read_again(tmp_path):
             raise AssertionError
             yield
 
-        assert store.add(source("a"), never(), received_month=202601, received_from="today") == first
+        assert store.add(source("a"), never(), received_month=202504, received_from="today") == first
         assert add(store, "b", batch(checkups=[])).seq == 2
 
 

@@ -179,7 +179,13 @@ def ingest(
     key: Annotated[
         Path | None, typer.Option(help="個人IDを作る鍵ファイル。省くと環境変数 KENPO_KEY、~/.kenpo/person.key")
     ] = None,
-    received: Annotated[str | None, typer.Option(help="受領月(2025-10)。ファイルに書かれていないときに使う")] = None,
+    received: Annotated[
+        str | None,
+        typer.Option(help="受領月(2025-10)。書かれていないファイルに使う(ファイル名の日付より優先)"),
+    ] = None,
+    insurer: Annotated[
+        str | None, typer.Option(help="保険者番号。記録に書かれていないときに使う(省くとファイル名の先頭の8桁)")
+    ] = None,
     mapping: Annotated[list[Path] | None, typer.Option(help="対応表(mapping.toml)。何度でも")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="同時に読むファイルの数")] = 2,
     rejected: Annotated[
@@ -202,7 +208,9 @@ def ingest(
         )
     from kenpo_analytics.ingest.told import deliver_and_tell
 
-    if not deliver_and_tell(raw, into, key=key, received=received, mappings=mapping or [], jobs=jobs, out=rejected):
+    if not deliver_and_tell(
+        raw, into, key=key, received=received, insurer=insurer, mappings=mapping or [], jobs=jobs, out=rejected
+    ):
         raise typer.Exit(DATA_INVALID)
 
 

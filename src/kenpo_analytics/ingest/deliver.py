@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import polars as pl
 
 from kenpo_analytics.definitions import define
 from kenpo_analytics.definitions.own_fees import save_fees, with_own_fees
@@ -23,6 +25,7 @@ from kenpo_analytics.ingest.lists.mapping_toml import Mapping, load_mapping
 from kenpo_analytics.ingest.records import Batch, refused_file
 from kenpo_analytics.ingest.store import staging
 from kenpo_analytics.ingest.store.build import Summary, build
+from kenpo_analytics.ingest.values.text import insurer_number
 from kenpo_analytics.months import parse_date, parse_month, this_month
 
 KEY_FILE = Path("~/.kenpo/person.key")
@@ -32,12 +35,18 @@ Told = Callable[[str, int], None]
 
 @dataclass(frozen=True)
 class Delivery:
-    """What an ingest did: the tables it built, the sources read now, those known before, and files of no use to us."""
+    """What an ingest did: the tables it built, the sources read now, those known before, and files of no use to us.
+
+    `digests` are those of the sources read now (a corrected file bears the name of an earlier one); `new_key` is the
+    key file that was made.
+    """
 
     summary: Summary
     new: tuple[str, ...]
     known: tuple[str, ...]
     side: tuple[str, ...]
+    digests: tuple[str, ...]
+    new_key: Path | None
 
 
 def deliver(
@@ -46,6 +55,7 @@ def deliver(
     *,
     key_file: Path | None = None,
     received: str | int | None = None,
+    insurer: str | None = None,
     mappings: Sequence[Path] = (),
     jobs: int = 2,
     begin: Callable[[int], None] = lambda size: None,
@@ -60,7 +70,10 @@ def deliver(
     key_file
         The key that makes the ids; default KENPO_KEY, else ~/.kenpo/person.key (made on first use).
     received
-        Month of receipt of files that do not say theirs; else a date in the file's name, else this month.
+        Month of receipt of files that do not say theirs; else a date in the file's name, else this month. Another month
+        than before reads such files again.
+    insurer
+        保険者番号 of records that do not say theirs; else a valid one that the file's name begins with.
     mappings
         The user's mapping.toml files, besides any mapping*.toml in `raw`.
     jobs
@@ -74,30 +87,51 @@ def deliver(
     """
     _refuse_nested(raw, data)
     month = None if received is None else parse_month(received)
+    common = None if insurer is None else _insurer(insurer)
     own = [load_mapping(path) for path in (*_in_folder(raw), *mappings)]
     synthetic = _is_synthetic(raw)
-    path = key_file or Path(os.environ.get("KENPO_KEY") or KEY_FILE)
-    key = read_key(path.expanduser(), data=data, synthetic=synthetic)
+    path = (key_file or Path(os.environ.get("KENPO_KEY") or KEY_FILE)).expanduser()
+    made = not path.exists()
+    key = read_key(path, data=data, synthetic=synthetic)
     found = find(raw, own)
     with staging.open(data, key, synthetic=synthetic) as store:
         _fee_masters([source for source in found if source.layout == "fee_master"], data)
-        ways = Ways(tuple(own), addons(data))
+        ways = Ways(tuple(own), addons(data), month, common)
         side = [source for source in found if source.layout == "side_file"]
         sources = {source.digest: source for source in found if source.layout not in ("side_file", "fee_master")}
-        new = [source for source in sources.values() if not store.known(source.digest, ways.name_of(source))]
+        new = [source for source in sources.values() if not ways.known(source, store)]
         begin(sum(source.size for source in new))
-        _read_all(store, new, ways, month, jobs, told)
+        _read_all(store, new, ways, jobs, told)
         summary = build(data, key)
     known = [source.name for source in found if source not in new and source not in side]
-    return Delivery(summary, tuple(s.name for s in new), tuple(known), tuple(s.name for s in side))
+    names, digests = tuple(source.name for source in new), tuple(source.digest for source in new)
+    return Delivery(summary, names, tuple(known), tuple(s.name for s in side), digests, path if made else None)
 
 
 @dataclass(frozen=True)
 class Ways:
-    """How is each layout read now? The user's mappings, and the fee codes that count as out of hours."""
+    """How is each layout read now? The user's mappings, the fee codes that count as out of hours, and what is given for
+    files that do not say it: the month of receipt and the insurer."""
 
     own: tuple[Mapping, ...]
     addons: frozenset[str]
+    month: int | None
+    insurer: str | None
+
+    def known(self, source: Source, store: staging.Store) -> bool:
+        """Was this content read, in the way it would be read now?
+
+        A file that nobody understands now, but was read before (its mapping is not at hand), stays as it was read.
+        """
+        held = store.held(source.digest)
+        if held is None:
+            return False
+        if self.month not in (None, held.received_month) and held.received_from != "file":
+            return False
+        name = self.name_of(source)
+        if name == staging.AGAIN:
+            return held.read_by != staging.AGAIN
+        return held.read_by == name
 
     def name_of(self, source: Source) -> str:
         """Which way reads this source? A changed mapping, newer fee codes or a layout found at last is another way.
@@ -106,10 +140,18 @@ class Ways:
         """
         kind, _, name = source.layout.partition(":")
         if kind in ("unknown", "refused"):
-            return "again"
+            return staging.AGAIN
         said = repr(named(name, self.own)) if kind == "mapped" else ""
         codes = ",".join(sorted(self.addons)) if kind in ("recodeinfo", "uke") else ""
-        return hashlib.sha256(f"{source.layout}|{said}|{codes}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{source.layout}|{said}|{codes}|{self.insurer or ''}".encode()).hexdigest()[:12]
+
+    def insurer_of(self, source: Source) -> str | None:
+        """Which 保険者番号 have records of this file that do not say theirs?"""
+        if self.insurer is not None:
+            return self.insurer
+        written = re.match(r"(\d{8})(?!\d)", source.name.rsplit("/", 1)[-1].rsplit("!", 1)[-1])
+        number, repaired = insurer_number(written[1]) if written else (None, False)
+        return None if repaired else number
 
 
 def addons(data: Path) -> frozenset[str]:
@@ -141,6 +183,15 @@ def _is_synthetic(raw: Path) -> bool:
     return ((raw if raw.is_dir() else raw.parent) / staging.MARKER).exists()
 
 
+def _insurer(given: str) -> str:
+    number, _ = insurer_number(given)
+    if number is None:
+        raise IngestError(
+            "--insurer の保険者番号の検証番号が合いません", hint="8桁(国保は6桁)の番号を確かめてください。"
+        )
+    return number
+
+
 def received_month(source: Source, given: int | None) -> tuple[int, str]:
     """When was a file received that does not say so? As given, else the date in its name, else this month."""
     if given is not None:
@@ -158,11 +209,9 @@ def received_month(source: Source, given: int | None) -> tuple[int, str]:
 # --- reading, side by side ------------------------------------------------------------------------------
 
 
-def _read_all(
-    store: staging.Store, new: Sequence[Source], ways: Ways, month: int | None, jobs: int, told: Told
-) -> None:
+def _read_all(store: staging.Store, new: Sequence[Source], ways: Ways, jobs: int, told: Told) -> None:
     first = store.next_seq()
-    tasks = [(source, first + i, *received_month(source, month)) for i, source in enumerate(new)]
+    tasks = [(source, first + i, *received_month(source, ways.month)) for i, source in enumerate(new)]
     work = partial(_read_one, store, ways)
     if jobs <= 1 or len(tasks) <= 1:
         for task in tasks:
@@ -197,17 +246,16 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 def _read_one(store: staging.Store, ways: Ways, task: tuple[Source, int, int, str]) -> None:
     """Stage one delivery. A file whose reader fails is one rejected record: the others must go in."""
     source, seq, month, origin = task
-    name = "" if ways.name_of(source) == "again" else ways.name_of(source)
-    add = partial(store.add, source, received_month=month, received_from=origin, seq=seq, read_by=name)
+    add = partial(store.add, source, received_month=month, received_from=origin, seq=seq)
     try:
-        add(_batches(source, ways))
+        add(_insured(_batches(source, ways), ways.insurer_of(source)), read_by=ways.name_of(source))
     except KenpoError as error:
-        add([refused_file("unreadable", reason=error.message)])
+        add([refused_file("unreadable", reason=error.message)], read_by=staging.AGAIN)
     except Exception as error:
         if os.environ.get("KENPO_DEBUG"):
             raise
         reason = f"読み取りの途中で想定していない誤りが起きました({type(error).__name__})。"
-        add([refused_file("unreadable", reason=reason)])
+        add([refused_file("unreadable", reason=reason)], read_by=staging.AGAIN)
 
 
 def _batches(source: Source, ways: Ways) -> Iterator[Batch]:
@@ -223,6 +271,17 @@ def _batches(source: Source, ways: Ways) -> Iterator[Batch]:
     if layout not in readers:
         return iter([refused_file("unknown_layout")])
     return readers[layout](source)
+
+
+def _insured(batches: Iterator[Batch], insurer: str | None) -> Iterator[Batch]:
+    """The batches with the insurer where a record names none: without it 記号・番号 identify nobody."""
+    if insurer is None:
+        return batches
+    number = pl.col("insurer").fill_null(pl.lit(insurer))
+    return (
+        replace(b, rows={name: f.with_columns(number) if "insurer" in f.columns else f for name, f in b.rows.items()})
+        for b in batches
+    )
 
 
 def _readers(addons: frozenset[str]) -> dict[str, Callable[[Source], Iterator[Batch]]]:

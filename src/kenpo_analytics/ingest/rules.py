@@ -82,13 +82,14 @@ REASONS = {
     "twin_unresolved": "枝番のない双生児の可能性があります(カナ氏名で分けています)。",
     "same_name_and_birth": "同じカナ氏名、生年月日・性別で加入期間が重なる人がいます(別人としています)。",
     "number_shared": "同じ記号・番号・枝番で、生年月日・性別が違う人がいます(別人としています)。",
+    "replaced": "後から届いた、同じ人・健診日・健診機関の、内容の違う記録に差し替えられました。",
     "overlap": "次の加入期間と重なるため、次の期間の初日で切りました。",
 }
 
 NOTES = frozenset(
     (
         *("insurer_repaired", "sheet_ignored", "count_mismatch", "record", "trailer", "total", "conflict"),
-        *("twin_unresolved", "same_name_and_birth", "number_shared", "overlap"),
+        *("twin_unresolved", "same_name_and_birth", "number_shared", "overlap", "replaced"),
     )
 )
 """Rules that, unless they refuse a record, empty nothing: something to know (level "note")."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.deliver import Delivery, deliver
 from kenpo_analytics.ingest.files.recognise import LAYOUTS
 
@@ -29,15 +30,20 @@ def deliver_and_tell(
     *,
     key: Path | None,
     received: str | None,
+    insurer: str | None,
     mappings: Sequence[Path],
     jobs: int,
     out: Path | None,
 ) -> bool:
-    """Run an ingest and print what became of every file; False when nothing at all of the new files went in."""
-    with _Bar() as bar:
-        done = deliver(
-            raw, into, key_file=key, received=received, mappings=mappings, jobs=jobs, begin=bar.begin, told=bar.advance
+    """Run an ingest and print what became of every file; False when no record of any file ever went in."""
+    if out is not None and (not out.absolute().parent.is_dir() or out.absolute().is_relative_to(into.absolute())):
+        raise IngestError(
+            f"--rejected の場所に書けません: {out}",
+            hint="データのフォルダの外にある、すでにあるフォルダを指定してください。",
         )
+    given = {"key_file": key, "received": received, "insurer": insurer, "mappings": mappings, "jobs": jobs}
+    with _Bar() as bar:
+        done = deliver(raw, into, begin=bar.begin, told=bar.advance, **given)  # type: ignore[arg-type]
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH, highlight=False, markup=False)
@@ -47,13 +53,13 @@ def deliver_and_tell(
         done.summary.quarantine.write_csv(out, include_bom=True)
         console.print(f"取り込まなかった行と値の一覧: {out}({done.summary.quarantine.height:,}件)")
     print(into)
-    fresh = done.summary.sources.filter(pl.col("source").is_in(list(done.new)))
-    return not fresh["read"].sum() or bool(fresh["accepted"].sum() or fresh["duplicate"].sum())
+    sources = done.summary.sources
+    return not sources["read"].sum() or bool(sources["accepted"].sum())
 
 
 def _parts(done: Delivery) -> list[Any]:
     """The printed parts: files, tables, links, reasons."""
-    fresh = done.summary.sources.filter(pl.col("source").is_in(list(done.new)))
+    fresh = done.summary.sources.filter(pl.col("digest").is_in(list(done.digests)))
     parts: list[Any] = [_files(fresh)] if fresh.height else ["新しいファイルはありません。"]
     if done.known:
         parts.append(f"取り込み済み(内容が同じ): {len(done.known):,}ファイル")
@@ -63,7 +69,26 @@ def _parts(done: Delivery) -> list[Any]:
     parts.append(f"表: {rows}。人数 {done.summary.persons:,}人")
     if done.summary.clipped:
         parts.append(f"次の加入期間の始まりで区切った加入期間: {done.summary.clipped:,}件")
-    return [*parts, *_links(done.summary.sources), *_reasons(done.summary.quarantine)]
+    return [*parts, *_links(done.summary.sources), *_reasons(done.summary.quarantine), *_warnings(done, fresh)]
+
+
+def _warnings(done: Delivery, fresh: pl.DataFrame) -> list[str]:
+    """What the reader must do or know beside the counts."""
+    told = []
+    today = fresh.filter(pl.col("received_from") == "ingest", pl.col("accepted") > 0)
+    months = today.filter(pl.col("table").is_in(["checkups", "claims"]))["source"].n_unique()
+    if months:
+        told.append(f"注意: {months:,}ファイルは受領月が分からず、今月の受領としました(--received で指定できます)。")
+    unread = fresh.filter(pl.col("layout").is_in(["unknown", "refused"]))["source"].n_unique()
+    if unread:
+        told.append(f"注意: 読めなかったファイルが{unread:,}件あります(様式が「不明」または「読めない」)。")
+    if "members" not in done.summary.rows:
+        told.append("注意: 加入者台帳がまだありません。記録だけから人を見分けているため、台帳が届くと照合し直します。")
+    if done.new_key:
+        told.append(
+            f"鍵ファイルを作りました: {done.new_key}。失うと同じ個人IDを作れません。控えを別の場所に保管してください。"
+        )
+    return told
 
 
 def _files(sources: pl.DataFrame) -> Any:

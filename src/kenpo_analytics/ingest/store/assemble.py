@@ -101,16 +101,19 @@ def checkups(staged: pl.DataFrame, linked: pl.DataFrame, key: Key) -> Part:
     values = [name for name in TABLES["checkups"].names if name in staged.columns and name != "received_month"]
     content = pl.struct(values).hash()
     puts = (~pl.col("delete")).cum_sum().over(_VISIT) > 0
-    known = known.with_columns(puts=puts, content=content, last=pl.col("row").last().over(_VISIT))
+    last = {"last": pl.col("row").last().over(_VISIT), "ends": pl.col("delete").last().over(_VISIT)}
+    known = known.with_columns(puts=puts, content=content, **last)
     same = ~pl.col("delete") & (pl.col("content") == pl.col("content").last().over(_VISIT))
     first = pl.col("received_month").filter(same).min().over(_VISIT)
     kept = known.with_columns(first=first).filter((pl.col("row") == pl.col("last")) & ~pl.col("delete"))
     kept = kept.with_columns(received_month=pl.col("first"))
+    replaced = known.filter((pl.col("row") != pl.col("last")) & ~pl.col("delete") & ~pl.col("ends") & ~same)
     idle = known.filter(pl.col("delete") & ~pl.col("puts"))
     bad = pl.col("refused").is_not_null() | pl.col("row").is_in(idle["row"].implode())
     said = [
         unlinked(rows, "checkups", "checkup_date"),
         say(idle, "checkups", "nothing_to_delete", month="checkup_date"),
+        say(replaced, "checkups", "replaced", item="record_id", month="checkup_date"),
     ]
     table = typed(kept.with_columns(record_id=_record_ids(kept, key)), "checkups")
     return Part(table.sort("person_id", "checkup_date", "record_id"), fates(rows, kept, bad), pl.concat(said))

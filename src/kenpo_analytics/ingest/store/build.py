@@ -24,6 +24,7 @@ from kenpo_analytics.ingest.store.notices import SAID, nothing
 from kenpo_analytics.ingest.store.staged import Entry
 from kenpo_analytics.ingest.store.staging import STORE, Store
 from kenpo_analytics.months import fiscal_year_of
+from kenpo_analytics.tables import TABLES
 
 LARGE = 1_000_000
 """So many claims are worked on at once (about 1 GB)."""
@@ -262,7 +263,12 @@ def _balanced(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _publish(folder: Path, data: Path) -> None:
-    """Move every table to the data folder; what a table looked like before (file or folder of years) goes."""
+    """Move every table to the data folder; what a table looked like before (file or folder of years) goes, and so does
+    a table of which nothing is left."""
+    made = {path.stem for path in folder.iterdir() if not path.name.startswith(".")}
+    for name in TABLES.keys() - made:
+        shutil.rmtree(data / name, ignore_errors=True)
+        (data / f"{name}.parquet").unlink(missing_ok=True)
     for new in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
         old = data / new.name
         if old.is_dir():

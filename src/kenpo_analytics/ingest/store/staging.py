@@ -26,6 +26,8 @@ from kenpo_analytics.tables import TABLES
 STORE = ".ingest"
 VERSION = 1
 MARKER = "SYNTHETIC"
+AGAIN = "again"
+"""`read_by` of what could not be read: perhaps it can be next time."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,8 @@ class Store:
         found = (Entry(**json.loads(path.read_text(encoding="utf-8"))) for path in whole)
         return sorted(found, key=lambda entry: entry.seq)
 
-    def known(self, digest: str, read_by: str = "") -> bool:
-        """Was a delivery with this content read before, in this way?"""
-        held = self._held(digest)
-        return held is not None and held.read_by == read_by
-
-    def _held(self, digest: str) -> Entry | None:
+    def held(self, digest: str) -> Entry | None:
+        """What was read of this content before?"""
         path = self.folder / digest / "source.json"
         return Entry(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
@@ -67,16 +65,18 @@ class Store:
         """Stage one delivery: records sealed under the key, rejections, and how many were read.
 
         Nothing stays of a delivery whose reader fails or is killed: it is written aside and renamed when whole. A known
-        content is not read again, unless in another way (`read_by`): then the new reading takes the place of the old,
-        and its place in the order. `received_month` (YYYYMM) fills the records that do not say theirs.
+        content is not read again, unless in another way (`read_by`, always for `AGAIN`) or for another month: then the
+        new reading takes the place of the old one, also in the order. `received_month` (YYYYMM) fills the records that
+        do not say theirs.
 
         Raises
         ------
         IngestError
             What the reader raises; nothing is staged then.
         """
-        held = self._held(source.digest)
-        if held is not None and held.read_by == read_by:
+        held = self.held(source.digest)
+        same_month = held is not None and (held.received_from == "file" or held.received_month == received_month)
+        if held is not None and held.read_by == read_by != AGAIN and same_month:
             return held
         if not re.fullmatch(r"[0-9a-f]+", source.digest):
             raise AssertionError(f"not a digest: {source.digest}")
