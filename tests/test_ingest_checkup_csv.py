@@ -129,8 +129,8 @@ def test_cells_that_are_no_number() -> None:
     rows, rejected = read(read_cc2x, cc2x([replace(TARO, values={SBP: said}) for said in told], [SBP]))
     assert [row["sbp"] for row in rows] == [None] * 8 + [128, 128]
     assert rules(rejected) == [
-        (4, "sbp", "range"), (5, "sbp", "range"), (6, "sbp", "censored"), (7, "sbp", "range"), (8, "sbp", "censored"),
-        (9, "sbp", "not_measurable"),
+        (4, "sbp", "range"), (5, "sbp", "range"), (6, "sbp", "censored"), (7, "sbp", "not_a_number"),
+        (8, "sbp", "censored"), (9, "sbp", "not_measurable"),
     ]  # fmt: skip
 
 

@@ -30,7 +30,6 @@ _NUMBER = re.compile(r"([+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|[+
 _NOT_DONE = re.compile(r"(?:[-－‐‑–—―ー]+|未(?:実施|検査|測定|施行|受診)?|(?:検査|測定|実施)(?:なし|せず)|NULL)?", re.I)
 _NOT_MEASURABLE = re.compile(r"(?:測定|検査|計測|判定|採血|検体)(?:不能|不可|できず|困難|不良|不足).*")
 _CENSORED = re.compile(r"H+|L+|HIGH|LOW|以[上下]|[<>≦≧≤≥].*|[0-9.,]+ *(?:以上|以下|未満|超)", re.I)
-_STARS = re.compile(r"\*+")
 _MG_DL = ("mg/dl",)
 _U_L = ("u/l", "iu/l", "iu/i", "u/i")
 _UNITS: dict[str, tuple[str, ...]] = {
@@ -57,9 +56,9 @@ def number(text: str | None, low: float | None = None, high: float | None = None
     """Which number is written here, within [low, high]?
 
     Full-width digits, signs, thousands separators and the item's own unit are read. Blank, dashes and 未実施 are no
-    measurement: neither value nor rule. H, L, <3, 300以上 are "censored"; 測定不能 "not_measurable"; *** and numbers
-    outside the input range "range", or "unit_suspected" where another unit explains them or is written. Exponents are
-    "not_a_number": digits may be lost.
+    measurement: neither value nor rule. H, L, <3, 300以上 are "censored"; 測定不能 "not_measurable"; numbers outside
+    the input range "range", or "unit_suspected" where another unit explains them or is written. Exponents (digits may
+    be lost), *** and every other text are "not_a_number".
 
     Parameters
     ----------
@@ -82,7 +81,7 @@ def number(text: str | None, low: float | None = None, high: float | None = None
 def _no_number(plain: str) -> Reading:
     if _NOT_DONE.fullmatch(plain):
         return _ABSENT
-    for pattern, rule in ((_CENSORED, "censored"), (_NOT_MEASURABLE, "not_measurable"), (_STARS, "range")):
+    for pattern, rule in ((_CENSORED, "censored"), (_NOT_MEASURABLE, "not_measurable")):
         if pattern.fullmatch(plain):
             return Reading(rule=rule)
     return Reading(rule="not_a_number")
