@@ -117,7 +117,7 @@ def test_every_read_item_has_a_range_and_a_source() -> None:
     ("said", "value", "rules"),
     [
         ("98", 98, []), ("98.0", 98, []), ("０９８", 98, []), (" 98 ", 98, []), ("98mg/dl", 98, []),
-        ("9000", None, ["range"]), ("0", None, ["range"]), ("***", None, ["range"]), ("-5", None, ["range"]),
+        ("9000", None, ["range"]), ("0", None, ["range"]), ("***", None, ["not_a_number"]), ("-5", None, ["range"]),
         ("19.9", None, ["unit_suspected"]), ("1.1", None, ["unit_suspected"]), ("5.6", None, ["unit_suspected"]),
         ("1.0", None, ["range"]), ("H", None, ["censored"]), ("<3", None, ["censored"]),
         ("600以上", None, ["censored"]),
@@ -194,6 +194,10 @@ def test_the_same_item_twice() -> None:
     [
         ([(SBP, "120"), (SBP_1, "140"), (SBP_2, "150")], 120),
         ([(SBP_1, "121"), (SBP_2, "130")], 125.5),
+        ([(SBP_1, "130.1"), (SBP_2, "130.2")], 130.2),
+        ([(SBP_1, "130.2"), (SBP_2, "130.2")], 130.2),
+        ([(SBP_1, "130.1"), (SBP_2, "130.4")], 130.3),
+        ([(SBP_1, "121.25")], 121.25),
         ([(SBP_1, "121")], 121),
         ([(SBP_2, "130")], 130),
         ([(SBP_1, "9000"), (SBP_2, "130")], 130),
@@ -201,7 +205,7 @@ def test_the_same_item_twice() -> None:
     ],
 )
 def test_blood_pressure(seen: list[Seen], value: float | None) -> None:
-    """その他 (the average or only value), else the mean of the first two, else the one there is."""
+    """その他 (the average or only value), else the mean of the first two (one decimal, half up), else the one."""
     assert read(*seen)[0]["sbp"] == value
 
 

@@ -52,8 +52,9 @@ def to_checkups(long: pl.DataFrame, header: pl.DataFrame) -> tuple[pl.DataFrame,
 
     Rules: the methods of an item in table order (the first filled; a differing one is a "conflict"). Blood pressure:
     その他, else the mean of 1回目 and 2回目, else the one there is. Waist: measured, else self-measured, else
-    self-reported. tg: the fasting item, else the casual one. HbA1c: NGSP, else JDS before 2013-04 as
-    1.02 x JDS + 0.25 to one decimal (仮定). Answers by (item, code system), by checkup day where none is stated.
+    self-reported. tg: the fasting item, else the casual one. HbA1c: NGSP, else JDS before 2013-04 as 1.02 x JDS + 0.25
+    (仮定). A mean and a converted value are rounded last, half up to one decimal. Answers by (item, code system), by
+    checkup day where none is stated.
     medication_*: 服薬あり or 保険者再確認 1 (on drugs at the checkup after all); 保険者再確認 2 (begun after the
     checkup) is a no where the question was left open. A bmi that is not given stays null.
     Sources: 特定健診項目表 (第4期 V4.0), 電子的健診結果報告書 コード表.
@@ -157,7 +158,7 @@ def _one_item(wide: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """Checkup columns from one column a key; several items for one column by the rules of `to_checkups`."""
     c = pl.col
     late = c("hba1c_jds").is_not_null() & (c("checkup_date") >= JDS_ENDS)
-    ngsp = ((c("hba1c_jds") * 1.02 + 0.25) * 10 + 1e-9).round(0, mode="half_away_from_zero") / 10
+    ngsp = _one_decimal(c("hba1c_jds") * 1.02 + 0.25)
     more = [
         _noted("hba1c", "HbA1c(JDS値)", _records(wide, late), "jds"),
         _noted("tg", "中性脂肪(空腹時・随時)", _records(wide, _differ(c("tg_fasting"), c("tg_casual")))),
@@ -188,7 +189,13 @@ def _names() -> dict[float, str]:
 
 
 def _pressure(name: str) -> pl.Expr:
-    return pl.coalesce(f"{name}_other", pl.mean_horizontal(f"{name}_1", f"{name}_2")).alias(name)
+    first, second = pl.col(f"{name}_1"), pl.col(f"{name}_2")
+    return pl.coalesce(f"{name}_other", _one_decimal((first + second) / 2), first, second).alias(name)
+
+
+def _one_decimal(computed: pl.Expr) -> pl.Expr:
+    """What was computed, half up to one decimal; 1e-9 makes up for halves that binary fractions fall short of."""
+    return (computed * 10 + 1e-9).round(0, mode="half_away_from_zero") / 10
 
 
 def _medication(name: str) -> pl.Expr:
