@@ -162,6 +162,27 @@ def test_the_users_mapping_comes_first_where_all_its_keys_are_there() -> None:
         m.named("nobody")
 
 
+def test_a_mapping_that_nearly_fits_is_named_with_the_headers_it_misses() -> None:
+    own = mapping_toml.parse_mapping(FULL, "x.toml")
+    other = mapping_toml.parse_mapping(
+        'name = "o"\ntable = "claim_status"\n[columns]\n"検索番号" = "claim_key"\n"番号" = "status"', "o"
+    )
+    headers = ["番号", "FBS", "健診を受けた日", "生年月日"]
+    said = m.why_not(headers, [other, own])
+    assert said == "対応表「x_clinic」に近い表ですが、なくてはならない見出しがありません: 「受診日」。"
+    assert m.why_none([["結果一覧"], headers, ["1", "98", "20240501", "01/04/1970"]], [other, own]) == said
+    nothing_measured = m.why_not(["番号", "受診日", "生年月日"], [own])
+    assert nothing_measured is not None and "「fbs」または「fbs_2」または「最高血圧1」" in nothing_measured
+    assert m.why_not([*headers, "受診日"], [own]) is None  # it fits
+    assert m.why_not(["番号", "備考"], [own]) is None  # one common name is no nearness
+    assert m.why_not(headers) is None and m.why_none([], [own]) is None
+    unwritten = mapping_toml.parse_mapping(FULL.replace('"番号" = "number"\n', ""), "x.toml")
+    said = m.why_not([*headers, "受診日"], [unwritten])
+    assert said is not None and said.endswith(
+        "番号または記号・番号またはカナ氏名または氏名(対応表にも書かれていません)。"
+    )
+
+
 def test_the_header_row_is_the_one_with_most_known_names() -> None:
     rows = [["健診結果一覧"], [], ["受診日", "身長"], KAGOSHIMA, ["1-2", "ゴウセイ", "1970/1/1"]]
     found = m.find_header(rows)

@@ -14,6 +14,8 @@ from kenpo_analytics.ingest.values.text import header as normal_header
 HEADER_ROWS = 20
 """The header row is one of the first so many: titles and notes may stand above it."""
 
+_NEAR = 2  # headers that a mapping has to know to be called near
+
 
 @dataclass(frozen=True)
 class Match:
@@ -61,6 +63,27 @@ def find_header(rows: Sequence[Sequence[str]], extra: Sequence[Mapping] = ()) ->
             if best is None or known > best[0]:
                 best = known, Match(place, mapping)
     return best[1] if best else None
+
+
+def why_not(headers: Sequence[str], extra: Sequence[Mapping] = ()) -> str | None:
+    """Which of the user's own mappings nearly reads a list with these headers, and which headers does it miss?
+
+    One Japanese sentence, of names that stand in the mapping. None where one of them fits, or none knows two headers.
+    """
+    near = [mapping for mapping in extra if mapping.known(headers) >= _NEAR]
+    if not near or any(not mapping.missing(headers) for mapping in near):
+        return None
+    best = max(near, key=lambda mapping: mapping.known(headers))
+    lacks = "、".join(best.missing_headers(headers))
+    return f"対応表「{best.name}」に近い表ですが、なくてはならない見出しがありません: {lacks}。"
+
+
+def why_none(rows: Sequence[Sequence[str]], extra: Sequence[Mapping] = ()) -> str | None:
+    """The same for the first rows of a file, of which none has to be the header row: told of the most fitting one."""
+    known = [
+        (max((mapping.known(row) for mapping in extra), default=0), -at) for at, row in enumerate(rows[:HEADER_ROWS])
+    ]
+    return why_not(rows[-max(known)[1]], extra) if known else None
 
 
 def named(name: str, extra: Sequence[Mapping] = ()) -> Mapping:

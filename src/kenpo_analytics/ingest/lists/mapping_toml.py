@@ -130,13 +130,24 @@ class Mapping:
 
     def missing(self, headers: Sequence[str]) -> list[str]:
         """Which required contents has the header row not? Japanese labels; alternatives joined by または."""
-        have = {*self.found(headers), *self.defaults}
-        labels = keys_of(self.table)
+        return [_label(keys, self.table) for keys in self._missing(headers)]
+
+    def missing_headers(self, headers: Sequence[str]) -> list[str]:
+        """The same by the mapping's own headers, as 「生年月日」; what no header gives, by its label."""
         return [
-            "または".join(labels[key] for key in keys) if keys is not _MEASURED else "検査値の列"
-            for keys in _REQUIRED[self.table]
-            if not have.intersection(keys)
+            "または".join(f"「{name}」" for name, meaning in self.columns.items() if meaning.key in keys)
+            or f"{_label(keys, self.table)}(対応表にも書かれていません)"
+            for keys in self._missing(headers)
         ]
+
+    def _missing(self, headers: Sequence[str]) -> list[tuple[str, ...]]:
+        have = {*self.found(headers), *self.defaults}
+        return [keys for keys in _REQUIRED[self.table] if not have.intersection(keys)]
+
+
+def _label(keys: tuple[str, ...], table: str) -> str:
+    labels = keys_of(table)
+    return "検査値の列" if keys is _MEASURED else "または".join(labels[key] for key in keys)
 
 
 @cache
