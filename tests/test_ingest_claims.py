@@ -97,7 +97,9 @@ def test_every_column_of_a_medical_claim(build: Any, reader: Any) -> None:
         "rx_bp": False,
         "rx_glucose": True,
         "rx_lipid": False,
-        "claim_key": "134506079400000007" if build is recodeinfo else "2411234567|202407|7|入院外",
+        "claim_key": "134506079400000007"
+        if build is recodeinfo
+        else "2411234567|202407|202406|入院外|7|00|01240019|１２３４|５６|01|1970-01-01|M|ケンポタロウ",
     }
 
 
@@ -231,6 +233,26 @@ def test_search_number_of_a_returned_claim_is_the_key_in_a_uke_file() -> None:
         assert len(rows[1]) == size
         data = "".join(",".join(row) + "\r\n" for row in rows).encode("cp932")
         assert read(data, read_uke)["claims"]["claim_key"].to_list() == ["1" * 20]
+
+
+@pytest.mark.parametrize("kind", ["1112", "3112", "4112"])
+def test_a_claim_in_a_uke_file_is_known_by_its_number_and_its_person(kind: str) -> None:
+    """レセプト番号 is unique within one file only: the clinic's next file has another patient under it."""
+    first = Claim(1, kind=kind, kana="ケンポタロウ")
+
+    def key(claim: Claim) -> str:
+        return str(one(claim, uke, read_uke)["claim_key"])
+
+    others = [
+        replace(first, kana="ケンポハナコ"), replace(first, sex="2"), replace(first, birth="19700102"),
+        replace(first, branch="02"), replace(first, person="５７"), replace(first, symbol="９"),
+        replace(first, month="202405"), replace(first, claimed="202408"), replace(first, number=2),
+    ]  # fmt: skip
+    assert len({key(claim) for claim in [first, *others]}) == 1 + len(others)
+    assert key(first) == key(replace(first, points=99, diseases=[(DIABETES,)]))
+    volume = uke([first]).replace(b",202407,00", b",202407,01") if kind != "3112" else b""
+    if volume:
+        assert read(volume, read_uke)["claims"]["claim_key"][0] != key(first)
 
 
 # --- fees ----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import polars as pl
 
 from kenpo_analytics.errors import DateError
 from kenpo_analytics.ingest.claims.records import Claims
+from kenpo_analytics.ingest.records import IDENTITY
 from kenpo_analytics.ingest.values.columns import distinct, month_of
 from kenpo_analytics.ingest.values.text import insurer_number
 from kenpo_analytics.months import parse_date, parse_month
@@ -82,7 +83,7 @@ def _confirmed(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _header(header: pl.DataFrame) -> pl.DataFrame:
-    return header.select("g", *(pl.col(f"u{at}").alias(f"ir{at}") for at in (2, 3, 4, 6, 7)))
+    return header.select("g", *(pl.col(f"u{at}").alias(f"ir{at}") for at in (2, 3, 4, 6, 7, 8)))
 
 
 # --- reading -------------------------------------------------------------------------------------------
@@ -134,11 +135,24 @@ def _institution() -> pl.Expr:
 
 
 def _claim_key(insurer: bool) -> pl.Expr:
+    """検索番号; in a UKE file without it, where and when it was filed, its number there, and whom it is about.
+
+    A receipt number is unique within one file only, and a clinic may file several a month: without the person, one
+    patient's claim would replace another's. The key is in memory only: what is written is its keyed hash.
+    """
     own = _by_kind(pl.col("re2").str.slice(0, 1), {"4": [37], "3": [19], "DPC": [20], "1": [18]}, _KEY)
     if insurer:
         return pl.coalesce(_if(pl.col("key_2"), _KEY), _if(pl.col("key_3"), _KEY), own)
     numbered = _if(pl.col("re1"), "^[0-9]{1,6}$").str.strip_chars_start("0")
-    return pl.coalesce(own, pl.concat_str("institution", "received_month", numbered, "kind", separator="|"))
+    file = ["institution", "received_month", "treatment_month", "kind"]
+    person = [pl.col(name).cast(pl.String).fill_null("") for name in IDENTITY]
+    return pl.coalesce(own, pl.concat_str(*file, numbered, _volume().fill_null(""), *person, separator="|"))
+
+
+def _volume() -> pl.Expr:
+    """マルチボリューム識別情報 stands behind 請求年月, of 調剤 and of 歯科 without a name one field earlier."""
+    early = pl.col("re2").str.starts_with("4") | (pl.col("re2").str.starts_with("3") & pl.col("ir8").is_null())
+    return pl.when(early).then("ir7").otherwise("ir8")
 
 
 def _by_kind(table: pl.Expr, fields: dict[str, list[int]], pattern: str) -> pl.Expr:

@@ -16,7 +16,7 @@ import polars as pl
 
 from kenpo_analytics.ingest.files.lines import Lines, decode
 
-NARROW, WIDE = 8, 44
+NARROW, WIDE = 9, 44
 """Fields every record needs, and those of RE (name in kana) and SI (31 days)."""
 _TAIL_BYTES = 2**16
 _QUOTED = re.compile(r'(^|,)"((?:[^"]|"")*)"(?=,|$)')
@@ -31,7 +31,7 @@ class Readable(Protocol):
 
 
 class Block(NamedTuple):
-    """Rows of a file: `rows` holds row, line, bad (undecodable), p0.. (prefix) and u0..u7; `wide` row and u8..u43.
+    """Rows of a file: `rows` holds row, line, bad (undecodable), p0.. (prefix) and u0..u8; `wide` row and u9..u43.
 
     `wide` is there for RE and for SI of the codes that are looked for: most lines are neither.
     """

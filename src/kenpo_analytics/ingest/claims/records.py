@@ -62,7 +62,7 @@ def uke_claims(blocks: Iterable[Block]) -> Iterator[Claims]:
     totals = _Totals()
     for rows, wide, damaged, _ in _whole(totals.counted(blocks), _uke_start(), pl.lit(True)):
         rows = rows.with_columns(part=_TYPE.is_in([*HEADERS, "GO"]).cum_sum())
-        header = rows.filter(_TYPE.is_in(HEADERS)).select("part", "u2", "u3", "u4", "u6", "u7")
+        header = rows.filter(_TYPE.is_in(HEADERS)).select("part", "u2", "u3", "u4", "u6", "u7", "u8")
         claims = rows.filter(~_TYPE.is_in([*HEADERS, "GO", "MN"]))
         header = claims.select("g", "part").unique("g", keep="first", maintain_order=True).join(header, on="part")
         yield Claims(claims, wide, header, pl.concat([damaged, totals.wrong()]), removed=none, broken=none, cut=none)
