@@ -213,20 +213,65 @@ def test_symbol_branch_and_name_may_be_absent() -> None:
     assert [found[name] for name in ("symbol", "number", "branch_number", "kana")] == [None, "56", None, None]
 
 
+def archived(told: bytes, *documents: Document) -> Batch:
+    files = {f"a/DATA/h{at}.xml": document.bytes() for at, document in enumerate(documents)}
+    (batch,) = read_checkup_xml(replace(source({**files, "a/ix08_V08.xml": told}), index="a/ix08_V08.xml"))
+    return batch
+
+
 @pytest.mark.parametrize(
-    ("told", "filed"),
+    ("told", "month"),
     [
-        (index("20240610"), 20240610),
-        (index("20240610", "https://www.mhlw.go.jp/stf/seisakunitsuite/bunya/0000161103.html"), 20240610),
-        (b"<index", 20240527),
-        (b"<index/>", 20240527),
-        (b"<!DOCTYPE x>" + index("20240610").partition(b"?>")[2], 20240527),
+        (index("20240610"), 202406),
+        (index("20240610", "https://www.mhlw.go.jp/stf/seisakunitsuite/bunya/0000161103.html"), 202406),
+        (b"<index", 202405),
+        (b"<index/>", 202405),
+        (b"<!DOCTYPE x>" + index("20240610").partition(b"?>")[2], 202405),
     ],
 )
-def test_the_day_filed_is_that_of_the_archive_if_it_says_so(told: bytes, filed: int) -> None:
-    files = {"a/DATA/h1.xml": Document().bytes(), "a/ix08_V08.xml": told}
-    (batch,) = read_checkup_xml(replace(source(files), index="a/ix08_V08.xml"))
-    assert batch.rows["checkups"].select("filed", "received_month").row(0) == (filed, filed // 100)
+def test_the_month_of_receipt_is_that_of_the_archive_if_it_says_so(told: bytes, month: int) -> None:
+    found = archived(told, Document()).rows["checkups"]
+    assert found.select("filed", "received_month").row(0) == (20240527, month)
+
+
+def test_versions_are_ranked_by_the_day_of_the_document_however_packed() -> None:
+    old, new = Document(filed="20240527"), Document(filed="20240605")
+    ranks = {
+        tuple(archived(index("20240610"), *documents).rows["checkups"]["filed"])
+        for documents in ((old, new), (new, old))
+    }
+    assert ranks == {(20240527, 20240605), (20240605, 20240527)}
+    (alone,) = archived(index("20240612"), old).rows["checkups"].select("filed", "received_month").rows()
+    assert alone == (20240527, 202406)
+
+
+OWN, WHOLE = "作成日: ", "作成日(交換用基本情報): "
+
+
+@pytest.mark.parametrize(
+    ("index_day", "own", "filed", "month", "said"),
+    [
+        ("20240610", None, 20240610, 202406, []),
+        ("20240610", "20240331", 20240610, 202406, [("note", OWN)]),  # before the exam
+        ("20990101", "20240527", 20240527, 202405, [("note", WHOLE)]),
+        ("2024061O", "20240527", 20240527, 202405, [("note", WHOLE)]),
+        ("20990101", None, None, None, [("value", WHOLE)]),
+        ("20990101", "20990101", None, None, [("value", OWN), ("note", WHOLE)]),
+    ],
+)
+def test_each_day_of_making_is_judged_by_itself(
+    index_day: str, own: str | None, filed: int | None, month: int | None, said: list[tuple[str, str]]
+) -> None:
+    batch = archived(index(index_day), Document(filed=own))
+    assert batch.rows["checkups"].select("filed", "received_month").row(0) == (filed, month)
+    assert batch.rejected.select("item", "rule").unique().rows() == [("filed", "not_a_date")] * bool(said)
+    found = batch.rejected.select("level", "reason").rows()
+    assert [(level, reason.partition(" ")[0] + " ") for level, reason in found] == said
+
+
+def test_a_wrong_day_of_the_archive_is_told_once() -> None:
+    batch = archived(index("20990101"), Document(), Document(), Document())
+    assert batch.rejected.select("entry", "level").rows() == [("a/DATA/h0.xml", "note")]
 
 
 def test_a_file_made_before_the_exam_leaves_the_month_open() -> None:

@@ -27,17 +27,20 @@ _READERS: Mapping[str, columns.Read] = {
     "report": columns.words,
     "programme": columns.words,
     "made": columns.days(),
+    "archived": columns.days(),
 }
 KEYS = tuple(_READERS)
 """What a record may say besides its measurements; a key that a layout does not have is null."""
 NEEDED = ("day", "birth", "sex")
+_DAYS = ("day", "birth", "made", "archived")
 OF_CHECKUP = {"checkup_date": pl.Date, "received_month": pl.Int32, "institution": pl.String, "kind": pl.String,
               "action": pl.String}  # fmt: skip
 _FIRST_DAY = dt.date(2008, 4, 1)  # 高齢者の医療の確保に関する法律: 特定健診 and its file format began
 _FIRST_BIRTH = dt.date(1900, 1, 1)
 _DELETIONS = ["19", "49"]
 _REPORTS = ["10", "40", "41", "42", "43", "44", "90", *_DELETIONS]
-_ITEMS = {"day": "checkup_date", "made": "filed"}
+_ITEMS = {"day": "checkup_date", "made": "filed", "archived": "filed"}
+_FILED = {"made": "作成日", "archived": "作成日(交換用基本情報)"}
 
 
 class People(NamedTuple):
@@ -58,8 +61,11 @@ def read_people(raw: pl.DataFrame, *, needed: tuple[str, ...] = NEEDED, days: co
     """Who was examined when?
 
     Exam days from 2008-04-01 to today; birth dates from 1900 to the exam; `kind` as in `kind_of`. 報告区分 19 and 49
-    take the record back (`action` "delete"). `filed` is the day of `made`, null where it lies before the exam or in the
-    future, `received_month` its month. 保険者番号 lost digits are restored by the check digit.
+    take the record back (`action` "delete"). 保険者番号 lost digits are restored by the check digit.
+
+    `made` is the day that the record says it was made, `archived` the day that its delivery says so for all of it. Each
+    is null where it lies before the exam or in the future. `filed`, by which versions of a record are ranked, is the
+    first of the two, `received_month` the month of the second; each stands in for the other.
 
     Parameters
     ----------
@@ -87,7 +93,7 @@ def _read(raw: pl.DataFrame, days: columns.Read) -> pl.DataFrame:
     made = {}
     for key, reader in _READERS.items():
         texts = raw[key] if key in raw.columns else pl.Series([None], dtype=pl.String).new_from_index(0, raw.height)
-        made[key], made[f"{key}_rule"] = (days if key in ("day", "birth", "made") else reader)(texts)
+        made[key], made[f"{key}_rule"] = (days if key in _DAYS else reader)(texts)
     entry = raw["entry"] if "entry" in raw.columns else pl.lit(None, pl.String)
     return raw.select("line", entry=entry).with_columns(**made)
 
@@ -104,7 +110,7 @@ def _possible(frame: pl.DataFrame) -> pl.DataFrame:
     for key, first, last in (
         ("day", pl.lit(_FIRST_DAY), today),
         ("birth", pl.lit(_FIRST_BIRTH), pl.coalesce("day", today)),
-        ("made", pl.coalesce("day", pl.lit(_FIRST_DAY)), today),
+        *((key, pl.coalesce("day", pl.lit(_FIRST_DAY)), today) for key in _FILED),
     ):
         within = pl.col(key).is_between(first, last)
         frame = frame.with_columns(_fails(key, "not_a_date", ~within), pl.when(within).then(key).alias(key))
@@ -130,11 +136,10 @@ def kind_of() -> pl.Expr:
 
 def _header(frame: pl.DataFrame) -> pl.DataFrame:
     deleted = pl.col("report").is_in(_DELETIONS).fill_null(False)
-    filed = pl.col("made").dt.to_string("%Y%m%d").cast(pl.Int32)
     return frame.with_columns(
         checkup_date="day",
-        filed=filed,
-        received_month=filed // 100,
+        filed=pl.coalesce("made", "archived").dt.to_string("%Y%m%d").cast(pl.Int32),
+        received_month=columns.month_of(pl.coalesce("archived", "made")),
         action=pl.when(deleted).then(pl.lit("delete")).otherwise(pl.lit("put")),
     ).select(pl.col(name).cast(dtype) for name, dtype in {**TRACE, **IDENTITY, **OF_CHECKUP}.items())
 
@@ -144,14 +149,28 @@ def _rejected(frame: pl.DataFrame, must: tuple[str, ...], raw: pl.DataFrame) -> 
     frame = frame.with_columns(month=columns.month_of("day"))
     parts = [_part(frame.filter(failed=key), key, level="row") for key in must]
     fit = pl.col("failed").is_null()
-    parts += [_part(frame.filter(fit, pl.col(f"{key}_rule").is_not_null()), key) for key in KEYS if key not in must]
     kept = frame.filter(fit)
+    parts += [_part(kept.filter(_refused(key)), key) for key in KEYS if key not in must and key not in _FILED]
+    parts += [_part(rows, key, label=_FILED[key]) for key, rows in _wrongly_filed(kept).items()]
     if "insurer" in raw.columns:
         repaired = kept.filter(columns.restored(raw["insurer"].filter(frame["failed"].is_null())))
         parts.append(rejections(repaired, item="insurer", rule="insurer_repaired"))
     return pl.concat(parts)
 
 
-def _part(rows: pl.DataFrame, key: str, **level: str) -> pl.DataFrame:
-    noted = rows.select("entry", "line", "institution", "month", rule=f"{key}_rule")
-    return rejections(noted, item=_ITEMS.get(key, key), **level)
+def _refused(key: str) -> pl.Expr:
+    return pl.col(f"{key}_rule").is_not_null()
+
+
+def _wrongly_filed(kept: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Impossible days of making: notes where the other day stands in. What the delivery says wrongly is noted once."""
+    note, told = pl.lit("note"), pl.col("made").is_not_null() | _refused("made")
+    own = kept.filter(_refused("made")).with_columns(level=pl.when(pl.col("archived").is_not_null()).then(note))
+    whole = kept.filter(_refused("archived")).with_columns(level=pl.when(told).then(note))
+    first = pl.col("level").is_null() | (pl.col("level").is_not_null().cum_sum() == 1)
+    return {"made": own, "archived": whole.filter(first)}
+
+
+def _part(rows: pl.DataFrame, key: str, **given: str) -> pl.DataFrame:
+    noted = rows.select("entry", "line", "institution", "month", "^level$", rule=f"{key}_rule")
+    return rejections(noted, item=_ITEMS.get(key, key), **given)

@@ -23,7 +23,7 @@ from kenpo_analytics.ingest.values.columns import rule_where
 
 BATCH, BATCH_BYTES = 2_000, 64 * 2**20
 _ODD = ("code_system", "done_and_not_done")
-_HEAD = ("entry", "index_day", *cda.Header._fields)
+_HEAD = ("entry", "archived", *cda.Header._fields)
 _STAMP = r"^([0-9]{8})(?:[0-9]{2,6}(?:\.[0-9]+)?(?:[+-][0-9]{4})?)?$"  # HL7 TS; \d would take other scripts' digits
 
 
@@ -31,9 +31,9 @@ def read_checkup_xml(source: Source) -> Iterator[Batch]:
     """Which checkups are in this archive, folder or document?
 
     One document is one record; 2,000 or 64 MiB make a batch. A document that cannot be read is one rejected row.
-    `filed` is the day the archive was made (ix08 creationTime), else the day the document was made
-    (ClinicalDocument/effectiveTime). What a header must say, and what makes a `kind`: `read_people`; the values:
-    `to_checkups`.
+    `filed` is the day the document was made (ClinicalDocument/effectiveTime), so that versions rank alike however they
+    were packed; `received_month` that of the archive (ix08 creationTime). Each stands in for the other. What a header
+    must say, and what makes a `kind`: `read_people`; the values: `to_checkups`.
     """
     pile = _Pile(_index_day(source))
     for entry in source.entries or (None,):
@@ -97,7 +97,7 @@ class _Pile:
 
     def batch(self) -> Batch:
         raw = pl.DataFrame(self._heads, schema=dict.fromkeys(_HEAD, pl.String), orient="row")
-        raw = raw.with_columns(line=1, day="checkup_date", made=pl.coalesce("index_day", "filed"))
+        raw = raw.with_columns(line=1, day="checkup_date", made="filed")
         people = read_people(raw, needed=(*NEEDED, "report"), days=_stamps)
         long = people.of_fit(_long(self._found, self._counts))
         odd = pl.col("state").is_in(_ODD)
