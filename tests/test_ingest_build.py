@@ -166,7 +166,8 @@ def test_a_checkup_delivered_again_unchanged_was_received_when_it_first_came(tmp
 
 
 def test_other_days_and_institutions_are_other_checkups(tmp_path):
-    rows = [checkup(FATHER, DAY), checkup(FATHER, DAY, institution=None), checkup(FATHER, DAY + dt.timedelta(days=1))]
+    other, next_day = {"institution": "2411000002"}, DAY + dt.timedelta(days=1)
+    rows = [checkup(FATHER, DAY), checkup(FATHER, DAY, **other), checkup(FATHER, next_day)]
     summary = ingest(tmp_path, *checkups([*rows, rows[1]], made=[None]))
     assert summary.rows["checkups"] == 3
     assert fates(summary) == {"c0": (3, 0, 1)}
@@ -474,3 +475,22 @@ def test_the_order_of_deliveries_does_not_matter(tmp_path_factory, world, data):
         assert other.keys() == made[0].keys()
         for name, frame in other.items():
             assert frame.equals(made[0][name]), name
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_record_without_its_institution_is_of_the_one_that_others_name(tmp_path, order):
+    named = ("xml", batch(members=[member(FATHER, START)], checkups=[checkup(FATHER, DAY, fpg=99.0, filed=20240701)]))
+    bare = ("csv", batch(checkups=[checkup(FATHER, DAY, fpg=95.0, institution=None, filed=20240601)]))
+    deliveries = [named, bare]
+    summary = ingest(tmp_path, *(deliveries[at] for at in order))
+    assert summary.rows["checkups"] == 1
+    (row,) = pl.read_parquet(tmp_path / "checkups.parquet").iter_rows(named=True)
+    assert (row["fpg"], row["institution"]) == (99.0, "2411000001")
+    gone = ("del", batch(checkups=[checkup(FATHER, DAY, institution=None, action="delete", filed=20240801)]))
+    assert ingest(tmp_path, gone).rows["checkups"] == 0
+
+
+def test_between_two_institutions_of_one_day_a_record_without_one_stays_apart(tmp_path):
+    records = [checkup(FATHER, DAY, institution=place) for place in ("2411000001", "2411000002", None)]
+    summary = ingest(tmp_path, ("a", batch(members=[member(FATHER, START)], checkups=records)))
+    assert summary.rows["checkups"] == 3

@@ -91,12 +91,13 @@ def mailings(staged: pl.DataFrame, linked: pl.DataFrame, checkups: pl.DataFrame 
 
 def checkups(staged: pl.DataFrame, linked: pl.DataFrame, key: Key) -> Part:
     """Checkups: one row a person, day and institution, as the last word on it says; a deletion may be the last word.
+    A record without an institution is of the one that others name for that person and day.
 
     Of two deliveries the later holds (`LATER`; in one file a deletion comes after what it deletes). A record delivered
     again without a change was received when it first came. A deletion that finds nothing before it is quarantined.
     """
     rows = link.join(staged, linked).with_row_index("row").with_columns(delete=pl.col("action") == "delete")
-    rows = rows.with_columns(pl.col("delete").fill_null(False))
+    rows = rows.with_columns(pl.col("delete").fill_null(False), institution=_where())
     known = rows.filter(pl.col("person_id").is_not_null()).sort("made", "seq", "delete", "entry", "line")
     values = [name for name in TABLES["checkups"].names if name in staged.columns and name != "received_month"]
     content = pl.struct(values).hash()
@@ -117,6 +118,16 @@ def checkups(staged: pl.DataFrame, linked: pl.DataFrame, key: Key) -> Part:
     ]
     table = typed(kept.with_columns(record_id=_record_ids(kept, key)), "checkups")
     return Part(table.sort("person_id", "checkup_date", "record_id"), fates(rows, kept, bad), pl.concat(said))
+
+
+def _where() -> pl.Expr:
+    """Where was a checkup whose record does not say it? Where the person was that day, if only one place is known.
+
+    The same exam comes as XML with and as CSV without the institution, and a deletion need not name it.
+    """
+    named, day = pl.col("institution"), ["person_id", "checkup_date"]
+    one = named.min().over(day) == named.max().over(day)
+    return pl.coalesce(named, pl.when(one & pl.col("person_id").is_not_null()).then(named.max().over(day)))
 
 
 def _record_ids(rows: pl.DataFrame, key: Key) -> pl.Series:
