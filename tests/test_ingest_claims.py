@@ -334,11 +334,45 @@ def test_a_claim_deleted_by_jy_is_removed_and_counted(line: int) -> None:
     assert found["claims"]["claim_key"].to_list() == [Claim(2).key]
 
 
-@pytest.mark.parametrize("order", ["2,10,0,JY,2,4,0,,,9,1", "2,10,0,JY,7,4,0,,,9,1", "2,10,0,JY,3,,0,,,,"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        *("2,10,0,JY,2,4,0,,,9,1", "2,10,0,JY,7,4,0,,,9,1", "2,10,0,JY,3,,0,,,,"),
+        *("2,10,0,JY,1,6,0,,,9,1", "2,10,0,JY,1,,,,,,", "2,10,0,JY,2,6,x,,,9,1"),
+    ],
+)
 def test_a_correction_that_cannot_be_carried_out_refuses_its_claim_alone(order: str) -> None:
     found = read(corrected(order))
     assert found["claims"]["claim_key"].to_list() == [Claim(2).key]
     assert found["rejected"].select("level", "rule").rows() == [("row", "correction")]
+
+
+ADDED = f"2,9,1,SY,{DIABETES},20240401,1,,"
+
+
+@pytest.mark.parametrize(
+    ("rows", "bp", "glucose"),
+    [
+        ((ADDED, "2,10,0,JY,1,,,,,9,1"), True, True),  # a plain addition
+        ((ADDED.replace("2,9,1", "2,9,"), "2,10,0,JY,1,,,,,9,"), True, True),
+        ((ADDED, "2,10,0,JY,1,9,1,,,,"), True, True),
+        ((ADDED.replace("2,9,1", "2,6,0"), "2,10,0,JY,2,6,0,,,,"), False, True),
+        (("2,10,0,JY,3,6,,,,,",), False, False),
+        ((ADDED, "2,10,0,JY,2,6,,,,9,1"), False, True),
+    ],
+)
+def test_jy_with_an_empty_place_means_what_it_can_mean_only(rows: tuple[str, ...], bp: bool, glucose: bool) -> None:
+    found = read(corrected(*rows))
+    assert found["claims"].select("dx_bp", "dx_glucose").rows() == [(bp, glucose), (True, False)]
+    assert found["rejected"].is_empty()
+
+
+@pytest.mark.parametrize(("rows", "line"), [(("2,10,0,JY,3,99,0,,,,",), 9), ((ADDED, "2,10,0,JY,2,99,0,,,9,1"), 10)])
+def test_jy_that_finds_nothing_to_correct_is_listed_with_its_line(rows: tuple[str, ...], line: int) -> None:
+    found = read(corrected(*rows))
+    assert found["claims"].height == 2
+    listed = found["rejected"].select("line", "level", "rule", "institution", "month").rows()
+    assert listed == [(line, "value", "correction", "2411234567", 202406)]
 
 
 # --- files ---------------------------------------------------------------------------------------------

@@ -63,9 +63,9 @@ MEMBERS = staged_schema(TABLES["members"])
 CHECKUPS = staged_schema(TABLES["checkups"], {"action": pl.String})
 """`action` "delete" is a deletion request (報告区分 19/49) for the same person, day and institution."""
 CLAIMS = staged_schema(TABLES["claims"], {"claim_key": pl.String})
-"""`claim_key`: 検索番号 of 17-30 digits, or, in a file without it, institution, months, kind, receipt number and person.
+"""`claim_key`: 検索番号 of 17-30 digits, or, in a file without it, institution, months, kind, number and person.
 
-It is of the identity columns: never written but as a keyed hash."""
+It identifies: like the identity columns it is never written but as a keyed hash."""
 _OF_CLAIM = ("institution", "treatment_month", "received_month", "status")
 FEES = {
     "claim_key": pl.String,

@@ -38,6 +38,7 @@ def details(claims: Claims, good: pl.DataFrame, codes: ClaimCodes) -> tuple[pl.D
     unread = [
         _wrong(diseases.filter("unread"), "unknown_code", "dx", "SY[1]"),
         _wrong(drugs.filter("unread"), "unknown_code", "rx", "IY[3]"),
+        _wrong(claims.idle.join(about, on="g", maintain_order="left"), "correction", "record", "JY"),
     ]
     return flags, fees, pl.concat([_heads(good), *unread, wrong_fees])
 

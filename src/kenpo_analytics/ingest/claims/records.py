@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from kenpo_analytics.errors import IngestError
+from kenpo_analytics.ingest.claims.corrections import corrected
 from kenpo_analytics.ingest.claims.lines import Block
 from kenpo_analytics.ingest.files.recognise import CLAIM_RECORDS
 
@@ -29,7 +30,8 @@ class Claims:
     """Whole claims: `rows` with the claim's number `g`; `damaged` lines with the rule they break; `wide` by row.
 
     `header` holds the row of IR or YK by claim; `removed` are claims taken back by JY, `broken` those whose correction
-    cannot be carried out, `cut` the last one where it alone has no RC: the file breaks off in it.
+    is lost, `idle` the orders (g, line) that find nothing to correct, `cut` the last one where it alone has no RC: the
+    file breaks off in it.
     """
 
     rows: pl.DataFrame
@@ -38,6 +40,7 @@ class Claims:
     damaged: pl.DataFrame
     removed: pl.Series
     broken: pl.Series
+    idle: pl.DataFrame
     cut: pl.Series
 
 
@@ -46,26 +49,27 @@ def insurer_claims(blocks: Iterable[Block]) -> Iterator[Claims]:
     prefixed = pl.col("p0").is_in(["1", "2"])
     ended: bool | None = None
     for rows, wide, damaged, last in _whole(blocks, _insurer_start(), prefixed):
-        corrected, removed, broken = _corrected(rows)
-        header = corrected.filter(_TYPE.is_in(HEADERS)).unique("g", keep="first", maintain_order=True)
+        done = corrected(rows)
+        header = done.rows.filter(_TYPE.is_in(HEADERS)).unique("g", keep="first", maintain_order=True)
         ends = rows.group_by("g", maintain_order=True).agg((_TYPE == "RC").any())
         before = ends[:-1] if last else ends
         if not before.is_empty():
             ended = ended is not False and bool(before["u0"].all())
         cut = (ends[-1:].filter(~pl.col("u0")) if last and ended else ends.clear())["g"]
-        yield Claims(corrected, wide, header, damaged, removed, broken, cut)
+        yield Claims(done.rows, wide, header, damaged, done.removed, done.broken, done.idle, cut)
 
 
 def uke_claims(blocks: Iterable[Block]) -> Iterator[Claims]:
     """Which claims does a UKE file hold? Those after GO have no header until the next IR or YK."""
     none = pl.Series(dtype=pl.UInt32)
+    idle = pl.DataFrame(schema={"g": pl.UInt32, "line": pl.Int64})
     totals = _Totals()
     for rows, wide, damaged, _ in _whole(totals.counted(blocks), _uke_start(), pl.lit(True)):
         rows = rows.with_columns(part=_TYPE.is_in([*HEADERS, "GO"]).cum_sum())
         header = rows.filter(_TYPE.is_in(HEADERS)).select("part", "u2", "u3", "u4", "u6", "u7", "u8")
         claims = rows.filter(~_TYPE.is_in([*HEADERS, "GO", "MN"]))
         header = claims.select("g", "part").unique("g", keep="first", maintain_order=True).join(header, on="part")
-        yield Claims(claims, wide, header, pl.concat([damaged, totals.wrong()]), removed=none, broken=none, cut=none)
+        yield Claims(claims, wide, header, pl.concat([damaged, totals.wrong()]), none, none, idle, cut=none)
 
 
 class _Totals:
@@ -162,7 +166,8 @@ def _numbered(block: pl.DataFrame) -> pl.DataFrame:
     if "p1" not in block.columns:
         return block
     return block.with_columns(
-        line_number=pl.col("p1").cast(pl.Int64, strict=False), branch=pl.col("p2").cast(pl.Int64, strict=False)
+        line_number=pl.col("p1").cast(pl.Int64, strict=False),
+        branch=pl.col("p2").fill_null("0").cast(pl.Int64, strict=False),
     )
 
 
@@ -177,61 +182,3 @@ def _header_before(rows: pl.DataFrame, cut: int) -> pl.DataFrame:
 
 def _with_number(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(g=pl.col("start").cum_sum()).drop("start")
-
-
-# --- JY ------------------------------------------------------------------------------------------------
-
-
-def _corrected(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series, pl.Series]:
-    """Rows as claimed with the payer office's corrections done, claims taken back, claims that cannot be corrected."""
-    kept = rows.filter((pl.col("p0") == "1") | (_TYPE == "MN"))
-    orders = rows.filter(_TYPE == "JY").select(
-        "g",
-        op=pl.col("u1"),
-        **{name: pl.col(f"u{at}").cast(pl.Int64, strict=False) for name, at in _ORDER.items()},
-        order=pl.int_range(pl.len(), dtype=pl.Int64) + 1_000_000,
-    )
-    if orders.is_empty():
-        none = rows["g"].clear()
-        return kept, none, none
-    taken = orders.filter(pl.col("op").is_in(["2", "3"])).select("g", "op", line_number="old", branch="old_branch")
-    gone = kept.join(taken, on=_PLACE, how="inner")
-    put = _replacements(rows, orders)
-    left = pl.concat([kept.join(taken, on=_PLACE, how="anti"), put.select(kept.columns)])
-    removed = _removed(gone, left)
-    replaced = gone.filter(pl.col("op") == "2").select(_PLACE)
-    empty = replaced.join(put.select(_PLACE), on=_PLACE, how="anti")["g"]
-    unclear = orders.filter(~pl.col("op").is_in(["1", "2", "3"]).fill_null(False) | pl.col("old").is_null())["g"]
-    return _in_order(left, orders["g"]), removed, pl.concat([empty, unclear]).unique()
-
-
-_ORDER = {"old": 2, "old_branch": 3, "new": 6, "new_branch": 7}
-_PLACE = ["g", "line_number", "branch"]
-
-
-def _replacements(rows: pl.DataFrame, orders: pl.DataFrame) -> pl.DataFrame:
-    """The rows of the payer office that are added (1) after, or put (2) in the place of, a claimed one."""
-    put = orders.filter(pl.col("op").is_in(["1", "2"])).unique(["g", "new", "new_branch"], keep="last")
-    place = put.select(
-        "g",
-        line_number="new",
-        branch="new_branch",
-        at="old",
-        at_branch=pl.when(pl.col("op") == "1").then("order").otherwise("old_branch"),
-    )
-    added = rows.filter(pl.col("p0") == "2", ~_TYPE.is_in(["MN", "JY"])).join(place, on=_PLACE, how="inner")
-    return added.with_columns(line_number="at", branch="at_branch")
-
-
-def _removed(gone: pl.DataFrame, left: pl.DataFrame) -> pl.Series:
-    """Claims whose MN, or whose every RE, was deleted."""
-    deleted = gone.filter(pl.col("op") == "3")
-    common = deleted.filter(_TYPE == "RE").join(left.filter(_TYPE == "RE"), on="g", how="anti")
-    return pl.concat([common["g"], deleted.filter(_TYPE == "MN")["g"]]).unique()
-
-
-def _in_order(rows: pl.DataFrame, corrected: pl.Series) -> pl.DataFrame:
-    """Rows by claim; within a corrected claim by 行番号 and 枝番号."""
-    touched = pl.col("g").is_in(corrected.unique().to_list())
-    keys = [pl.when(touched).then(name).otherwise(0) for name in ("line_number", "branch")]
-    return rows.sort("g", touched & (_TYPE != "MN"), *keys, maintain_order=True)
