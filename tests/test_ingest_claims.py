@@ -533,6 +533,38 @@ def test_a_file_that_breaks_off_loses_its_last_claim() -> None:
     assert read(data.rstrip())["claims"].height == 2
 
 
+def bare(claims: Sequence[Claim]) -> bytes:
+    """RECODEINFO of claims without EX and RC: no record says that a claim is whole."""
+    lines = recodeinfo(claims).splitlines(keepends=True)
+    return b"".join(line for line in lines if b",EX," not in line and b",RC," not in line)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_file_cut_anywhere_in_its_last_claim_never_says_no_for_what_it_lost(before: int) -> None:
+    """Not even where the record it is cut in is whole but for its last, empty fields; a whole last line is enough."""
+    claims = [
+        Claim(number, diseases=[(DIABETES,), (HYPERTENSION,)], fees=[(HOLIDAY, {3: 1})]) for number in range(before + 1)
+    ]
+    data = bare(claims)
+    start = data.rindex(b"1,5,0,SN") + 8
+    lines = {at for at in range(start, len(data)) if data[at - 1 : at] == b"\n" or data[at : at + 2] == b"\r\n"}
+    for end in range(start, len(data) - 2, 5):
+        found = read(data[:end])
+        if end not in lines and data[end - 1 : end] != b"\r":
+            assert found["claims"].height == before, data[end - 30 : end]
+            assert found["rejected"].filter(pl.col("level") == "row")["rule"].to_list() == ["truncated"]
+        assert found["read"] == before + 1
+    assert read(data.rstrip())["claims"].height == before + 1
+
+
+def test_a_uke_file_cut_anywhere_in_its_last_claim_loses_it() -> None:
+    """Its claims end in GO, or the whole file in 0x1A: a cut between two lines shows, too."""
+    data = uke([Claim(number, diseases=[(DIABETES,), (HYPERTENSION,)]) for number in (1, 2)])
+    for end in range(data.rindex(b"SN,"), data.rindex(b"GO"), 3):
+        assert read(data[:end], read_uke)["claims"]["dx_bp"].to_list() == [True], data[end - 30 : end]
+    assert read(data.rstrip(b"\x1a\r\n"), read_uke)["claims"].height == 2
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\x1a", b"\r\n\r\n", b"PK\x03\x04", "あ,い\n".encode("utf-16"), b"a,b,c\n1,2,3\n"]
 )

@@ -25,13 +25,13 @@ _TYPE = pl.col("u0")
 _KINDS = {"3": "歯科", "4": "調剤"}
 
 
-def heads(claims: Claims, *, insurer: bool, cut_off: int | None) -> pl.DataFrame:
+def heads(claims: Claims, *, insurer: bool) -> pl.DataFrame:
     """One row a claim: `g`, line, identity, months, kind, institution, points, days, status, claim_key.
 
     Of a claim that is refused also rule, item and label (the record and field).
     """
     rows = claims.rows.with_columns(part=(_TYPE == "RE").cum_sum().over("g"))
-    frame = _claims(rows, cut_off).with_columns(cut_off=pl.col("cut_off") | pl.col("g").is_in(claims.cut.to_list()))
+    frame = _claims(rows).with_columns(cut_off=pl.col("g").is_in(claims.cut.to_list()))
     chosen = _common(rows, claims.wide, frame)
     frame = frame.join(chosen, on="g", how="left")
     for kind in ("HO", "KO"):
@@ -43,7 +43,7 @@ def heads(claims: Claims, *, insurer: bool, cut_off: int | None) -> pl.DataFrame
     return frame.with_columns(_verdict(insurer)).unnest("verdict")
 
 
-def _claims(rows: pl.DataFrame, cut_off: int | None) -> pl.DataFrame:
+def _claims(rows: pl.DataFrame) -> pl.DataFrame:
     """Every claim with the number of its records of each kind."""
     is_re = _TYPE == "RE"
     return rows.group_by("g").agg(
@@ -52,7 +52,6 @@ def _claims(rows: pl.DataFrame, cut_off: int | None) -> pl.DataFrame:
         dpc=(_TYPE == "BU").any(),
         commons=is_re.sum(),
         damaged=(pl.col("bad") & _TYPE.is_in(["RE", "HO", "SN"])).any(),
-        cut_off=(pl.col("line") == (cut_off or 0)).any(),
         key_2=pl.col("u3").filter(_TYPE == "MN").first(),
         key_3=pl.col("u4").filter(_TYPE == "MN").first(),
     )

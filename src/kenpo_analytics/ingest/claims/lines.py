@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Collection, Iterator
-from typing import ClassVar, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
@@ -31,9 +31,9 @@ class Readable(Protocol):
 
 
 class Block(NamedTuple):
-    """Rows of a file: `rows` holds row, line, bad (undecodable), p0.. (prefix) and u0..u8; `wide` row and u9..u43.
+    """Rows of a file: `rows` holds row, line, bad (undecodable), fields (how many), p0.. (prefix) and u0..u8.
 
-    `wide` is there for RE and for SI of the codes that are looked for: most lines are neither.
+    `wide` (row and u9..u43) is there for RE and for SI of the codes that are looked for: most lines are neither.
     """
 
     rows: pl.DataFrame
@@ -89,7 +89,8 @@ def _parsed(
         raise AssertionError(f"{len(numbers)} lines gave {frame.height} rows")
     rows = pl.Series("row", range(row, row + frame.height), dtype=pl.Int64)
     line = pl.Series("line", numbers, dtype=pl.Int64)
-    frame = frame.with_columns(rows, line, line.is_in(list(bad)).alias("bad"))
+    fields = pl.Series("fields", _commas(data) + 1 - prefix, dtype=pl.Int64)
+    frame = frame.with_columns(rows, line, line.is_in(list(bad)).alias("bad"), fields)
     kind = frame["u0"]
     needed = ((kind == "RE") | ((kind == "SI") & frame["u3"].is_in(list(fees)))).fill_null(False)
     skipped = [f"_{at}" for at in range(prefix + NARROW)]
@@ -102,6 +103,12 @@ def _csv(data: bytes, names: list[str]) -> pl.DataFrame:
     return pl.read_csv(io.BytesIO(header + data), infer_schema=False, quote_char=None, truncate_ragged_lines=True)
 
 
+def _commas(data: bytes) -> np.ndarray:
+    signs = np.frombuffer(data, np.uint8)
+    before = np.searchsorted(np.flatnonzero(signs == ord(",")), np.flatnonzero(signs == ord("\n")))
+    return np.diff(before, prepend=0)
+
+
 def _lines_at(data: bytes, wanted: np.ndarray) -> bytes:
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
     starts = np.concatenate(([0], ends))
@@ -109,26 +116,29 @@ def _lines_at(data: bytes, wanted: np.ndarray) -> bytes:
 
 
 class LastLine:
-    """A stream that remembers how it ended: a file that breaks off in its last record must not pass for a whole one."""
-
-    _NEEDED: ClassVar = {"HO": 5, "KO": 5, "SN": 6, "SY": 4, "IY": 3}
+    """A stream that remembers how it ended: a file that breaks off in its last claim must not pass for a whole one."""
 
     def __init__(self, stream: Readable) -> None:
-        self._stream, self._tail, self._lines, self._ended = stream, b"", 0, False
+        self._stream, self._tail = stream, b""
 
     def read(self, size: int) -> bytes:
         """The next bytes."""
         data = self._stream.read(size)
-        self._lines += data.count(b"\n")
         self._tail = (self._tail + data)[-_TAIL_BYTES:]
-        self._ended = not data
         return data
 
-    def cut_off(self, prefix: int) -> int | None:
-        """Which line has no end, its last field being one that is read? None where there is none, or not yet known."""
+    @property
+    def unended(self) -> bool:
+        """Has the last line neither a line end nor 0x1A behind it?"""
         last = self._tail.split(b"\n")[-1]
-        if not self._ended or not last or last[-1:] in (b"\r", b"\x1a"):
-            return None
-        fields = last.split(b",")[prefix:]
-        needed = self._NEEDED.get(fields[0].decode("ascii", "replace"), 0) if fields else 0
-        return self._lines + 1 if len(fields) - 1 <= needed else None
+        return bool(last.strip()) and last[-1:] not in (b"\r", b"\x1a")
+
+    @property
+    def ends_empty(self) -> bool:
+        """Is its last field empty?"""
+        return self._tail[-1:] == b","
+
+    @property
+    def marked(self) -> bool:
+        """Does 0x1A stand at the end of the file?"""
+        return self._tail.rstrip().endswith(b"\x1a")

@@ -45,8 +45,8 @@ def _read(source: Source, codes: ClaimCodes, *, insurer: bool) -> Iterator[Batch
         with source.open() as stream:
             last = LastLine(stream)
             blocks = records(last, prefix, codes.addons | codes.visits)
-            for claims in insurer_claims(blocks) if insurer else uke_claims(blocks):
-                batch = _batch(claims, source, codes, insurer, last.cut_off(prefix))
+            for claims in insurer_claims(blocks, last) if insurer else uke_claims(blocks, last):
+                batch = _batch(claims, source, codes, insurer)
                 found = found or batch.read > 0
                 if batch.read or not batch.rejected.is_empty():
                     yield batch
@@ -57,9 +57,9 @@ def _read(source: Source, codes: ClaimCodes, *, insurer: bool) -> Iterator[Batch
         yield refused_file("unreadable", entry=source.entry, reason=reason)
 
 
-def _batch(claims: Claims, source: Source, codes: ClaimCodes, insurer: bool, cut_off: int | None) -> Batch:
+def _batch(claims: Claims, source: Source, codes: ClaimCodes, insurer: bool) -> Batch:
     """The claims of one block: those that hold, those that do not, and the values that were left out."""
-    judged = heads(claims, insurer=insurer, cut_off=cut_off)
+    judged = heads(claims, insurer=insurer)
     taken_back = pl.col("g").is_in(claims.removed.to_list())
     removed = judged.filter(taken_back, pl.col("rule") != "correction").height
     judged = judged.filter(~taken_back | (pl.col("rule") == "correction"))

@@ -14,7 +14,8 @@ import polars as pl
 
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.claims.corrections import corrected
-from kenpo_analytics.ingest.claims.lines import Block
+from kenpo_analytics.ingest.claims.lines import Block, LastLine
+from kenpo_analytics.ingest.claims.widths import Widest
 from kenpo_analytics.ingest.files.recognise import CLAIM_RECORDS
 
 HEADERS = ("IR", "YK")
@@ -30,8 +31,7 @@ class Claims:
     """Whole claims: `rows` with the claim's number `g`; `damaged` lines with the rule they break; `wide` by row.
 
     `header` holds the row of IR or YK by claim; `removed` are claims taken back by JY, `broken` those whose correction
-    is lost, `idle` the orders (g, line) that find nothing to correct, `cut` the last one where it alone has no RC: the
-    file breaks off in it.
+    is lost, `idle` the orders (g, line) that find nothing to correct, `cut` the last one if the file breaks off in it.
     """
 
     rows: pl.DataFrame
@@ -44,32 +44,48 @@ class Claims:
     cut: pl.Series
 
 
-def insurer_claims(blocks: Iterable[Block]) -> Iterator[Claims]:
-    """Which claims does a RECODEINFO file hold? Corrections (JY) done."""
+def insurer_claims(blocks: Iterable[Block], end: LastLine) -> Iterator[Claims]:
+    """Which claims does a RECODEINFO file hold? Corrections (JY) done.
+
+    It breaks off in the last claim where that alone has no RC, or where its last record is not whole.
+    """
+    widest = Widest()
     prefixed = pl.col("p0").is_in(["1", "2"])
     ended: bool | None = None
-    for rows, wide, damaged, last in _whole(blocks, _insurer_start(), prefixed):
+    for rows, wide, damaged, last in _whole(widest.seen(blocks), _insurer_start(), prefixed):
         done = corrected(rows)
         header = done.rows.filter(_TYPE.is_in(HEADERS)).unique("g", keep="first", maintain_order=True)
         ends = rows.group_by("g", maintain_order=True).agg((_TYPE == "RC").any())
         before = ends[:-1] if last else ends
         if not before.is_empty():
             ended = ended is not False and bool(before["u0"].all())
-        cut = (ends[-1:].filter(~pl.col("u0")) if last and ended else ends.clear())["g"]
+        unclosed = bool(ended) and not ends["u0"][-1] if last and not ends.is_empty() else False
+        broken_off = unclosed or (last and widest.breaks_off(end, _table(rows)))
+        cut = ends["g"][-1:] if broken_off else ends["g"].clear()
         yield Claims(done.rows, wide, header, damaged, done.removed, done.broken, done.idle, cut)
 
 
-def uke_claims(blocks: Iterable[Block]) -> Iterator[Claims]:
-    """Which claims does a UKE file hold? Those after GO have no header until the next IR or YK."""
+def _table(rows: pl.DataFrame) -> str | None:
+    """The first digit of the last レセプト種別."""
+    kinds = rows.filter(_TYPE == "RE")["u2"][-1:].drop_nulls()
+    return None if kinds.is_empty() else str(kinds[0])[:1]
+
+
+def uke_claims(blocks: Iterable[Block], end: LastLine) -> Iterator[Claims]:
+    """Which claims does a UKE file hold? Those after GO have no header until the next IR or YK.
+
+    A file with neither GO nor 0x1A at its end breaks off in its last claim.
+    """
     none = pl.Series(dtype=pl.UInt32)
     idle = pl.DataFrame(schema={"g": pl.UInt32, "line": pl.Int64})
     totals = _Totals()
-    for rows, wide, damaged, _ in _whole(totals.counted(blocks), _uke_start(), pl.lit(True)):
+    for rows, wide, damaged, last in _whole(totals.counted(blocks), _uke_start(), pl.lit(True)):
         rows = rows.with_columns(part=_TYPE.is_in([*HEADERS, "GO"]).cum_sum())
         header = rows.filter(_TYPE.is_in(HEADERS)).select("part", "u2", "u3", "u4", "u6", "u7", "u8")
         claims = rows.filter(~_TYPE.is_in([*HEADERS, "GO", "MN"]))
         header = claims.select("g", "part").unique("g", keep="first", maintain_order=True).join(header, on="part")
-        yield Claims(claims, wide, header, pl.concat([damaged, totals.wrong()]), none, none, idle, cut=none)
+        cut = claims["g"][-1:] if last and not end.marked and rows["u0"][-1:].to_list() != ["GO"] else none
+        yield Claims(claims, wide, header, pl.concat([damaged, totals.wrong()]), none, none, idle, cut)
 
 
 class _Totals:
