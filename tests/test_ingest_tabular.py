@@ -42,6 +42,7 @@ table = "checkups"
 kind = "特定健診"
 insurer = "1240019"
 """
+COLUMN_NOTES = {"column_not_read", "column_missing"}
 
 
 class Bytes:
@@ -57,9 +58,22 @@ class Bytes:
         yield io.BytesIO(self.content)
 
 
-def read(content: bytes | str, mapping: mapping_toml.Mapping) -> list[Batch]:
+def all_of(content: bytes | str, mapping: mapping_toml.Mapping) -> list[Batch]:
     data = content.encode("cp932") if isinstance(content, str) else content
     return list(read_mapped(Bytes(data), mapping))  # type: ignore[arg-type]
+
+
+def read(content: bytes | str, mapping: mapping_toml.Mapping) -> list[Batch]:
+    """Without the notes about columns, which have tests of their own."""
+    return [batch for batch in all_of(content, mapping) if not {*batch.rejected["rule"]} & COLUMN_NOTES]
+
+
+def columns_told(content: bytes | str, mapping: mapping_toml.Mapping) -> list[tuple[str | None, str, str]]:
+    """Sheet, rule and reason of the notes about columns."""
+    noted = pl.concat([batch.rejected for batch in all_of(content, mapping)])
+    said = noted.filter(pl.col("rule").is_in([*COLUMN_NOTES]))
+    assert said["level"].to_list() == ["note"] * said.height
+    return said.select("entry", "rule", "reason").rows()
 
 
 def table(content: bytes | str, mapping: mapping_toml.Mapping | str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -419,6 +433,68 @@ def test_large_files_come_in_batches_and_lines_stay_right() -> None:
     rows = pl.concat([batch.rows["claim_status"] for batch in batches])
     assert (rows["claim_key"].cast(pl.Int64) - 10**16 + 2).to_list() == rows["line"].to_list()
     assert told(pl.concat([batch.rejected for batch in batches])) == [(70_002, "row", "line", "ragged")]
+
+
+# --- columns nobody reads ------------------------------------------------------------------------------
+
+OWN = """
+name = "own"
+table = "checkups"
+[columns]
+"番号" = "number"
+"生年月日" = "birth"
+"受診日" = "checkup_date"
+"血糖" = "fpg"
+"空腹時血糖" = "fpg"
+"HbA1c" = "hba1c"
+"体重" = "weight"
+"性別" = "sex"
+[defaults]
+kind = "特定健診"
+sex = "F"
+"""
+
+
+def test_columns_that_nothing_reads_are_named_once_a_file() -> None:
+    own = mapping_toml.parse_mapping(OWN, "own")
+    head = '番号,生年月日,受診日,血糖,血糖(mmol/L),空腹時血糖(前回),"備考\n欄",体重,体重,空,20241001,,取消フラグ'
+    lines = ["1,1970/4/1,2024/5/1,95,5.2,90,,60,61, ,x,y,0", "2,1970/4/1,2024/5/1,95,5.2,90,秘密,60,61,,x,y,1"]
+    assert columns_told("\n".join([head, *lines]), own) == [
+        (
+            None,
+            "column_not_read",
+            "取消・削除とみられる列を読んでいません(取り消された記録も取り込まれている恐れがあります): 「取消フラグ」。"
+            "単位が違うため読まなかった列(換算はしません): 「血糖(mmol/L)」。"
+            "対応表にないため読まなかった列: 「空腹時血糖(前回)」、「備考 欄」、「体重_2」、11列目、12列目。",
+        ),
+        (None, "column_missing", "対応表にあって、ファイルに列がない項目: HbA1c(NGSP)。"),
+    ]
+    assert columns_told("番号,生年月日,受診日,血糖,HbA1c,体重,取消区分\n1,19700401,20240501,95,5,60,\n", own) == []
+
+
+def test_a_column_filled_in_a_late_row_is_named_and_many_are_counted() -> None:
+    claims = m.named("canonical_claim_status")
+    lines = [f"{number},返戻," for number in range(10**16, 10**16 + 60_000)]
+    (told,) = columns_told("\n".join(["検索番号,状態,処理区分", *lines, f"{10**16},返戻,2"]), claims)
+    assert told[1] == "column_not_read" and told[2].startswith("取消・削除とみられる列") and "「処理区分」" in told[2]
+    wide = [f"列{at}" for at in "あいうえおかきくけこ" for _ in range(5)]
+    (told,) = columns_told(",".join(["検索番号", "状態", *wide]) + "\n1,返戻" + ",x" * 50, claims)
+    assert told[2].count("「列") == 40 and told[2].endswith("、ほか10列。")
+
+
+def test_a_shipped_mapping_misses_only_columns_that_stay_empty() -> None:
+    (told,) = columns_told(f"{MEMBERS}\n{member()}", m.named("members_list"))
+    assert told == (None, "column_missing", "対応表にあって、ファイルに列がない項目: 一般・任意継続。")
+    (told,) = columns_told(CHECKUPS, m.named("branch_checkup_list"))
+    assert "HDLコレステロール" in told[2]
+    assert not any(name in told[2] for name in ("収縮期血圧", "枝番", "健診の種類", "空腹時血糖"))
+
+
+def test_each_sheet_names_its_own_columns() -> None:
+    head = ["検索番号", "状態"]
+    sheets = {"一": [[*head, "削除"], ["1" * 17, "返戻", 1]], "二": [head, ["2" * 17, "返戻"]]}
+    (told,) = columns_told(workbook(sheets), m.named("canonical_claim_status"))
+    assert told[:2] == ("一", "column_not_read")
 
 
 # --- Excel ---------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ REASONS = {
     "no_header": "見出しの行がないか、なくてはならない列がありません。",
     "no_sheet": "対応表に書かれたシートがありません。",
     "sheet_ignored": "対応表の見出しがないか、非表示のため、このシートは読みませんでした。",
+    "column_not_read": "対応表にないため読まなかった列があります。",
+    "column_missing": "対応表にあって、ファイルにない列があります。",
     # lines
     "ragged": "列の数が見出しと違います(区切りのずれ、または壊れた行です)。",
     "record_type": "行の種類が1・2・5・9のどれでもありません。",
@@ -89,6 +91,7 @@ REASONS = {
 NOTES = frozenset(
     (
         *("insurer_repaired", "sheet_ignored", "count_mismatch", "record", "trailer", "total", "conflict"),
+        *("column_not_read", "column_missing"),
         *("twin_unresolved", "same_name_and_birth", "number_shared", "overlap", "replaced"),
     )
 )

@@ -35,6 +35,7 @@ from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.checkups.item_values import items, normal_unit
 from kenpo_analytics.ingest.rules import IDENTITY_LABELS
 from kenpo_analytics.ingest.values.text import header as normal_header
+from kenpo_analytics.ingest.values.text import number
 from kenpo_analytics.tables import KPI_MONTHLY, NATIONAL, TABLES
 
 MAPPABLE = ("members", "checkups", "mailings", "guidance", "workplaces", "claim_status", "national", "kpi_monthly")
@@ -116,13 +117,21 @@ class Mapping:
                 keys.setdefault(meaning.key, []).append((places[name], meaning))
         return keys
 
+    def of_other_unit(self, name: str) -> bool:
+        """Is this normal header one of the mapping's, but in a unit that is not the key's own?"""
+        plain, unit, own = self._unit_in(name)
+        return plain != name and normal_unit(unit) != normal_unit(own) and _is_unit(unit)
+
     def _without_unit(self, name: str) -> str:
+        plain, unit, own = self._unit_in(name)
+        return plain if normal_unit(unit) == normal_unit(own) else name
+
+    def _unit_in(self, name: str) -> tuple[str, str, str]:
+        """The mapping's header with which this one begins, what stands in brackets behind it, and the key's unit."""
         match = None if name in self.columns else _WITH_UNIT.fullmatch(name)
         meaning = self.columns.get(match[1]) if match else None
-        if match is None or meaning is None:
-            return name
-        unit = _unit_of(meaning.key, self.table)
-        return match[1] if unit and normal_unit(match[2]) == normal_unit(unit) else name
+        own = _unit_of(meaning.key, self.table) if meaning else ""
+        return (match[1], match[2], own) if match and own else (name, "", "")
 
     def known(self, headers: Sequence[str]) -> int:
         """How many of these headers does it know?"""
@@ -245,6 +254,10 @@ def _field(value: object, header: str, table: str, where: str) -> Field:
     _check_unit(unit, key, table, place)
     _check_date(date, place)
     return Field(key, unit, date, codes)
+
+
+def _is_unit(said: str) -> bool:
+    return number(f"1{said}").rule == "unit_suspected"
 
 
 def _check_unit(unit: str | None, key: str, table: str, place: str) -> None:

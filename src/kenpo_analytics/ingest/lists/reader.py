@@ -2,6 +2,7 @@
 
 CSV is read in constant memory; a row with more or fewer cells than the header row, or with bytes that are no text, is
 refused by its line. Of an Excel file every visible sheet whose headers fit is read; the others are named.
+So are the columns that nothing reads (`unread`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from kenpo_analytics.ingest.lists.cells import Cells
 from kenpo_analytics.ingest.lists.mapping import HEADER_ROWS, Mapping
 from kenpo_analytics.ingest.lists.mapping_toml import Field
 from kenpo_analytics.ingest.lists.tables import READERS
+from kenpo_analytics.ingest.lists.unread import Unread
 from kenpo_analytics.ingest.records import Batch, refused_file, rejected
 
 BATCH_ROWS = 50_000
@@ -69,8 +71,10 @@ def _read_csv(source: Source, mapping: Mapping) -> Iterator[Batch]:
             return
         line, headers = top[place][0], top[place][1] or []
         below = _after(first, line + sum(cell.count("\n") for cell in headers))
+        unread = Unread(headers, mapping)
         for rows in csv_rows.rows(chain([below], blocks), headers, comments=False):
-            yield from _csv_batches(rows, headers, mapping)
+            yield from _csv_batches(rows, headers, mapping, unread)
+        yield from unread.notes()
 
 
 def _after(block: Lines, line: int) -> Lines:
@@ -79,11 +83,12 @@ def _after(block: Lines, line: int) -> Lines:
     return Lines(rest, line + 1, tuple(number for number in block.bad if number > line))
 
 
-def _csv_batches(rows: csv_rows.Rows, headers: Sequence[str], mapping: Mapping) -> Iterator[Batch]:
+def _csv_batches(rows: csv_rows.Rows, headers: Sequence[str], mapping: Mapping, unread: Unread) -> Iterator[Batch]:
     refused = rows.refused
     for start in range(0, max(rows.frame.height, 1), BATCH_ROWS):
         frame = rows.frame.slice(start, BATCH_ROWS)
         columns = [frame[f"c{place}"] for place in range(min(len(headers), frame.width - 1))]
+        unread.see(columns)
         yield _staged(
             Cells(_by_key(headers, columns, mapping), mapping.defaults, None, frame["line"]), mapping, refused
         )
@@ -150,9 +155,12 @@ def _sheet(book: Any, name: str) -> tuple[pl.DataFrame, bool]:
 def _sheet_batches(frame: pl.DataFrame, name: str, place: int, mapping: Mapping) -> Iterator[Batch]:
     headers = [cell or "" for cell in frame.row(place)]
     filled = pl.any_horizontal((pl.exclude("line").str.strip_chars() != "").fill_null(False))
+    unread = Unread(headers, mapping, name)
     body = frame.with_row_index("line", offset=1).slice(place + 1).filter(filled)
     for start in range(0, body.height, BATCH_ROWS):
         piece = body.slice(start, BATCH_ROWS)
         columns = piece.drop("line").get_columns()
+        unread.see(columns)
         line = piece["line"].cast(pl.Int64)
         yield _staged(Cells(_by_key(headers, columns, mapping), mapping.defaults, name, line, serial=True), mapping, [])
+    yield from unread.notes()
