@@ -479,6 +479,43 @@ def test_what_cannot_be_is_refused_with_its_rule(change: dict[str, Any], expecte
     assert found["read"] == 3 and found["claims"].height == (2 if expected[0] == "row" else 3)
 
 
+@pytest.mark.parametrize("kind", ["1112", "3112", "4112"])
+@pytest.mark.parametrize(("build", "reader"), FORMATS)
+def test_a_comma_in_a_number_never_makes_1012_points_1(build: Any, reader: Any, kind: str) -> None:
+    claims = [replace(claim, kind=kind) for claim in THREE]
+    first = replace(claims[0], points=1012)
+    for several in ([first], [first, *claims[1:]]):
+        found = read(build(several).replace(b",1012,", b",1,012,", 1), reader)
+        assert found["rejected"].select("level", "rule").rows() == [("row", "fields")]
+        assert found["claims"]["points"].to_list() == [1234, 99][: len(several) - 1]
+    many = build([replace(first, number=number) for number in range(30)])
+    assert read(many.replace(b",1012,", b",1,012,"), reader)["claims"].is_empty()
+
+
+def test_a_comma_in_a_fee_line_never_shifts_its_days() -> None:
+    data = recodeinfo([THREE[0]]).replace(b"SI,11,1,111000670,,,", b"SI,11,1,111000670,,1,012,")
+    assert rules(data) == [("row", "fields", "record")]
+
+
+@pytest.mark.parametrize(("build", "reader"), FORMATS)
+def test_empty_fields_at_the_end_and_a_longer_specification_are_no_surplus(build: Any, reader: Any) -> None:
+    expected = read(build(THREE), reader)["claims"]
+    lines = build(THREE).replace(b"\x1a", b"").splitlines()
+    most = max(line.count(b",") for line in lines)
+    trailing = b"".join(line + b",\r\n" for line in lines)
+    level = b"".join(line + b"," * (most - line.count(b",")) + b"\r\n" for line in lines)
+    short = b"".join(line.rstrip(b",") + b"\r\n" for line in lines)
+    for data in (trailing, level, short):
+        found = read(data + b"\x1a", reader)
+        assert found["claims"].equals(expected) and found["rejected"].is_empty()
+    claims = [replace(THREE[0], number=number) for number in range(12)]
+    mark = b"1,4,0,HO," if build is recodeinfo else b"HO,"
+    longer = [
+        line.replace(b"\r\n", b",7\r\n") if line.startswith(mark) else line for line in build(claims).splitlines(True)
+    ]
+    assert read(b"".join(longer), reader)["claims"].height == 12
+
+
 def without(data: bytes, start: bytes, at: int = 0) -> bytes:
     """The file without the line that begins so (of several, the one in place `at`)."""
     lines = data.splitlines(keepends=True)

@@ -13,6 +13,7 @@ import polars as pl
 
 from kenpo_analytics.errors import DateError
 from kenpo_analytics.ingest.claims.records import Claims
+from kenpo_analytics.ingest.claims.widths import Surplus
 from kenpo_analytics.ingest.records import IDENTITY
 from kenpo_analytics.ingest.values.columns import distinct, month_of
 from kenpo_analytics.ingest.values.text import insurer_number
@@ -25,7 +26,7 @@ _TYPE = pl.col("u0")
 _KINDS = {"3": "歯科", "4": "調剤"}
 
 
-def heads(claims: Claims, *, insurer: bool) -> pl.DataFrame:
+def heads(claims: Claims, *, insurer: bool, surplus: Surplus) -> pl.DataFrame:
     """One row a claim: `g`, line, identity, months, kind, institution, points, days, status, claim_key.
 
     Of a claim that is refused also rule, item and label (the record and field).
@@ -39,6 +40,8 @@ def heads(claims: Claims, *, insurer: bool) -> pl.DataFrame:
     frame = frame.join(_confirmed(rows), on="g", how="left")
     frame = frame.join(_header(claims.header), on="g", how="left").sort("g")
     frame = frame.with_columns(broken=pl.col("g").is_in(claims.broken.to_list()))
+    about = frame.select("g", "dpc", table=pl.col("re2").str.slice(0, 1))
+    frame = frame.with_columns(surplus=pl.col("g").is_in(surplus.claims(rows, about).to_list()))
     frame = _read(frame, insurer)
     return frame.with_columns(_verdict(insurer)).unnest("verdict")
 
@@ -214,6 +217,7 @@ def _verdict(insurer: bool) -> pl.Expr:
         ("encoding", "record", "RE・HO・SN", c("damaged")),
         ("correction", "record", "", c("broken")),
         ("common", "record", "", c("commons") == 0),
+        ("fields", "record", "", c("surplus")),
         ("kind_not_used", "kind", "RE[2]", c("re2").str.starts_with("6")),
         ("unknown_code", "kind", "RE[2]", c("kind").is_null()),
         ("repeated_record", "record", "RE", several),

@@ -15,6 +15,7 @@ from kenpo_analytics.ingest.claims.details import details
 from kenpo_analytics.ingest.claims.heads import heads
 from kenpo_analytics.ingest.claims.lines import LastLine, records
 from kenpo_analytics.ingest.claims.records import Claims, insurer_claims, uke_claims
+from kenpo_analytics.ingest.claims.widths import Surplus
 from kenpo_analytics.ingest.files.sources import DAMAGE, Source
 from kenpo_analytics.ingest.records import CLAIMS, FEES, Batch, refused_file, rejections
 
@@ -43,10 +44,10 @@ def _read(source: Source, codes: ClaimCodes, *, insurer: bool) -> Iterator[Batch
     found = False
     try:
         with source.open() as stream:
-            last = LastLine(stream)
+            last, surplus = LastLine(stream), Surplus()
             blocks = records(last, prefix, codes.addons | codes.visits)
             for claims in insurer_claims(blocks, last) if insurer else uke_claims(blocks, last):
-                batch = _batch(claims, source, codes, insurer)
+                batch = _batch(claims, source, codes, insurer, surplus)
                 found = found or batch.read > 0
                 if batch.read or not batch.rejected.is_empty():
                     yield batch
@@ -57,9 +58,9 @@ def _read(source: Source, codes: ClaimCodes, *, insurer: bool) -> Iterator[Batch
         yield refused_file("unreadable", entry=source.entry, reason=reason)
 
 
-def _batch(claims: Claims, source: Source, codes: ClaimCodes, insurer: bool) -> Batch:
+def _batch(claims: Claims, source: Source, codes: ClaimCodes, insurer: bool, surplus: Surplus) -> Batch:
     """The claims of one block: those that hold, those that do not, and the values that were left out."""
-    judged = heads(claims, insurer=insurer)
+    judged = heads(claims, insurer=insurer, surplus=surplus)
     taken_back = pl.col("g").is_in(claims.removed.to_list())
     removed = judged.filter(taken_back, pl.col("rule") != "correction").height
     judged = judged.filter(~taken_back | (pl.col("rule") == "correction"))
