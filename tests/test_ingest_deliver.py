@@ -233,3 +233,9 @@ def test_the_insurer_of_records_that_do_not_say_it(raw: Path, tmp_path: Path) ->
     assert linked.select("accepted", "linked_number").rows() == [(2, 2)]
     with pytest.raises(IngestError, match="検証番号"):
         take_in(raw, tmp_path, insurer="01240018")
+
+
+def test_a_mapping_that_nearly_fits_is_named(raw: Path, tmp_path: Path) -> None:
+    (raw / "mapping.toml").write_text(MAPPING.replace('"受診日"', '"健診を受けた日"'), encoding="utf-8")
+    told = take_in(raw, tmp_path).summary.quarantine.filter(rule="unknown_layout")
+    assert "「own」" in told["reason"][0] and "健診を受けた日" in told["reason"][0]

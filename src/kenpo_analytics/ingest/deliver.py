@@ -18,9 +18,11 @@ import polars as pl
 from kenpo_analytics.definitions import define
 from kenpo_analytics.definitions.own_fees import save_fees, with_own_fees
 from kenpo_analytics.errors import DateError, IngestError, KenpoError
+from kenpo_analytics.ingest.files.archives import MAGIC
+from kenpo_analytics.ingest.files.recognise import HEAD_BYTES, look
 from kenpo_analytics.ingest.files.sources import Source, find
 from kenpo_analytics.ingest.identity import read_key
-from kenpo_analytics.ingest.lists.mapping import named
+from kenpo_analytics.ingest.lists.mapping import named, why_none
 from kenpo_analytics.ingest.lists.mapping_toml import Mapping, load_mapping
 from kenpo_analytics.ingest.records import Batch, refused_file
 from kenpo_analytics.ingest.store import staging
@@ -269,8 +271,19 @@ def _batches(source: Source, ways: Ways) -> Iterator[Batch]:
         return iter([refused_file("refused", reason=source.problem)])
     readers = _readers(ways.addons)
     if layout not in readers:
-        return iter([refused_file("unknown_layout")])
+        return iter([refused_file("unknown_layout", reason=_why_unknown(source, ways.own))])
     return readers[layout](source)
+
+
+def _why_unknown(source: Source, own: Sequence[Mapping]) -> str | None:
+    """Does one of the user's own mappings nearly fit? None where none does, or the file is no text."""
+    if not own:
+        return None
+    with source.open() as stream:
+        head = stream.read(HEAD_BYTES)
+    if head.startswith(MAGIC):
+        return None
+    return why_none(look(head, lambda: head, own).rows, own)
 
 
 def _insured(batches: Iterator[Batch], insurer: str | None) -> Iterator[Batch]:
