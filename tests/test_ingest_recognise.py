@@ -65,6 +65,9 @@ def test_tables_in_every_encoding(expected: str, encoding: str) -> None:
         ("加入者一覧\n\n" + MEMBERS, "mapped:members_list"),
         (MEMBERS.replace(",", "\t"), "mapped:members_list"),
         (TEXTS["recodeinfo"].replace("東京都", '"東京都'), "recodeinfo"),  # a quote that is never closed
+        ("13450607940000017,1,本文\n13450607940000018,2,本文\n\x1a", "side_file"),  # beside RECODEINFO
+        ("13450607940000017,1,本文\n氏名,2,本文\n", "unknown"),
+        ("検索番号,順\n13450607940000017,1\n", "unknown"),
         ("x" * 300_000, "unknown"),
         ("", "unknown"),
         ("\n\n", "unknown"),

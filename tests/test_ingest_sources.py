@@ -15,6 +15,7 @@ import pytest
 
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.files import archives, folder
+from kenpo_analytics.ingest.files.recognise import LAYOUTS
 from kenpo_analytics.ingest.files.sources import Source, find
 
 DOCUMENT = (
@@ -89,6 +90,24 @@ def test_a_folder_gives_what_its_archive_gives(tmp_path: Path) -> None:
     (documents.path / "DATA" / "h00001.xml").write_text(DOCUMENT)
     after = find(tmp_path)[0]
     assert after.digest != before and len(before) == 16
+
+
+def test_what_lies_beside_recodeinfo_is_a_side_file_by_its_content_or_its_name(tmp_path: Path) -> None:
+    """Names: 支払基金 0_COMMON001/11_RECODEINFO_MED.CSV, 04_PECULIARTEXTINFO_PHA.CSV."""
+    folder = tmp_path / "0_COMMON001"
+    folder.mkdir()
+    claims = b"2,1,0,MN,940000030,x,13450607940000030,,,\r\n1,2,0,IR,1,24\r\n1,3,0,RE,1,1112\r\n"
+    (folder / "11_RECODEINFO_MED.CSV").write_bytes(claims)
+    (folder / "04_PECULIARTEXTINFO_PHA.CSV").write_bytes("x,本文\r\n".encode("cp932"))
+    (folder / "text.csv").write_bytes("13450607940000030,1,本文\r\n".encode("cp932"))
+    (folder / "12_RECODEINFO_DPC.CSV").write_bytes(b"x,y\r\n")
+    assert seen(tmp_path) == {
+        "0_COMMON001 (付属ファイル)": "side_file",
+        "0_COMMON001/11_RECODEINFO_MED.CSV": "recodeinfo",
+        "0_COMMON001/12_RECODEINFO_DPC.CSV": "unknown",
+    }
+    assert find(tmp_path)[0].entries == ("04_PECULIARTEXTINFO_PHA.CSV", "text.csv")
+    assert LAYOUTS["side_file"] == "付属ファイル"
 
 
 def test_loose_documents_and_lone_files(tmp_path: Path) -> None:

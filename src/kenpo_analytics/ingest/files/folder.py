@@ -23,6 +23,7 @@ _IGNORED_FOLDERS = (".*", "__macosx")
 _OF_ARCHIVES = ("DATA", "CLAIMS", "XSD")
 _DOCUMENT = re.compile(r"(?:.*/)?DATA/h[^/]*\.xml", re.IGNORECASE)
 _SIDE = re.compile(r"(?:.*/)?(?:DATA/g[^/]*|(?:CLAIMS|XSD)/.*)\.(?:xml|xsd)", re.IGNORECASE)
+_BESIDE_CLAIMS = re.compile(r"(?:.*/)?[0-9]{2}_(?!REC)[A-Z0-9]+_(?:MED|DPC|DEN|PHA|NUR)\.CSV", re.IGNORECASE)
 
 
 class Home(NamedTuple):
@@ -135,7 +136,10 @@ def _looked(file: File, mappings: Sequence[Mapping], depth: int = 0) -> list[Fou
 
 
 def _layout(file: File, mappings: Sequence[Mapping]) -> str:
-    """Documents in the folders of a checkup archive are known by these: nobody opens 10,000 files to be told so."""
+    """Documents in the folders of a checkup archive are known by these: nobody opens 10,000 files to be told so.
+
+    A file of the standard name of those beside RECODEINFO (04_PECULIARTEXTINFO_PHA.CSV) goes by it, if by nothing else.
+    """
     if _SIDE.fullmatch(file.inside):
         return "side_file"
     if _DOCUMENT.fullmatch(file.inside):
@@ -146,6 +150,8 @@ def _layout(file: File, mappings: Sequence[Mapping]) -> str:
         if head.startswith(MAGIC) and not _is_workbook(file):
             return "archive"
         layout = recognise(head, lambda: _whole(file), mappings)
+    if layout == "unknown" and _BESIDE_CLAIMS.fullmatch(file.inside):
+        return "side_file"
     if layout == "checkup_xml" and file.size > MAX_DOCUMENT_BYTES:
         raise IngestError(f"1件の健診XMLが大きすぎます({MAX_DOCUMENT_BYTES >> 20} MiBまで)。")
     return layout

@@ -27,7 +27,7 @@ LAYOUTS = {
     "recodeinfo": "レセプト(RECODEINFO。支払基金から保険者へ)",
     "uke": "レセプト(RECEIPTC.UKE)",
     "fee_master": "医科診療行為マスター",
-    "side_file": "健診XMLの付属ファイル",
+    "side_file": "付属ファイル",
     "unknown": "不明",
     "refused": "読み取れません",
 }
@@ -63,7 +63,7 @@ class Look(NamedTuple):
 def recognise(head: bytes, whole: Callable[[], bytes], mappings: Sequence[Mapping] = ()) -> str:
     """Which layout has a file with these first `HEAD_BYTES`?
 
-    "checkup_xml" (a document), "side_file" (other parts of a checkup archive; guidance documents), "fkac522",
+    "checkup_xml" (a document), "side_file" (other parts of a checkup archive or of RECODEINFO; guidance), "fkac522",
     "fkac167", "cc2x", "recodeinfo", "uke", "fee_master", "mapped:<name>" or "unknown".
 
     Parameters
@@ -156,7 +156,9 @@ def _marked(rows: list[list[str]]) -> str | None:
             return layout
     if any(len(row) >= 120 and row[1] == "S" and re.fullmatch(r"\d{9}", row[2]) for row in rows):
         return "fee_master"
-    return "cc2x" if any(len(codes(row)) >= 3 for row in rows[:20]) else None
+    if any(len(codes(row)) >= 3 for row in rows[:20]):
+        return "cc2x"
+    return "side_file" if _of_claims(rows) else None
 
 
 def _claims(rows: list[list[str]], place: int) -> bool:
@@ -164,6 +166,11 @@ def _claims(rows: list[list[str]], place: int) -> bool:
     types = [row[place].strip("\x1a ") for row in rows if len(row) > place]
     known = [kind for kind in types if kind in CLAIM_RECORDS]
     return 2 * len(known) >= len(rows) and not _OPENING.isdisjoint(known)
+
+
+def _of_claims(rows: list[list[str]]) -> bool:
+    """Whether every row begins with a 検索番号, as in the files that RECODEINFO brings along: they have no header."""
+    return bool(rows) and all(len(row) > 1 and re.fullmatch(r"[0-9]{17,30}", row[0].strip("\x1a ")) for row in rows)
 
 
 def codes(row: Sequence[str]) -> list[str]:
