@@ -85,6 +85,59 @@ def test_what_a_mapping_may_not_say_is_named(old: str, new: str, named: str) -> 
     assert error.value.hint
 
 
+@pytest.mark.parametrize(
+    ("table", "default", "why"),
+    [
+        ("checkups", 'insurer = "01240018"', "検証番号"),
+        ("checkups", 'insurer = "0124001"', "検証番号"),
+        ("checkups", 'kind = "人間ドック"', "この欄の語"),
+        ("checkups", 'checkup_date = "2024-04-31"', "ありえない日付"),
+        ("checkups", 'received_month = "202413"', "ありえない年月"),
+        ("checkups", 'action = "復活"', "この欄の語"),
+        ("checkups", 'fpg = "95"', "定数にできません"),
+        ("checkups", 'smoking = "yes"', "定数にできません"),
+        ("members", 'sex = "9"', "この欄の語"),
+        ("members", 'branch = "49"', "この欄の語"),
+        ("members", 'valid_to = "来月"', "日付"),
+        ("mailings", 'planned_date = "20240632"', "日付"),
+        ("mailings", 'status = "紛失"', "この欄の語"),
+        ("guidance", 'fiscal_year = "6年"', "年度"),
+        ("workplaces", 'insured_count = "-1"', "入力範囲"),
+        ("kpi_monthly", 'month = "13月"', "年月"),
+        ("claim_status", 'status = "保留"', "この欄の語"),
+    ],
+)
+def test_a_constant_that_no_cell_could_be_is_refused_when_the_mapping_is_read(
+    table: str, default: str, why: str
+) -> None:
+    kind = 'kind = "特定健診"\n' if table == "checkups" and "kind" not in default else ""
+    text = f'name = "x"\ntable = "{table}"\n[columns]\n"作成日" = "filed"\n[defaults]\n{kind}{default}\n'
+    with pytest.raises(IngestError) as error:
+        mapping_toml.parse_mapping(text, "x.toml")
+    key, said = default.replace('"', "").split(" = ")
+    assert f"[defaults]: {key}" in error.value.message and why in error.value.message
+    assert said not in error.value.message and error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("table", "default"),
+    [
+        ("members", 'insurer = "138057"'),  # 国保: six digits
+        ("members", 'insurer = "1240019"'),  # a lost zero is told by the check digit
+        ("members", 'valid_to = "9999-12-31"'),
+        ("members", 'branch = "三重"'),
+        ("members", 'municipality = "242012"'),
+        ("mailings", 'sent_date = "R6.6.1"'),
+        ("guidance", 'fiscal_year = "令和6年度"'),
+        ("kpi_monthly", 'state = "速報"'),
+    ],
+)
+def test_a_constant_may_be_written_as_a_cell_is(table: str, default: str) -> None:
+    text = f'name = "x"\ntable = "{table}"\n[columns]\n"作成日" = "filed"\n[defaults]\n{default}\n'
+    key, said = default.replace('"', "").split(" = ")
+    assert mapping_toml.parse_mapping(text, "x.toml").defaults == {key: said}
+
+
 def test_a_mapping_file_that_cannot_be_read_is_an_error_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "m.toml"
     with pytest.raises(IngestError):

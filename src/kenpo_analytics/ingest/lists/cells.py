@@ -98,6 +98,10 @@ class Cells:
         """Note the records of which this is true under one rule."""
         self.refuse(key, rule_where(where, rule), row=row)
 
+    def rule_of(self, key: str) -> str | None:
+        """Under which rule was a text of this key refused first? None where none was."""
+        return next((rule for noted in self._refused for rule in noted.filter(item=key)["rule"]), None)
+
     def rejected(self, institution: pl.Series | None, month: pl.Series | None) -> tuple[pl.Series, pl.DataFrame]:
         """Which records are kept, and what was refused? A refused record is listed once, for its first reason."""
         noted = pl.concat([pl.DataFrame(schema=_REFUSED), *self._refused])

@@ -195,8 +195,8 @@ def load_mapping(path: Path) -> Mapping:
     Raises
     ------
     IngestError
-        Not readable, not TOML, with an unknown key, table, unit, date form or code, or checkups of no kind; the message
-        says which.
+        Not readable, not TOML, with an unknown key, table, unit, date form or code, a constant that no cell could
+        be, or checkups of no kind; the message says which.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -223,10 +223,7 @@ def parse_mapping(text: str, where: str) -> Mapping:
         meaning, plain = _field(value, header, table, where), normal_header(header)
         if columns.setdefault(plain, meaning) != meaning or not plain:
             raise IngestError(f"{where}: 見出し「{header}」が2通りに書かれています。", hint=_SHAPE)
-    defaults = {
-        _key(key, table, f"{where} [defaults]"): _text(value, key, where)
-        for key, value in _table(data.get("defaults", {}), "defaults", where).items()
-    }
+    defaults = _defaults(_table(data.get("defaults", {}), "defaults", where), table, where)
     if not columns:
         raise IngestError(f"{where}: [columns] が空です。", hint=_SHAPE)
     if table == "checkups" and "kind" not in {*defaults, *(meaning.key for meaning in columns.values())}:
@@ -237,6 +234,18 @@ def parse_mapping(text: str, where: str) -> Mapping:
     if encoding not in (None, "cp932", "utf-8"):
         raise IngestError(f"{where}: encoding「{encoding}」は使えません。", hint="cp932 か utf-8 です。")
     return Mapping(name, table, columns, defaults, sheet, encoding)
+
+
+def _defaults(data: dict[str, Any], table: str, where: str) -> dict[str, str]:
+    from kenpo_analytics.ingest.lists.defaults import why_refused  # it reads them by the readers, which read mappings
+
+    place = f"{where} [defaults]"
+    defaults = {_key(key, table, place): _text(value, key, where) for key, value in data.items()}
+    for key, value in defaults.items():
+        if why := why_refused(table, key, value):
+            hint = f"{CHOOSE_KIND}。" if key == "kind" else "全ての行に入る値です。書き直すか、この行を消してください。"
+            raise IngestError(f"{place}: {key} に書かれた値は使えません。{why}", hint=hint)
+    return defaults
 
 
 def _field(value: object, header: str, table: str, where: str) -> Field:
