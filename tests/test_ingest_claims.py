@@ -479,6 +479,38 @@ def test_what_cannot_be_is_refused_with_its_rule(change: dict[str, Any], expecte
     assert found["read"] == 3 and found["claims"].height == (2 if expected[0] == "row" else 3)
 
 
+def test_lost_lines_show_by_their_numbers_in_one_note_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    comment = record("CO", 5, f4="x")
+    claims = [Claim(number, diseases=[(HYPERTENSION,), (DIABETES,)], extra=[comment, comment]) for number in range(6)]
+    data = recodeinfo(claims)
+    assert read(data)["rejected"].is_empty()
+    for start, at in ((b"1,6,0,SY", 1), (b"1,8,0,CO", 1), (b"1,8,0,CO", 3)):  # of two claims
+        data = without(data, start, at)
+    for size in (4_000_000, 150):
+        monkeypatch.setattr(claim_lines, "decode", lambda stream, size=size: _decode(stream, size))
+        found = read(data)
+        [note] = found["rejected"].to_dicts()
+        assert (note["level"], note["rule"], found["claims"].height) == ("note", "line_gap", 6)
+        assert note["line"] == 17 and "2件" in note["reason"]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("2,10,0,JY,3,6,0,,,,",),
+        ("2,6,1,SY,2500013,20240401,1,,", "2,10,0,JY,2,6,0,,,6,1"),
+        ("2,6,0,SY,2500013,20240401,1,,",),
+        ("2,99,0,EX,",),
+    ],
+)
+def test_corrected_lines_and_branches_are_no_gap(rows: tuple[str, ...]) -> None:
+    data = corrected(*rows).replace(b"2,7,1,EX", b"1,7,0,CO,,,,\r\n2,7,1,EX", 1)
+    lost = without(data, b"1,6,0,SY")
+    assert not [rule for _, rule, _ in rules(data) if rule == "line_gap"]
+    expected = "JY" not in rows[-1]
+    assert bool([rule for _, rule, _ in rules(lost) if rule == "line_gap"]) == expected
+
+
 @pytest.mark.parametrize("kind", ["1112", "3112", "4112"])
 @pytest.mark.parametrize(("build", "reader"), FORMATS)
 def test_a_comma_in_a_number_never_makes_1012_points_1(build: Any, reader: Any, kind: str) -> None:
@@ -535,7 +567,8 @@ def without(data: bytes, start: bytes, at: int = 0) -> bytes:
 def test_a_lost_record_costs_its_claim_and_no_other(start: bytes, rule: str, item: str) -> None:
     whole = read(recodeinfo(THREE))
     found = read(without(recodeinfo(THREE), start, 1))
-    assert found["rejected"].select("level", "rule", "item").rows() == [("row", rule, item)]
+    lost = found["rejected"].filter(pl.col("level") == "row")
+    assert lost.select("level", "rule", "item").rows() == [("row", rule, item)]
     kept = whole["claims"].filter(pl.col("claim_key") != THREE[1].key).drop("line")
     assert found["claims"].drop("line").equals(kept) and found["read"] == 3
 

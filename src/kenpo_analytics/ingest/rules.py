@@ -35,6 +35,7 @@ REASONS = {
     # claims
     "management": "レセプト管理レコード(MN)がありません。",
     "truncated": "ファイルがこのレセプトの途中で切れています。",
+    "line_gap": "行番号が飛んでいるレセプトがあります(失われた行があるかもしれません)。",
     "correction": "補正(JY)のとおりに直せません。",
     "fields": "レコードの項目の数が記録条件仕様より多い行があります(引用符のない桁区切りのカンマなど)。",
     "common": "レセプト共通レコード(RE)がありません。",
@@ -91,7 +92,7 @@ REASONS = {
 
 NOTES = frozenset(
     (
-        *("insurer_repaired", "sheet_ignored", "count_mismatch", "record", "trailer", "total", "conflict"),
+        *("insurer_repaired", "sheet_ignored", "count_mismatch", "record", "trailer", "total", "line_gap", "conflict"),
         *("column_not_read", "column_missing"),
         *("twin_unresolved", "same_name_and_birth", "number_shared", "overlap", "replaced"),
     )

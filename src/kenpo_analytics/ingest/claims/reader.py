@@ -6,6 +6,7 @@ Fields count from 0 in their record, as in 支払基金「記録条件仕様」(
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import polars as pl
 
@@ -17,7 +18,7 @@ from kenpo_analytics.ingest.claims.lines import LastLine, records
 from kenpo_analytics.ingest.claims.records import Claims, insurer_claims, uke_claims
 from kenpo_analytics.ingest.claims.widths import Surplus
 from kenpo_analytics.ingest.files.sources import DAMAGE, Source
-from kenpo_analytics.ingest.records import CLAIMS, FEES, Batch, refused_file, rejections
+from kenpo_analytics.ingest.records import CLAIMS, FEES, Batch, refused_file, rejected, rejections
 
 
 def read_recodeinfo(source: Source, *, addons: Collection[str] | None = None) -> Iterator[Batch]:
@@ -42,6 +43,7 @@ def read_uke(source: Source, *, addons: Collection[str] | None = None) -> Iterat
 def _read(source: Source, codes: ClaimCodes, *, insurer: bool) -> Iterator[Batch]:
     prefix = 3 if insurer else 0
     found = False
+    gaps: list[int] = []
     try:
         with source.open() as stream:
             last, surplus = LastLine(stream), Surplus()
@@ -49,13 +51,24 @@ def _read(source: Source, codes: ClaimCodes, *, insurer: bool) -> Iterator[Batch
             for claims in insurer_claims(blocks, last) if insurer else uke_claims(blocks, last):
                 batch = _batch(claims, source, codes, insurer, surplus)
                 found = found or batch.read > 0
+                gaps += claims.gaps.to_list()
                 if batch.read or not batch.rejected.is_empty():
                     yield batch
+        if gaps:
+            yield Batch({}, 0, rejected([_gap_note(gaps, source.entry)]))
         if not found:
             yield refused_file("unreadable", entry=source.entry, reason="レセプトが1件もありません。")
     except DAMAGE as error:
         reason = error.message if isinstance(error, IngestError) else None
         yield refused_file("unreadable", entry=source.entry, reason=reason)
+
+
+def _gap_note(lines: list[int], entry: str | None) -> dict[str, Any]:
+    """One note a file: nobody outside the payer office knows whether real files skip numbers."""
+    reason = (
+        f"行番号が飛んでいるレセプトが{len(lines):,}件あります(失われた行があるかもしれません。最初の行を挙げます)。"
+    )
+    return {"entry": entry, "line": lines[0], "level": "note", "item": "line", "rule": "line_gap", "reason": reason}
 
 
 def _batch(claims: Claims, source: Source, codes: ClaimCodes, insurer: bool, surplus: Surplus) -> Batch:

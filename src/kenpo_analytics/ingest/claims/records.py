@@ -31,7 +31,8 @@ class Claims:
     """Whole claims: `rows` with the claim's number `g`; `damaged` lines with the rule they break; `wide` by row.
 
     `header` holds the row of IR or YK by claim; `removed` are claims taken back by JY, `broken` those whose correction
-    is lost, `idle` the orders (g, line) that find nothing to correct, `cut` the last one if the file breaks off in it.
+    is lost, `idle` the orders (g, line) that find nothing to correct, `cut` the last one if the file breaks off in it,
+    `gaps` the lines at which 行番号 jumps, the first of each claim.
     """
 
     rows: pl.DataFrame
@@ -42,6 +43,7 @@ class Claims:
     broken: pl.Series
     idle: pl.DataFrame
     cut: pl.Series
+    gaps: pl.Series
 
 
 def insurer_claims(blocks: Iterable[Block], end: LastLine) -> Iterator[Claims]:
@@ -62,7 +64,20 @@ def insurer_claims(blocks: Iterable[Block], end: LastLine) -> Iterator[Claims]:
         unclosed = bool(ended) and not ends["u0"][-1] if last and not ends.is_empty() else False
         broken_off = unclosed or (last and widest.breaks_off(end, _table(rows)))
         cut = ends["g"][-1:] if broken_off else ends["g"].clear()
-        yield Claims(done.rows, wide, header, damaged, done.removed, done.broken, done.idle, cut)
+        yield Claims(done.rows, wide, header, damaged, done.removed, done.broken, done.idle, cut, _gaps(rows))
+
+
+def _gaps(rows: pl.DataFrame) -> pl.Series:
+    """The first line of each claim before which 行番号 are missing, but for those JY names."""
+    jumps = rows.filter(pl.col("after").is_not_null()).select("g", "line", "line_number", "after")
+    if jumps.is_empty():
+        return jumps["line"]
+    named = rows.filter(_TYPE == "JY").select("g", at=pl.concat_list(pl.col("u2", "u6").cast(pl.Int64, strict=False)))
+    inside = jumps.join(named.explode("at").drop_nulls().unique(), on="g")
+    inside = inside.filter(pl.col("at") > pl.col("after"), pl.col("at") < pl.col("line_number"))
+    jumps = jumps.join(inside.group_by("line").len(), on="line", how="left")
+    missing = jumps.filter(pl.col("line_number") - pl.col("after") - 1 > pl.col("len").fill_null(0))
+    return missing.group_by("g").agg(pl.col("line").min()).sort("line")["line"]
 
 
 def _table(rows: pl.DataFrame) -> str | None:
@@ -85,7 +100,7 @@ def uke_claims(blocks: Iterable[Block], end: LastLine) -> Iterator[Claims]:
         claims = rows.filter(~_TYPE.is_in([*HEADERS, "GO", "MN"]))
         header = claims.select("g", "part").unique("g", keep="first", maintain_order=True).join(header, on="part")
         cut = claims["g"][-1:] if last and not end.marked and rows["u0"][-1:].to_list() != ["GO"] else none
-        yield Claims(claims, wide, header, pl.concat([damaged, totals.wrong()]), none, none, idle, cut)
+        yield Claims(claims, wide, header, pl.concat([damaged, totals.wrong()]), none, none, idle, cut, none)
 
 
 class _Totals:
@@ -149,12 +164,14 @@ def _whole(
     """
     rest: pl.DataFrame | None = None
     held: pl.DataFrame | None = None
+    numbers = (0, 0)
     for (narrow, wide), last in _marked(blocks):
-        block = _numbered(narrow)
+        block = _numbered(narrow, numbers)
+        numbers = _last_numbers(block, numbers)
         wide = wide if held is None else pl.concat([held, wide])
         known = _TYPE.is_in(list(CLAIM_RECORDS)).fill_null(False) & prefixed
         damaged = block.filter(~known | (pl.col("bad") & ~_TYPE.is_in(["RE", "HO", "SN"])))
-        rows = block.filter(known, _TYPE.is_in(READ))
+        rows = block.filter(known, _TYPE.is_in(READ) | pl.col("after").is_not_null())
         rows = (rows if rest is None else pl.concat([rest, rows])).with_columns(start=start)
         starts = rows["start"].arg_true()
         cut = rows.height if last else int(starts[-1]) if len(starts) else 0
@@ -178,13 +195,30 @@ def _marked(blocks: Iterable[Block]) -> Iterator[tuple[Block, bool]]:
         yield waiting, True
 
 
-def _numbered(block: pl.DataFrame) -> pl.DataFrame:
+def _numbered(block: pl.DataFrame, last: tuple[int, int]) -> pl.DataFrame:
+    """With 行番号 and 枝番号 and, where 行番号 of a claimed record jumps, `after`: the number it jumps from.
+
+    `last` are the numbers of the last claimed row and of the last row of the block before.
+    """
     if "p1" not in block.columns:
-        return block
-    return block.with_columns(
-        line_number=pl.col("p1").cast(pl.Int64, strict=False),
-        branch=pl.col("p2").fill_null("0").cast(pl.Int64, strict=False),
+        return block.with_columns(after=pl.lit(None, pl.Int64))
+    number = pl.col("p1").cast(pl.Int64, strict=False)
+    claimed = pl.when(pl.col("p0") == "1").then(number)
+    before = pl.max_horizontal(
+        claimed.forward_fill().shift(1).fill_null(last[0]), number.shift(1).fill_null(last[1]).fill_null(0)
     )
+    return block.with_columns(
+        line_number=number,
+        branch=pl.col("p2").fill_null("0").cast(pl.Int64, strict=False),
+        after=pl.when(claimed > before + 1).then(before),
+    )
+
+
+def _last_numbers(block: pl.DataFrame, last: tuple[int, int]) -> tuple[int, int]:
+    if "line_number" not in block.columns:
+        return last
+    claimed = block.filter(pl.col("p0") == "1")["line_number"].drop_nulls()
+    return (last[0] if claimed.is_empty() else claimed[-1], block["line_number"][-1] or 0)
 
 
 def _header_before(rows: pl.DataFrame, cut: int) -> pl.DataFrame:
