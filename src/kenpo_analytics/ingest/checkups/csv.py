@@ -12,7 +12,8 @@ import polars as pl
 
 from kenpo_analytics.ingest.checkups.headers import FKAC167, PEOPLE, plain
 from kenpo_analytics.ingest.checkups.items import columns_to_checkups
-from kenpo_analytics.ingest.checkups.people import KEYS, NEEDED, read_people
+from kenpo_analytics.ingest.checkups.people import KEYS, NEEDED, NO_INSURER, read_people
+from kenpo_analytics.ingest.checkups.unread import looks_read, unread
 from kenpo_analytics.ingest.files import csv_rows
 from kenpo_analytics.ingest.files.lines import decode
 from kenpo_analytics.ingest.files.sources import DAMAGE, Source
@@ -26,10 +27,12 @@ _NAME_ROWS = 3  # rows of Japanese names that can follow a header of codes
 
 
 class _Plan(NamedTuple):
-    """Which column (by place) is which key, and which (place, code, header) are measurements."""
+    """Which column (by place) is which key, which (place, code, header) are measurements, and which (place, header)
+    look like either and are not read."""
 
     keys: Mapping[str, int]
     items: list[tuple[int, str, str]]
+    unread: list[tuple[int, str]]
 
 
 def read_cc2x(source: Source) -> Iterator[Batch]:
@@ -46,16 +49,17 @@ def read_cc2x(source: Source) -> Iterator[Batch]:
 def read_fkac167(source: Source) -> Iterator[Batch]:
     """Which checkups are in FKAC167 (特定健診等データ管理システム 健診結果一覧)?
 
-    Columns by Japanese header, compared in NFKC; of headers that repeat (既往歴 …) the first counts; ＨＬ… flags,
-    judgements and all other columns are not read. A 生年月日元号 column goes before a birth date of six digits.
-    Layout: public programs that read such files (no official text was found).
+    Columns by Japanese header, compared as `plain` does; of headers that repeat (既往歴 …) the first counts. ＨＬ…
+    flags, judgements and all other columns are not read; those that look like ours are told (`unread`). A 生年月日元号
+    column goes before a birth date of six digits. Layout: public programs that read such files (no official text was
+    found).
     """
     known = {name for names in PEOPLE.values() for name in names} | FKAC167.keys()
     return _read(source, lambda row: len(set(map(plain, row)) & known), lambda cell: FKAC167.get(plain(cell)))
 
 
 def _read(source: Source, score: Callable[[Sequence[str]], int], code: Callable[[str], str | None]) -> Iterator[Batch]:
-    line, plan = 1, None
+    line, plan, filled = 1, None, dict[int, str]()
     try:
         with source.open() as stream:
             top = csv_rows.find_header(decode(stream)[1], score)
@@ -68,8 +72,13 @@ def _read(source: Source, score: Callable[[Sequence[str]], int], code: Callable[
                     yield refused_file("no_header")
                     return
                 line = max([line, *block.frame["line"].tail(1), *(at for at, _ in block.refused[-1:])])
+                filled |= {
+                    at: name for at, name in plan.unread if (block.frame[f"c{at}"].str.strip_chars() != "").any()
+                }
                 yield _batch(block, plan)
-        if (plan or _plan([top.header, *reversed(top.above)], code, len(top.header))) is None:
+            if plan is not None:
+                yield Batch({}, 0, _notes(plan, filled, len(top.above) + 1))
+        if plan is None and _plan([top.header, *reversed(top.above)], code, len(top.header)) is None:
             yield refused_file("no_header")
     except DAMAGE:
         yield refused_file("unreadable", line=line)
@@ -98,7 +107,17 @@ def _plan(tops: list[list[str]], code: Callable[[str], str | None], width: int) 
     items = [(at, known, " ".join(cell.split())) for at, cell in enumerate(header) if (known := code(cell)) is not None]
     first = {plain(name): at for at, _, name in reversed(items)}
     items = [item for item in items if item_code(item[2]) or first[plain(item[2])] == item[0]]
-    return _Plan(places, items) if {"day", "birth"} <= places.keys() else None
+    if not {"day", "birth"} <= places.keys():
+        return None
+    read = {*places.values(), *(at for at, _, _ in items)}
+    named = ((at, next((top[at] for top in tops if at < len(top) and top[at].strip()), "")) for at in range(width))
+    return _Plan(places, items, [(at, name) for at, name in named if at not in read and looks_read(name, places)])
+
+
+def _notes(plan: _Plan, filled: Mapping[int, str], line: int) -> pl.DataFrame:
+    """What is told once of the file: columns that go unread though they look like ours, no insurer anywhere."""
+    insurer = [] if "insurer" in plan.keys else [{"line": line, **NO_INSURER}]
+    return rejected([*unread([filled[at] for at in sorted(filled)], line), *insurer])
 
 
 def _batch(block: csv_rows.Rows, plan: _Plan) -> Batch:

@@ -17,7 +17,8 @@ import polars as pl
 
 from kenpo_analytics.ingest.checkups.item_values import items
 from kenpo_analytics.ingest.checkups.items import LONG, to_checkups
-from kenpo_analytics.ingest.checkups.people import KEYS, read_people
+from kenpo_analytics.ingest.checkups.people import KEYS, NO_INSURER, read_people
+from kenpo_analytics.ingest.checkups.unread import looks_read, unread
 from kenpo_analytics.ingest.files import csv_rows
 from kenpo_analytics.ingest.files.lines import decode
 from kenpo_analytics.ingest.files.sources import DAMAGE, Source
@@ -40,10 +41,13 @@ class _File:
     institution: str = ""
     day: str = ""
     codes: list[tuple[int, str]] | None = None
+    unread: list[tuple[int, str]] = field(default_factory=list)
     width: int = 0
     count: int = 0
     since_end: int = 0
     ended: bool = False
+    no_insurer: bool = False
+    filled: dict[str, None] = field(default_factory=dict)
     people: list[dict[str, Any]] = field(default_factory=list)
     found: list[tuple[int, str, str]] = field(default_factory=list)
     lost: list[dict[str, Any]] = field(default_factory=list)
@@ -59,7 +63,8 @@ def read_fkac522(source: Source) -> Iterator[Batch]:
     作成日 is `filed` and its month `received_month`. The layout has no sex and no 枝番: they stay null. 記号番号 is one
     field: split where exactly one separator (・, a dash, a space …) stands in it, else all of it is `number` and
     `symbol` is null; linking falls back on name and birth date. A row 5 that has not as many fields as its row 2 is
-    refused ("ragged"); a wrong or missing count in row 9 (a truncated file) is told as "count_mismatch", a note.
+    refused ("ragged"); a wrong or missing count in row 9 (a truncated file) is told as "count_mismatch", a note, as are
+    a file without 保険者番号 and columns that look like an item and are not read (`unread`).
     """
     file, line = _File(), 1
     try:
@@ -75,6 +80,7 @@ def read_fkac522(source: Source) -> Iterator[Batch]:
                         yield _batch(file)
         if not file.ended or file.since_end:
             file.lose(line, "count_mismatch", None)
+        file.lost += unread(list(file.filled), 1) + [{"line": 1, **NO_INSURER}] * file.no_insurer
     except DAMAGE:
         file.lose(line, "unreadable")
     yield _batch(file)
@@ -108,7 +114,9 @@ def _take(file: _File, line: int, row: list[str]) -> None:
 def _institution(file: _File, row: list[str]) -> None:
     known = items()
     file.institution, file.day, file.width = row[1], row[3], len(row)
-    file.codes = [(at, code) for at, cell in enumerate(row) if at >= _FIRST_ITEM and (code := item_code(cell)) in known]
+    cells = list(enumerate(row))[_FIRST_ITEM:]
+    file.codes = [(at, code) for at, cell in cells if (code := item_code(cell)) in known]
+    file.unread = [(at, cell) for at, cell in cells if looks_read(cell, KEYS)]
 
 
 def _person(file: _File, line: int, row: list[str]) -> None:
@@ -124,6 +132,8 @@ def _person(file: _File, line: int, row: list[str]) -> None:
          "institution": file.institution, "line": line, "made": file.made}
     )  # fmt: skip
     file.found += [(record, code, row[at]) for at, code in file.codes if row[at]]
+    file.filled |= {name: None for at, name in file.unread if row[at].strip()}
+    file.no_insurer |= not file.insurer.strip()
 
 
 def split_number(said: str) -> tuple[str | None, str]:
@@ -137,6 +147,8 @@ def _batch(file: _File) -> Batch:
     """The records gathered so far; the file goes on without them."""
     schema = {**dict.fromkeys(KEYS, pl.String), "line": pl.Int64}
     raw = pl.DataFrame(file.people, schema=schema)
+    if file.no_insurer and not (raw["insurer"].str.strip_chars() != "").any():
+        raw = raw.drop("insurer")
     people = read_people(raw, needed=("day", "birth"))
     long = pl.DataFrame(file.found, schema={"record": pl.UInt32, "code": pl.String, "value": pl.String}, orient="row")
     null = pl.lit(None, pl.String)

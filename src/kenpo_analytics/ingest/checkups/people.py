@@ -32,6 +32,9 @@ _READERS: Mapping[str, columns.Read] = {
 KEYS = tuple(_READERS)
 """What a record may say besides its measurements; a key that a layout does not have is null."""
 NEEDED = ("day", "birth", "sex")
+NO_INSURER = {"level": "note", "item": "insurer", "rule": "missing",
+              "reason": "保険者番号がファイルにありません(実行時の指定か、ファイル名から補います)。"}  # fmt: skip
+"""What is noted once of a file that nowhere names an insurer; a record's own stays null here."""
 _DAYS = ("day", "birth", "made", "archived")
 OF_CHECKUP = {"checkup_date": pl.Date, "received_month": pl.Int32, "institution": pl.String, "kind": pl.String,
               "action": pl.String}  # fmt: skip
@@ -70,14 +73,16 @@ def read_people(raw: pl.DataFrame, *, needed: tuple[str, ...] = NEEDED, days: co
     Parameters
     ----------
     raw
-        `line`, optionally `entry`, and any of the String columns `KEYS`.
+        `line`, optionally `entry`, and any of the String columns `KEYS`. A missing insurer is told of each record only
+        where there is such a column: a file that has none says so once (`NO_INSURER`).
     needed
         Without these a record is none.
     days
         How days are written in this layout.
     """
     frame = _possible(_read(raw, days)).with_columns(kind=kind_of())
-    frame = frame.with_columns(_fails(key, "missing", pl.col(key).is_null()) for key in (*needed, "insurer"))
+    told = {"insurer"}.intersection(raw.columns)
+    frame = frame.with_columns(_fails(key, "missing", pl.col(key).is_null()) for key in (*needed, *told))
     frame = frame.with_columns(
         _fails("report", "unknown_code", ~pl.col("report").is_in(_REPORTS)),
         kind_rule=pl.when(pl.col("kind").is_null()).then(pl.lit("kind")),
