@@ -86,6 +86,12 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     parse_mapping(shown.replace("# kind =", "kind ="), "shown")
 
 
+def test_a_smoking_code_is_told_to_depend_on_the_day(tmp_path: Path) -> None:
+    head = "番号,生年月日,受診日,喫煙,HbA1c\n"
+    assert "2024年3月まで「いいえ」" in explained(tmp_path, head + "1,19700401,20240501,2,5.6\n")
+    assert "2024年3月まで" not in explained(tmp_path, head + "1,19700401,20240501,いいえ,5.6\n")
+
+
 def test_a_table_without_headers_shows_no_cell(tmp_path: Path) -> None:
     shown = explained(tmp_path, "ヤマダ タロウ,19700101,1,170.1\nスズキ ハナコ,19710101,2,160.2\n")
     assert "見つかりません" in shown and not SECRETS.search(shown)

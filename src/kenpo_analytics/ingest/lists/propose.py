@@ -73,6 +73,7 @@ GUESSES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """By table: how a normal header looks that is probably this key (the first that fits); tried after known headers."""
 _NOT_VALUES = re.compile(r"判定|基準|コメント|所見|備考|flag|フラグ|前回|過去|単位|家族歴")
+_BY_DAY = " 2の意味は健診日で決まります(2024年3月まで「いいえ」、4月から「以前は吸っていた」)。違えば codes を書きます"
 _NO_KEY = "対応する項目が分かりません"
 
 
@@ -129,7 +130,8 @@ def toml(proposal: Proposal, headers: Sequence[str], kinds: Sequence[str], name:
     for place, (header, key, kind) in enumerate(zip(_numbered(headers), proposal.keys, kinds, strict=True)):
         sure = "" if place not in proposal.guessed else "推定です。確かめてください: "
         if header and key:
-            lines.append(f'{_quoted(header)} = "{key}"  # {sure}{labels[key]} [{kind}]')
+            coded = _BY_DAY if key == "smoking" and "1桁の数字" in kind else ""
+            lines.append(f'{_quoted(header)} = "{key}"  # {sure}{labels[key]} [{kind}]{coded}')
         elif header:
             lines.append(f'# {_quoted(header)} = ""  # {_NO_KEY} [{kind}]')
     lines += ["", "[defaults]"]
