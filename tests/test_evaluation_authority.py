@@ -12,7 +12,7 @@ from statsmodels.treatment.treatment_effects import TreatmentEffect
 
 from kenpo_analytics.evaluation._matrix import fit
 from kenpo_analytics.evaluation._wild import DRAWS, limits
-from kenpo_analytics.evaluation.attrition import _pooled
+from kenpo_analytics.evaluation.attrition import pooled
 from kenpo_analytics.evaluation.did import did
 from kenpo_analytics.evaluation.doubts import adjust, e_value
 from kenpo_analytics.evaluation.estimate import Estimate
@@ -132,7 +132,7 @@ def test_iptw_is_the_normalised_weighted_difference_of_lunceford_davidian_2004()
 
 def test_rubins_rules_by_hand():
     # mean 2; within (0.25 + 0.25 + 1) / 3 = 0.5; between 1; total 0.5 + (1 + 1/3) 1 = 1.8333 (Rubin 1987, 3.1)
-    value, size = _pooled([1.0, 2.0, 3.0], [0.5, 0.5, 1.0])
+    value, size = pooled([1.0, 2.0, 3.0], [0.5, 0.5, 1.0])
     assert (value, size**2) == pytest.approx((2.0, 1.8333333))
 
 

@@ -36,15 +36,15 @@ def test_an_effect_is_claimed_only_with_interval_and_assumption():
     found = decide([NAIVE, SHOWN], primary="did_ancova")
     assert found.verdict == "lower"
     assert "低くなったと推定されます" in found.sentence
-    assert "−2.00mg/dL(95%信頼区間 −3.00～−1.00)" in found.sentence
-    assert "前提X" in found.sentence and POST_HOC in found.sentence
+    assert "差 −2.00mg/dL、95%信頼区間 −3.00～−1.00。マイナスが低下" in found.sentence
+    assert "前提X" in found.basis and POST_HOC in found.basis and POST_HOC not in found.sentence
     assert found.primary.role == "primary"
 
 
 @pytest.mark.parametrize(
     ("change", "warnings", "others", "verdict", "words"),
     [
-        ({"upper": 0.1}, [], [], "not_shown", "確認されていません"),
+        ({"upper": 0.1}, [], [], "not_shown", "確認できませんでした"),
         ({"upper": 0.0}, [], [], "not_shown", "効果なしを含みます"),
         ({"estimate": 2.0, "lower": 1.0, "upper": 3.0}, [], [], "higher", "高くなった"),
         ({}, ["プラセボ年度"], [], "warned", "効果があったとは結論しません"),
@@ -58,7 +58,7 @@ def test_an_effect_is_claimed_only_with_interval_and_assumption():
 def test_nothing_is_claimed_when_anything_speaks_against_it(change, warnings, others, verdict, words):
     found = decide([NAIVE, replace(SHOWN, **change), *others], primary="did_ancova", warnings=warnings)
     assert found.verdict == verdict
-    assert words in found.sentence
+    assert words in found.sentence + found.basis
     if verdict != "higher":
         assert "低くなったと推定" not in found.sentence
 
@@ -67,22 +67,22 @@ def test_the_naive_design_never_contradicts_and_never_carries():
     up = replace(NAIVE, estimate=6.0, lower=5.0, upper=7.0)
     assert decide([up, SHOWN], primary="did_ancova").verdict == "lower"
     nothing = replace(SHOWN, upper=0.5)
-    assert "単純前後比較" not in decide([NAIVE, nothing], primary="did_ancova").sentence
+    assert "単純前後比較" not in decide([NAIVE, nothing], primary="did_ancova").basis
 
 
 def test_designs_that_say_otherwise_are_named():
     found = decide([SHOWN, OTHER], primary="did_ancova")
-    assert "ほかの1設計のうち1設計では、区間が効果なしを含みます" in found.sentence
+    assert "ほかの1設計のうち1設計では、区間が効果なしを含みます" in found.basis
     nothing, shows = replace(SHOWN, upper=0.5), replace(OTHER, upper=-0.5)
-    assert "IPTWの区間は効果なしを含みませんが" in decide([nothing, shows], primary="did_ancova").sentence
+    assert "IPTWの区間は効果なしを含みませんが" in decide([nothing, shows], primary="did_ancova").basis
 
 
 def test_points_and_ratios_are_printed_on_their_own_scale():
     points = Estimate("s", "割合", "E", "A", unit="ポイント", estimate=0.051, lower=0.02, upper=0.08)
-    assert "+5.1ポイント(95%信頼区間 +2.0～+8.0)" in decide([points], primary="s").sentence
+    assert "+5.1ポイント、95%信頼区間 +2.0～+8.0" in decide([points], primary="s").sentence
     ratio = Estimate("mh", "オッズ比", "E", "A", unit="倍", null_value=1.0, estimate=1.5, lower=0.9, upper=2.5)
     found = decide([ratio], primary="mh")
-    assert found.verdict == "not_shown" and "1.50倍(95%信頼区間 0.90～2.50)" in found.sentence
+    assert found.verdict == "not_shown" and "比 1.50倍、95%信頼区間 0.90～2.50" in found.sentence
 
 
 def test_a_primary_that_was_not_run_is_refused():
@@ -143,7 +143,23 @@ def test_what_was_chosen_late_is_called_so(tmp_path):
     plan = read(tmp_path, TEXT)
     assert POST_HOC in standing(None)
     assert POST_HOC not in standing(plan) and plan.digest in standing(plan)
-    assert POST_HOC in standing(plan, letters_seen_from=dt.date(2025, 4, 1))
+    assert POST_HOC in standing(plan, outcomes_from=dt.date(2025, 4, 1))
+
+
+def test_the_decision_itself_knows_a_plan_that_came_after_outcomes(tmp_path):
+    plan = read(tmp_path, TEXT)  # dated 1 April 2026
+    late = decide([SHOWN], primary="did_ancova", protocol=plan, outcomes_from=dt.date(2025, 4, 1))
+    assert POST_HOC in late.basis and "最初の結果が得られた日より後" in late.basis
+    early = decide([SHOWN], primary="did_ancova", protocol=plan, outcomes_from=dt.date(2026, 9, 1))
+    assert POST_HOC not in early.basis and "第三者による確認なし" in early.basis
+
+
+def test_what_could_not_be_checked_stands_in_the_sentence_and_departures_in_the_basis():
+    found = decide([SHOWN], primary="did_ancova", unchecked=["平行な推移は確かめられていません"], departures=["年度"],
+                   subject="2018年度の通知", people="対象215人のうち次回の値がある131人と、比較338人")  # fmt: skip
+    assert found.sentence.startswith("2018年度の通知によって") and "対象215人のうち" in found.sentence
+    assert found.sentence.endswith("ただし、平行な推移は確かめられていません。")
+    assert found.basis.endswith("解析計画と違う点: 年度。")
 
 
 @settings(max_examples=200, deadline=None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 from pathlib import Path
-from statistics import NormalDist
+from statistics import NormalDist, mean
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -14,11 +15,14 @@ from kenpo_analytics.disclosure import check_diagnostics, check_estimates
 from kenpo_analytics.errors import DefinitionError, EstimateError
 from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.decide import Decision, decide
-from kenpo_analytics.evaluation.diagnose import Checks, costs, detectable_by, diagnose, jump, with_adjusted
+from kenpo_analytics.evaluation.diagnose import Checks, costs, detectable_by, diagnose, jump, left_out, with_adjusted
+from kenpo_analytics.evaluation.did import did
+from kenpo_analytics.evaluation.did_lost import did_ipcw, tipping
 from kenpo_analytics.evaluation.estimate import Estimate
 from kenpo_analytics.evaluation.lab import power_table, stratum_cells, with_outcome
 from kenpo_analytics.evaluation.protocol import read_protocol
 from kenpo_analytics.evaluation.suite import Choice, choose, find_protocol, groups, run_designs
+from kenpo_analytics.evaluation.weighting import within_eligible
 from kenpo_analytics.report import designs_text
 from tests.simulation.worlds import Truth, world
 
@@ -40,7 +44,11 @@ declared_on = 2018-12-10
 
 
 def analysis(letter: float, *, sent: str = "some") -> AnalysisSet:
-    people = world(SEED, Truth(letter=letter, sent=sent), n=6000).with_columns(
+    return described(world(SEED, Truth(letter=letter, sent=sent), n=6000))
+
+
+def described(people: pl.DataFrame) -> AnalysisSet:
+    people = people.with_columns(
         hba1c1=pl.col("hba1c"), height1=pl.col("height"), started=pl.lit(False), sbp=pl.lit(125.0), ldl=pl.lit(120.0),
         improved=pl.when(pl.col("y1").is_not_null()).then(pl.col("eligible") & (pl.col("y1") < 110)),
         worsened=pl.when(pl.col("y1").is_not_null()).then(pl.col("y1") >= 126),
@@ -68,9 +76,9 @@ def nothing() -> tuple[AnalysisSet, list[Estimate], Checks, Decision]:
 
 def test_the_sentence_changes_when_the_planted_effect_becomes_zero(planted, nothing) -> None:
     assert planted[3].verdict == "lower"
-    assert planted[3].sentence.startswith("通知によって次回健診の空腹時血糖は低くなったと推定されます。")
+    assert planted[3].sentence.startswith("通知によって、次回健診の空腹時血糖は低くなったと推定されます(差 −")
     assert nothing[3].verdict == "not_shown"
-    assert nothing[3].sentence.startswith("通知の効果は確認されていません。")
+    assert nothing[3].sentence.startswith("通知について、次回健診の空腹時血糖を下げる効果は確認できませんでした(差 ")
 
 
 def test_designs_within_the_eligible_find_what_is_planted(planted) -> None:
@@ -90,13 +98,15 @@ def test_what_misleads_is_refused_with_its_reason_in_its_place(planted) -> None:
 
 
 def test_costs_only_where_improvement_is_shown(planted, nothing) -> None:
-    rows = {row["item"]: row for row in costs(planted[0], CHOICE, planted[1], 1_000_000).iter_rows(named=True)}
+    rows = {row["item"]: row for row in costs(planted[0], CHOICE, planted[1], "lower", 1_000_000).iter_rows(named=True)}
     letters = planted[0].people["letter"].sum()
     assert {row["letters"] for row in rows.values()} == {letters}
     assert rows["1通当たりの費用(円)"]["estimate"] == pytest.approx(1_000_000 / letters)
     share = next(one for one in planted[1] if one.design == "share_improved_gcomp").estimate
     assert rows["改善した人1人当たりの費用(円)"]["estimate"] == pytest.approx(1_000_000 / letters / share)
-    without = costs(nothing[0], CHOICE, nothing[1])
+    held = costs(planted[0], CHOICE, planted[1], "not_shown")  # a secondary interval alone buys nothing
+    assert held["estimate"].to_list() == [None] and "主解析で効果が示されていない" in held["reason"][0]
+    without = costs(nothing[0], CHOICE, nothing[1], "lower")
     assert without.height == 1 and without["estimate"][0] is None and without["reason"][0]
 
 
@@ -120,8 +130,12 @@ def test_a_randomised_plan_without_an_assignment_cannot_tell(planted) -> None:
     choice = replace(CHOICE, primary="randomised")
     found = run_designs(planted[0], choice)
     told = decide(found, primary="randomised")
-    assert told.verdict == "not_identified" and "割付の記録(arm)" in told.sentence
-    arms = planted[0].people.with_columns(arm=pl.when(pl.col("letter")).then(pl.lit("now")).otherwise(pl.lit("later")))
+    assert told.verdict == "not_identified" and "割付の記録" in told.sentence
+    rule = planted[0].people.with_columns(arm=pl.lit("fpg"))  # by which marker one is eligible: no drawing of lots
+    assert decide(run_designs(replace(planted[0], people=rule), choice), primary="randomised").verdict == told.verdict
+    arms = planted[0].people.with_columns(
+        assigned=pl.when(pl.col("letter")).then(pl.lit("now")).otherwise(pl.lit("later"))
+    )
     drawn = replace(planted[0], people=arms.filter(pl.col("eligible"), pl.col("era") == "programme"))
     one = next(one for one in run_designs(drawn, choice) if one.design == "randomised")
     assert one.state == "estimated" and one.lower <= -6.0 <= one.upper
@@ -208,6 +222,59 @@ def test_a_plan_decides_and_departures_are_told(tmp_path: Path) -> None:
     text = designs_text.protocol_text(found)
     assert plan.digest in text and "解析計画との違い" in text
     assert "事後選択" in designs_text.protocol_text(found, outcomes_from=dt.date(2018, 12, 1))
+
+
+def test_a_plan_of_other_years_or_another_programme_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "protocol.toml").write_text(PLAN, encoding="utf-8")
+    plan = find_protocol(tmp_path)
+    assert plan is not None
+    with pytest.raises(EstimateError, match="2030年度"):
+        choose(YEARS, last=2020, before=[2017], protocol=replace(plan, years=(2030,)))
+    with pytest.raises(EstimateError, match="解析計画の事業"):
+        choose(YEARS, last=2020, before=[2017], protocol=plan, letters="other")
+    found = choose(YEARS, last=2020, before=[2017], protocol=replace(plan, years=(2018, 2020)))
+    assert any("2020年度の通知の基準は" in text for text in found.departures)
+
+
+# --- who is lost ----------------------------------------------------------------------------------------
+
+
+def test_people_gone_before_the_batch_are_not_the_unsent() -> None:
+    """Half of those who stay high leave before the batch and are never sent a letter: beside them it would look bad."""
+    errors: dict[str, list[float]] = {"kept": [], "left out": []}
+    for rep in range(4):
+        people = world([77, 40, rep], Truth(letter=-2.0, sent="some", gone=0.5))
+        made = described(people)
+        everybody = made.people.filter("eligible", pl.col("era") == "programme")
+        for name, frame in (("kept", everybody), ("left out", groups(made, CHOICE).eligible)):
+            one = within_eligible(frame, design="aipw")
+            errors[name].append(one.estimate + 2.0)
+    assert abs(mean(errors["left out"])) < 0.45
+    assert abs(mean(errors["kept"])) > 1.0
+    table = left_out(made.people)
+    assert table["n"].sum() == everybody.height
+    assert table.filter(state="no_plan")["n"].item() == everybody.filter(~pl.col("planned")).height
+
+
+def test_loss_that_hangs_on_the_person_is_repaired_and_other_loss_is_reached() -> None:
+    """Heavy people of the mailed band stay away more often in the programme era: weights by cell make up for them."""
+    bare, weighted = [], []
+    for rep in range(4):
+        people = world([77, 41, rep], Truth(letter=0.0))
+        rng = np.random.default_rng([77, 42, rep])
+        ours = ((people["era"] == "programme") & people["eligible"]).to_numpy()
+        bmi = people["bmi"].to_numpy() - 24
+        away = ours & (rng.random(people.height) < 1 / (1 + np.exp(-0.3 * bmi)))
+        slope = pl.Series(1.0 * bmi * people["eligible"].to_numpy())
+        people = people.with_columns(y1=pl.when(pl.Series(away)).then(None).otherwise(pl.col("y1") + slope))
+        bare.append(did(people).estimate)
+        weighted.append(did_ipcw(people).estimate)
+    assert mean(bare) < -0.9
+    assert abs(mean(weighted)) < 0.6
+    table = tipping(people, imputations=5)
+    step = table["estimate"].diff().drop_nulls()
+    share = away[ours].mean()
+    assert step.to_list() == pytest.approx([2 * share] * step.len(), rel=0.1)
 
 
 def test_no_plan_is_none_and_a_named_one_must_exist(tmp_path: Path) -> None:

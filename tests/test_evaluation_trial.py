@@ -12,8 +12,11 @@ import pytest
 from statsmodels.stats.power import NormalIndPower
 
 from kenpo_analytics.errors import EstimateError, ParameterError, TableError
+from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.draw import ASSIGNMENT, NONE_YET, RECORD, describe, draw
-from kenpo_analytics.evaluation.trial import assign, detectable, persons_needed, randomised, record
+from kenpo_analytics.evaluation.suite import Choice, run_designs
+from kenpo_analytics.evaluation.trial import assign, detectable, persons_needed, randomised, record, with_assignment
+from tests.simulation.worlds import Truth, world
 
 
 def crowd(n: int = 400) -> pl.DataFrame:
@@ -119,7 +122,8 @@ def trial(effect: float, n: int = 1200) -> pl.DataFrame:
     drawn = assign(people, kind="delay", seed=2, programme="p", strata=["sex"])
     first = (drawn["arm"] == "now").to_numpy()
     y1 = 60 + 0.45 * y0 + effect * first + rng.normal(0, 8, n)
-    return people.join(drawn.drop("sex"), on="person_id").with_columns(y1=pl.Series(y1))
+    drawn = drawn.select("person_id", "stratum", assigned="arm")
+    return people.join(drawn, on="person_id").with_columns(y1=pl.Series(y1))
 
 
 def test_the_trial_finds_its_effect_and_none_where_there_is_none():
@@ -136,9 +140,32 @@ def test_workplaces_drawn_whole_are_clusters():
 
 
 def test_a_trial_with_too_few_seen_again_is_refused():
-    lost = trial(-3.0).with_columns(y1=pl.when(pl.col("arm") == "later").then(pl.lit(None)).otherwise("y1"))
+    lost = trial(-3.0).with_columns(y1=pl.when(pl.col("assigned") == "later").then(pl.lit(None)).otherwise("y1"))
     one = randomised(lost)
     assert one.state == "refused" and "20人" in one.reason
+
+
+def test_a_drawn_trial_is_evaluated_from_its_own_files(tmp_path):
+    """From `kenpo randomise` to the design: who got what comes from the folder, and only from an untouched one."""
+    people = world([5, 1], Truth(letter=0.0), n=4000).with_columns(
+        hba1c1=pl.col("hba1c"), height1=pl.col("height"), started=pl.lit(False), sbp=pl.lit(125.0), ldl=pl.lit(120.0),
+        improved=pl.lit(False), worsened=pl.lit(False), earlier_eligible=pl.lit(False),
+    )  # fmt: skip
+    ours = people.filter(pl.col("era") == "programme", pl.col("eligible"))
+    told, out = drawn(tmp_path, ours.select("person_id", "sex"), strata=["sex"]), tmp_path / "out"
+    joined = with_assignment(people, out)
+    first = (joined["assigned"] == "now").fill_null(False)
+    joined = joined.with_columns(y1=pl.col("y1") - 6.0 * first.cast(pl.Float64))
+    made = AnalysisSet(joined, "or", (2017,), (2022,))
+    choice = Choice((2022,), (2022,), (2017,), "or", primary="randomised")
+    one = next(one for one in run_designs(made, choice) if one.design == "randomised")
+    assert one.persons == told["arms"]["now"] and one.lower < -6.0 < one.upper < 0
+    table = pl.read_parquet(out / "assignment.parquet")
+    swapped = table.with_columns(arm=pl.col("arm").reverse())
+    (out / "assignment.parquet").chmod(0o600)
+    swapped.write_parquet(out / "assignment.parquet")
+    with pytest.raises(EstimateError, match="指紋と合いません"):
+        with_assignment(people, out)
 
 
 IDS = {"ethics": "E-1", "registration": "jRCT-1"}

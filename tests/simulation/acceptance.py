@@ -214,7 +214,7 @@ def misjudged(table: pl.DataFrame) -> list[str]:
     for row in table.iter_rows(named=True):
         if row["must_warn"] and row["warned"] < 0.9:
             found.append(f"{row['world']}: warned in {row['warned']:.2f} of the worlds only")
-        if not row["must_warn"] and row["warned"] > 0.15:
+        if not row["must_warn"] and row["warned"] > 0.45:  # nine checks, each at 5 %
             found.append(f"{row['world']}: warned in {row['warned']:.2f} of the worlds, though nothing is wrong")
         allowed = 0.05 if row["must_warn"] else 0.15  # 40 fair worlds: one in twenty claims by chance
         if row["letter"] == 0 and row["claimed"] > allowed:

@@ -30,6 +30,7 @@ class Truth:
     label_growth: float = 0.0  # hostile: the label works better in the programme era
     guidance: float = 0.0  # hostile: guidance at 100 in the programme era
     shift: float = 0.0  # hostile: every fourth institution measures so much higher at the programme era's index checkup
+    gone: float = 0.0  # share of those who stay high that leaves before the batch: never sent a letter
     rule: str = "fpg"  # fpg: the letter hangs on FPG alone; and: also on HbA1c >= 6.0
 
 
@@ -61,6 +62,10 @@ def cohort(rng: np.random.Generator, era: str, truth: Truth, *, year: int, first
     logit = -0.2 + 0.05 * (p["age"] - 55) + 0.10 * (p["bmi"] - 23.5) - 0.3 * p["male"] + 0.04 * (y0 - 115)
     chance = np.ones(n) if truth.sent == "all" else 1 / (1 + np.exp(-logit))
     letter = eligible & programme & (rng.random(n) < chance)
+    gone = np.zeros(n, dtype=bool)
+    if truth.gone:  # no draw otherwise: the other worlds stay what they were
+        gone = eligible & programme & (p["latent"][2] > 110) & (rng.random(n) < truth.gone)
+        letter = letter & ~gone
     label = truth.label - truth.label_growth * programme
     y1 = p["latent"][2] + noise[2] + truth.letter * letter + label * (y0 >= LINE)
     y1 = y1 + programme * (truth.calendar - truth.drift_by_baseline * (y0 - 100) - truth.guidance * (y0 >= 100))
@@ -84,6 +89,8 @@ def cohort(rng: np.random.Generator, era: str, truth: Truth, *, year: int, first
             "institution": [f"K{i:02d}" for i in institution],
             "eligible": eligible,
             "letter": letter,
+            "planned": ~gone,
+            "present": ~gone,
             "repeat": np.zeros(n, dtype=bool),
             "enrolled1": np.ones(n, dtype=bool),
             "outcome_state": np.where(seen, "observed", "unexamined"),

@@ -31,11 +31,12 @@ class AnalysisSet:
     `people` (polars, one row per person and index fiscal year): person_id, fiscal_year, era (before / programme),
     checkup_date, y0 (index FPG), hba1c, prior (FPG a year earlier), age, sex, bmi, sbp, ldl, height, institution,
     workplace_id, municipality; eligible (inside the letter rule), arm (fpg, hba1c, both); letter (sent), repeat (sent
-    one in an earlier year), earlier_eligible (inside the rule at the checkup a year earlier; null without one), begin
-    (letter day, or the day it would have gone out); y1, hba1c1, height1, outcome_date, outcome_state (`STATES`;
-    before_letter: no checkup in time, but one before the letter or within 90 days of it), enrolled1 (12 months on),
-    started (glucose drug at the outcome), y_before_letter (negative control: a checkup after the index and before the
-    letter), improved, worsened (category).
+    one in an earlier year), planned (a letter was planned for this checkup, sent or not), present (still enrolled on
+    `begin` and no newer checkup until then), earlier_eligible (inside the rule at the checkup a year earlier; null
+    without one), begin (letter day, or the day it would have gone out); y1, hba1c1, height1, outcome_date,
+    outcome_state (`STATES`; before_letter: no checkup in time, but one before the letter or within 90 days of it),
+    enrolled1 (12 months on), started (glucose drug at the outcome), y_before_letter (negative control: a checkup after
+    the index and before the letter), improved, worsened (category).
     """
 
     people: pl.DataFrame
@@ -107,6 +108,7 @@ def analysis_set(
     after = _later(checkups, base)
     people = _outcome(base, after, used, chosen, month_index(parse_month(data_through)))
     people = _lost(people, members, used, parse_month(data_through))
+    people = _present(people, members)
     return AnalysisSet(_judged(people, used), chosen, tuple(sorted(before)), tuple(sorted(programme)))
 
 
@@ -165,7 +167,7 @@ def _mailed(base: pl.DataFrame, letters: pl.DataFrame) -> pl.DataFrame:
     earlier = base.select("person_id", "record_id", "checkup_date").join(sent, on="person_id")
     earlier = earlier.filter(pl.col("earlier") <= pl.col("checkup_date")).select("record_id").unique()
     base = base.join(letters.select("record_id", "sent", "planned_date", "sent_date"), on="record_id", how="left")
-    base = base.with_columns(letter=pl.col("sent").fill_null(False)).drop("sent")
+    base = base.with_columns(letter=pl.col("sent").fill_null(False), planned=pl.col("sent").is_not_null()).drop("sent")
     base = base.with_columns(repeat=pl.col("record_id").is_in(earlier["record_id"].implode()))
     lag = (pl.col("planned_date") - pl.col("checkup_date").dt.month_start()).dt.total_days()
     month = pl.col("checkup_date").dt.month()
@@ -206,7 +208,8 @@ def _outcome(base: pl.DataFrame, after: pl.DataFrame, used: Definitions, rule: s
     unread = pl.col("early") & (pl.col("date") < pl.col("begin")) & pl.col("fpg").is_not_null()
     control = pairs.filter(unread).sort("date")
     control = control.unique("record_id", keep="last", maintain_order=True).select("record_id", y_before_letter="fpg")
-    seen = pairs.group_by("record_id").agg(early=pl.col("early").any(), past=pl.col("past").any())
+    newer = (pl.col("date") > pl.col("checkup_date")) & (pl.col("date") <= pl.col("begin"))
+    seen = pairs.group_by("record_id").agg(early=pl.col("early").any(), past=pl.col("past").any(), newer=newer.any())
     prior = pairs.filter(pl.col("months").is_between(-18, -6) & pl.col("fpg").is_not_null()).sort("date")
     prior = prior.unique("record_id", keep="last", maintain_order=True)
     by_fpg, by_hba1c = _reached("fpg", "hba1c", used)
@@ -243,6 +246,31 @@ def _lost(people: pl.DataFrame, members: Any, used: Definitions, through: int) -
     lost = pl.col("outcome_state").is_in(["unexamined", "late", "before_letter"]) & (pl.col("enrolled1") == False)  # noqa: E712
     state = pl.when(lost.fill_null(False)).then(pl.lit("left")).otherwise("outcome_state")
     return people.with_columns(outcome_state=state)
+
+
+def _present(people: pl.DataFrame, members: Any) -> pl.DataFrame:
+    """Who could still be sent a letter on its day? Enrolled, and not examined again (the newer checkup replaces it)."""
+    stretches = frames.collect(frames.enter(members, MEMBERS, ["person_id", "valid_from", "valid_to"]))
+    held = (
+        people.select("record_id", "person_id", "begin")
+        .join(stretches, on="person_id")
+        .filter(
+            pl.col("begin") >= pl.col("valid_from"),
+            pl.col("valid_to").is_null() | (pl.col("begin") < pl.col("valid_to")),
+        )
+    )
+    enrolled = pl.col("record_id").is_in(held["record_id"].unique().implode())
+    return people.with_columns(present=enrolled & ~pl.col("newer").fill_null(False)).drop("newer")
+
+
+def at_letter(people: pl.DataFrame) -> pl.DataFrame:
+    """Who may be compared by letter sent / not sent? Those for whom one was planned and who could be sent it that day.
+
+    People who left or were examined again before the batch never got one: beside them, being sent a letter would stand
+    for having stayed (immortal time). What remains on the other side are refusals and wrong addresses.
+    """
+    asked = [pl.col(name) for name in ("planned", "present") if name in people.columns]
+    return people.filter(*asked) if asked else people
 
 
 def _judged(people: pl.DataFrame, used: Definitions) -> pl.DataFrame:

@@ -16,6 +16,8 @@ from kenpo_analytics.evaluation.weighting import ASSUMPTION, ESTIMAND, FEW, prep
 from kenpo_analytics.stats._checks import normal_quantile
 
 LOST = ASSUMPTION + "。次回健診を受けるかどうかは、調整した項目と通知のほかには次回健診の値と関係しない"
+CLIP = 0.02
+"""A smaller probability of being seen counts as this: no one person stands for more than 50."""
 DELTAS = (-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0, 8.0)
 
 
@@ -38,8 +40,12 @@ def seen_weights(frame: pl.DataFrame, letter: NDArray[np.bool_], x: Floats) -> F
     )
     t = letter.astype(float)
     design = np.column_stack([t, x, x * t[:, None]])
-    chance = _chance(stayed, design) * _chance_among(seen, stayed, design)
-    return np.where(seen, 1 / np.clip(chance, 0.02, 1), 0.0)
+    return np.where(seen, 1 / np.clip(seen_chance(seen, stayed, design), CLIP, 1), 0.0)
+
+
+def seen_chance(seen: NDArray[np.bool_], stayed: NDArray[np.bool_], design: Floats) -> Floats:
+    """How probable was it that each was seen again? Still enrolled x examined given enrolled, logistic models."""
+    return _chance(stayed, design) * _chance_among(seen, stayed, design)
 
 
 def _chance(happened: NDArray[np.bool_], design: Floats) -> Floats:
@@ -137,18 +143,18 @@ def tipping_point(
     y = sent.frame["y1"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     seen, t = ~np.isnan(y), sent.letter.astype(float)
     x = np.column_stack([np.ones(len(y)), t, sent.x])
-    draws = _draws(y, np.column_stack([x, sent.x * t[:, None]]), seen, imputations, np.random.default_rng(seed))
+    made = draws(y, np.column_stack([x, sent.x * t[:, None]]), seen, imputations, np.random.default_rng(seed))
     rows, groups = [], clusters(sent.frame, "person_id")
     for delta in deltas:
-        fits = [fit(np.where(seen, y, drawn + delta * t), x, groups=groups) for drawn in draws]
-        value, size = _pooled([float(f.params[1]) for f in fits], [float(f.bse[1]) for f in fits])
+        fits = [fit(np.where(seen, y, drawn + delta * t), x, groups=groups) for drawn in made]
+        value, size = pooled([float(f.params[1]) for f in fits], [float(f.bse[1]) for f in fits])
         wide = normal_quantile(level) * size
         rows.append({"delta": delta, "estimate": value, "lower": value - wide, "upper": value + wide, "level": level})
     table = pl.DataFrame(rows)
     return table.with_columns(excludes_zero=(pl.col("lower") > 0) | (pl.col("upper") < 0))
 
 
-def _draws(y: Floats, x: Floats, seen: NDArray[np.bool_], imputations: int, rng: np.random.Generator) -> list[Floats]:
+def draws(y: Floats, x: Floats, seen: NDArray[np.bool_], imputations: int, rng: np.random.Generator) -> list[Floats]:
     """Values for everybody from the posterior of a linear model with flat prior: coefficients, variance and noise."""
     q, r = np.linalg.qr(x[seen])
     freedom = int(seen.sum()) - x.shape[1]
@@ -166,7 +172,7 @@ def _draws(y: Floats, x: Floats, seen: NDArray[np.bool_], imputations: int, rng:
     return made
 
 
-def _pooled(values: Sequence[float], sizes: Sequence[float]) -> tuple[float, float]:
+def pooled(values: Sequence[float], sizes: Sequence[float]) -> tuple[float, float]:
     """Rubin's rules: mean, and within plus (1 + 1/m) between variance."""
     m = len(values)
     within = float(np.mean(np.square(sizes)))

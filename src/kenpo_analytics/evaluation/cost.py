@@ -8,12 +8,12 @@ from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.estimate import Estimate
 from kenpo_analytics.evaluation.improved import needed
 
-NOT_SHOWN = "改善した人が増えたとは示されていないため、1人当たりの費用は計算しません"
+NOT_SHOWN = "主解析で効果が示されていないか、改善した人が増えたとは示されていないため、計算しません"
 
 _PER_PERSON = ("per_improved", "lower", "upper", "letters_per_improved", "letters_lower", "letters_upper")
 
 
-def cost(total_yen: float, letters: int, improved: Estimate | None = None) -> dict[str, Any]:
+def cost(total_yen: float, letters: int, improved: Estimate | None = None, *, shown: bool = True) -> dict[str, Any]:
     """Yen per letter and, where the interval of the improved share leaves out zero, per additional improved person.
 
     Parameters
@@ -24,6 +24,8 @@ def cost(total_yen: float, letters: int, improved: Estimate | None = None) -> di
         Letters sent for it.
     improved
         Difference of the improved share (`share_difference`), above 0.
+    shown
+        Does the declared primary design show an effect? Without it no cost per person, whatever a secondary one says.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def cost(total_yen: float, letters: int, improved: Estimate | None = None) -> di
     each = total_yen / letters
     found: dict[str, Any] = {"per_letter": each}
     nnt = None if improved is None or (improved.estimate or 0.0) <= 0 else needed(improved)
-    if nnt is None or nnt["nnt"] is None:
+    if not shown or nnt is None or nnt["nnt"] is None:
         return found | dict.fromkeys(_PER_PERSON) | {"reason": NOT_SHOWN}
     values = {name: None if nnt[key] is None else each * nnt[key]  # type: ignore[operator]
               for name, key in (("per_improved", "nnt"), ("lower", "lower"), ("upper", "upper"))}  # fmt: skip

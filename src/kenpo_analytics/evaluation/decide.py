@@ -13,15 +13,15 @@ from kenpo_analytics.evaluation.estimate import ROLES, Estimate, as_rows
 from kenpo_analytics.evaluation.protocol import Protocol, standing
 
 STATES = {"estimated": "推定", "not_identified": "識別不能", "refused": "推定せず"}
-VERDICTS = ("lower", "higher", "not_shown", "not_identified", "disagree", "warned")
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict, its Japanese sentence, the primary estimate, and the table of all designs (`rows`)."""
+    """The verdict, its Japanese sentence, what it rests on (`basis`), the primary estimate, all designs (`rows`)."""
 
     verdict: str
     sentence: str
+    basis: str
     primary: Estimate
     rows: pl.DataFrame
 
@@ -32,7 +32,11 @@ def decide(
     primary: str,
     protocol: Protocol | None = None,
     warnings: Sequence[str] = (),
+    unchecked: Sequence[str] = (),
+    departures: Sequence[str] = (),
+    subject: str = "通知",
     outcome: str = "次回健診の空腹時血糖",
+    people: str = "",
     outcomes_from: dt.date | None = None,
 ) -> Decision:
     """Which design carries the conclusion, and what is it?
@@ -42,10 +46,18 @@ def decide(
     estimates
         One per design, the naive one included; `primary` names the one that was declared.
     protocol
-        The locked plan; without it the sentence says 事後選択.
+        The locked plan; without it the basis says 事後選択.
     warnings
         What diagnostics of the primary design warn of (a placebo year, a negative control, event-study years): with
         any, no effect is claimed.
+    unchecked
+        Assumptions without which the primary design says nothing and that the data could not check
+        (`Checks.essential`): they stand in the sentence itself.
+    departures
+        Where the analysis does not follow its protocol (`Choice.departures`).
+    subject, outcome, people
+        What the sentence is about, in Japanese: the letters with their year, the outcome, and who was counted
+        (already behind the disclosure gate: `report.people_seen`).
     outcomes_from
         The first day on which an outcome was known: a protocol declared later is called 事後選択.
 
@@ -54,7 +66,8 @@ def decide(
     Decision
         `verdict`: lower / higher (the primary interval leaves out zero, no diagnostic warns, no other defensible design
         points the other way), disagree (it does, but another design's interval lies wholly on the other side), warned
-        (it does, but a diagnostic warns), not_shown (the interval holds zero), not_identified.
+        (it does, but a diagnostic warns), not_shown (the interval holds zero), not_identified. `sentence` is for a
+        reader of one paragraph; `basis` says by which design, under which plan, and what the others say.
     """
     chosen = next((one for one in estimates if one.design == primary), None)
     if chosen is None:
@@ -65,8 +78,13 @@ def decide(
     all_of = [chosen if one.design == primary else one for one in estimates]
     against = opposed(chosen, all_of)
     verdict = _verdict(chosen, against, warnings)
-    said = _sentence(verdict, chosen, against, warnings, outcome) + _others(verdict, chosen, all_of)
-    return Decision(verdict, said + standing(protocol), chosen, as_rows(all_of).with_columns(
+    said = _sentence(verdict, chosen, against, warnings, subject, outcome, people)
+    if verdict != "not_identified":
+        said += "".join(f"ただし、{text}。" for text in unchecked)
+    basis = _basis(verdict, chosen, all_of, warnings)
+    basis += standing(protocol, outcomes_from=outcomes_from)
+    basis += "".join(f"解析計画と違う点: {text}。" for text in departures)
+    return Decision(verdict, said, basis, chosen, as_rows(all_of).with_columns(
         role_label=pl.col("role").replace_strict(ROLES, return_dtype=pl.String),
         state_label=pl.col("state").replace_strict(STATES, return_dtype=pl.String),
     ))  # fmt: skip
@@ -101,24 +119,47 @@ def _verdict(chosen: Estimate, against: Sequence[Estimate], warnings: Sequence[s
 
 
 def _sentence(
-    verdict: str, chosen: Estimate, against: Sequence[Estimate], warnings: Sequence[str], outcome: str
-) -> str:
+    verdict: str, chosen: Estimate, against: Sequence[Estimate], warnings: Sequence[str], subject: str, outcome: str,
+    people: str,
+) -> str:  # fmt: skip
     if verdict == "not_identified":
-        return f"主解析({chosen.label})では効果を判断できません。{chosen.reason}。"
-    shown = f"主解析({chosen.label})の推定は{_number(chosen)}です。"
+        return f"{subject}の効果は判断できません。{(chosen.reason or '').rstrip('。')}。"
+    side = "" if chosen.null_value else "。マイナスが低下" if chosen.unit == "mg/dL" else "。マイナスが減少"
+    shown = f"(差 {_number(chosen)}{side}{f'。{people}' if people else ''})。"
+    if chosen.null_value:
+        shown = shown.replace("(差 ", "(比 ", 1)
     if verdict == "not_shown":
-        zero = "区間は効果なしを含みます。効果がないことの証明でもありません。"
-        told = "".join(f"診断の注意: {text}。" for text in (*warnings, *chosen.warnings))
-        return f"通知の効果は確認されていません。{shown}{zero}{told}"
+        return (
+            f"{subject}について、{outcome}を下げる効果は確認できませんでした{shown}"
+            "効果がないことを示すものでもありません。"
+        )
     if verdict == "warned":
         told = "、".join((*warnings, *chosen.warnings))
-        why = f"区間は効果なしを含みませんが、診断が前提の崩れを示しています({told})。"
-        return f"通知の効果があったとは結論しません。{shown}{why}"
+        return (
+            f"{subject}について、{outcome}への効果があったとは結論しません{shown}"
+            f"区間は効果なしを含みませんが、診断が前提の崩れを示しています({told})。"
+        )
     if verdict == "disagree":
         names = "、".join(one.label for one in against)
-        return f"設計によって結論が食い違うため、効果を判断できません。{shown}一方、{names}の区間は逆の向きです。"
+        return (
+            f"{subject}について、設計によって結論が食い違うため、{outcome}への効果を判断できません{shown}"
+            f"一方、{names}の区間は逆の向きです。"
+        )
     word = "低く" if verdict == "lower" else "高く"
-    return f"通知によって{outcome}は{word}なったと推定されます。{shown}前提: {chosen.assumption}。"
+    return f"{subject}によって、{outcome}は{word}なったと推定されます{shown}"
+
+
+def _basis(verdict: str, chosen: Estimate, all_of: Sequence[Estimate], warnings: Sequence[str]) -> str:
+    """By which design, believing what, with which doubts, and what the other designs say."""
+    said = f"主解析: {chosen.label}。"
+    if verdict == "not_identified":
+        return said
+    if verdict == "not_shown":
+        said += "区間は効果なしを含みます。"
+        said += "".join(f"診断の注意: {text}。" for text in (*warnings, *chosen.warnings))
+    if verdict in ("lower", "higher"):
+        said += f"前提: {chosen.assumption}。"
+    return said + _others(verdict, chosen, all_of)
 
 
 def _others(verdict: str, chosen: Estimate, all_of: Sequence[Estimate]) -> str:
@@ -137,4 +178,4 @@ def _number(one: Estimate) -> str:
     scale, digits = (100.0, 1) if one.unit == "ポイント" else (1.0, 2)
     sign = "+" if one.null_value == 0 else ""  # a ratio has no direction to show by a sign
     values = [f"{number * scale:{sign}.{digits}f}".replace("-", "−") for number in (one.estimate, one.lower, one.upper)]  # type: ignore[operator]
-    return f"{values[0]}{one.unit}({one.level:.0%}信頼区間 {values[1]}～{values[2]})"
+    return f"{values[0]}{one.unit}、{one.level:.0%}信頼区間 {values[1]}～{values[2]}"

@@ -11,23 +11,22 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation import attrition, did, discontinuity, doubts, regression_to_mean, states
-from kenpo_analytics.evaluation.analysis import AnalysisSet
+from kenpo_analytics.evaluation import attrition, did, did_lost, discontinuity, doubts, regression_to_mean, states
+from kenpo_analytics.evaluation.analysis import AnalysisSet, first_letters
 from kenpo_analytics.evaluation.cost import cost
-from kenpo_analytics.evaluation.estimate import Estimate
+from kenpo_analytics.evaluation.estimate import POWER_Z, Estimate
 from kenpo_analytics.evaluation.falsify import falsify, warnings_of
 from kenpo_analytics.evaluation.suite import Choice, Groups, groups
 
 IMBALANCE = 0.1
 BIN = 3
 """mg/dL of FPG that one point of the figure stands for: single values hold too few people to be shown."""
-POWER_Z = 2.8016
-"""z of 97.5 % plus z of 80 %: the smallest effect that a design of this standard error would find in four of five."""
 NAMES = {
     "falsify": "何も見つからないはずの比較", "years": "年次図", "bandwidths": "幅の影響", "cutoffs": "偽の基準値",
-    "covariates": "共変量の不連続", "density": "人数の偏り", "jump": "不連続の図", "tipping": "脱落の転換点",
+    "jump": "不連続の図", "tipping": "脱落の転換点",
     "controls": "陰性対照", "subgroups": "部分集団", "expected": "平均への回帰", "moves": "前後の改善・悪化",
-    "states": "次回健診の状態", "evalue": "E値",
+    "states": "次回健診の状態", "evalue": "E値", "left_out": "送付・不送付の比較に入らない人",
+    "tipping_primary": "主解析の脱落の転換点", "cells": "4つの群の背景",
 }  # fmt: skip
 SHOWN = (
     ("bands", "did_ancova", "bands"), ("balance", "iptw", "balance"), ("overlap", "iptw", "overlap"),
@@ -42,6 +41,7 @@ class Checks:
     tables: Mapping[str, pl.DataFrame]
     warnings: tuple[str, ...]
     unchecked: tuple[str, ...]
+    essential: tuple[str, ...] = ()  # unchecked, and the primary design says nothing without it
 
 
 def diagnose(
@@ -52,7 +52,7 @@ def diagnose(
     Returns
     -------
     Checks. Tables, where the data allow them: falsify (comparisons that must find nothing), bands (first stage), years
-    (event study), bandwidths, cutoffs, covariates, density, jump (means and fitted lines by FPG), balance, matched,
+    (event study), bandwidths, cutoffs, jump (means and fitted lines by FPG), balance, matched,
     overlap, trimmed, weights, states (what became of everybody), moves (the plan's own before/after), tipping,
     controls, subgroups, expected (regression to the mean). Warnings are those against the **primary** design.
     """
@@ -70,7 +70,18 @@ def diagnose(
             tables[name] = held[part]
     if "falsify" in tables:
         unchecked += _silent(tables["falsify"])
-    return Checks(tables, tuple(_warnings(choice, tables)), tuple(unchecked))
+    return Checks(tables, tuple(_warnings(choice, tables)), tuple(unchecked), tuple(_essential(choice, tables)))
+
+
+def _essential(choice: Choice, tables: Mapping[str, pl.DataFrame]) -> Iterator[str]:
+    """Parallel trends before the programme: two years without letters are the least that can show them."""
+    if choice.primary not in (did.DESIGN, discontinuity.DIFFERENCE) or not choice.before:
+        return
+    held = tables.get("falsify")
+    if held is None or held.filter(pl.col("check") == "placebo_year")["estimate"].drop_nulls().is_empty():
+        one = len(choice.before) == 1
+        why = "事業前の年度が1つのため" if one else "事業前の年度どうしを比べられないため"
+        yield f"{why}、上下の帯が事業前から同じように動いていたか(平行な推移)は確かめられていません"
 
 
 def _makers(
@@ -84,8 +95,6 @@ def _makers(
         yield "years", partial(did.by_year, parts.every, reference=max(choice.before), level=level, **bands)
     yield "bandwidths", partial(discontinuity.bandwidths, parts.main, level=level)
     yield "cutoffs", partial(discontinuity.placebo_cutoffs, parts.main, level=level)
-    yield "covariates", partial(discontinuity.covariate_jumps, parts.main, bandwidth=choice.bandwidth, level=level)
-    yield "density", partial(discontinuity.density, parts.main, level=level)
     yield "jump", partial(jump, parts.main, choice.bandwidth)
     yield "tipping", partial(attrition.tipping_point, parts.eligible, level=level, imputations=imputations)
     yield "controls", partial(doubts.negative_controls, parts.main, level=level)
@@ -94,6 +103,13 @@ def _makers(
     yield "evalue", partial(evalues, parts, choice, named)
     yield "moves", partial(states.moves, mailed, level=level)
     yield "states", partial(_states, inside)
+    yield "cells", partial(cells, parts.main, choice)
+    if {"planned", "present"} <= set(analysis.people.columns):
+        yield "left_out", partial(left_out, mailed)
+    yield (
+        "tipping_primary",
+        partial(did_lost.tipping, parts.main, high=choice.high, low=choice.low, level=level, imputations=imputations),
+    )
 
 
 def _silent(table: pl.DataFrame) -> list[str]:
@@ -104,8 +120,40 @@ def _silent(table: pl.DataFrame) -> list[str]:
 
 def _states(inside: pl.DataFrame) -> pl.DataFrame:
     sent = pl.when(pl.col("letter")).then(pl.lit("sent")).otherwise(pl.lit("not_sent"))
-    group = pl.when(pl.col("era") == "before").then(pl.lit("before")).otherwise(sent)
+    before = pl.when(pl.col("era") == "before").then(pl.lit("before"))
+    group = before.when(_reachable(inside)).then(sent).otherwise(pl.lit("gone"))
     return states.states(inside.with_columns(group=group), by=("group",))
+
+
+def _reachable(people: pl.DataFrame) -> pl.Expr:
+    asked = [pl.col(name) for name in ("planned", "present") if name in people.columns]
+    return pl.all_horizontal(asked) if asked else pl.lit(True)
+
+
+def left_out(people: pl.DataFrame) -> pl.DataFrame:
+    """Which of the first-ever eligible are compared by letter sent, and why are the others not?
+
+    Frame: `state`, `n`, `denominator`.
+    """
+    frame = first_letters(people).filter("eligible", pl.col("era") == "programme")
+    sent = pl.when("letter").then(pl.lit("sent")).otherwise(pl.lit("not_sent"))
+    state = pl.when(~pl.col("planned")).then(pl.lit("no_plan")).when(~pl.col("present")).then(pl.lit("gone"))
+    table = frame.with_columns(state=state.otherwise(sent)).group_by("state").agg(n=pl.len().cast(pl.Int64))
+    return table.with_columns(denominator=pl.col("n").sum()).sort("state", descending=True)
+
+
+def cells(people: pl.DataFrame, choice: Choice) -> pl.DataFrame:
+    """Who are the four groups that the primary design compares? Means at the index checkup by era and band.
+
+    Frame: `era`, `high`, `band`, `n`, `age`, `bmi`, `y0`, `hba1c`.
+    """
+    frame = did.banded(people, choice.high, choice.low)
+    high, low = (f"{band[0]:g}～{band[1]:g}" for band in (choice.high, choice.low))
+    table = frame.group_by("era", "high").agg(
+        n=pl.len().cast(pl.Int64), **{name: pl.col(name).mean() for name in ("age", "bmi", "y0", "hba1c")}
+    )
+    named = pl.when("high").then(pl.lit(high)).otherwise(pl.lit(low))
+    return table.with_columns(band=named).sort("era", "high")
 
 
 def jump(people: pl.DataFrame, bandwidth: float) -> pl.DataFrame:
@@ -157,28 +205,36 @@ def expected(parts: Groups, named: Mapping[str, Estimate]) -> pl.DataFrame:
 def evalues(parts: Groups, choice: Choice, named: Mapping[str, Estimate]) -> pl.DataFrame:
     """How strong must something unmeasured be to explain the primary and the weighted answer away? (E値)
 
-    Frame: `design`, `label`, `point`, `limit`; the SD is that of the outcome among the eligible.
+    Frame: `design`, `label`, `point`, `limit`; the SD is that of the outcome among the people of the design.
     """
-    sd = float(parts.eligible["y1"].drop_nulls().cast(pl.Float64).to_numpy().std(ddof=1))
+    main = parts.main.filter(pl.col("y0").is_between(*choice.high))
+    own = {True: _sd(main), False: _sd(parts.eligible)}  # each design on the spread of its own people
     wanted = [named[name] for name in dict.fromkeys((choice.primary, "iptw", "aipw")) if name in named]
     rows = []
     for one in (one for one in wanted if one.state == "estimated"):
-        found = doubts.e_value(one, sd=sd)
+        found = doubts.e_value(one, sd=own[one.design in (did.DESIGN, discontinuity.DIFFERENCE)])
         rows.append({"design": one.design, "label": one.label, "point": found.point, "limit": found.limit})
     return pl.DataFrame(
         rows, schema={"design": pl.String, "label": pl.String, "point": pl.Float64, "limit": pl.Float64}
     )
 
 
-def costs(analysis: AnalysisSet, choice: Choice, estimates: Sequence[Estimate], total_yen: float = 0) -> pl.DataFrame:
-    """How many letters, and how many yen, for one more person who improved? Only where that is shown.
+def _sd(people: pl.DataFrame) -> float | None:
+    y = people["y1"].drop_nulls().cast(pl.Float64).to_numpy()
+    return float(y.std(ddof=1)) if len(y) > 1 else None
+
+
+def costs(
+    analysis: AnalysisSet, choice: Choice, estimates: Sequence[Estimate], verdict: str, total_yen: float = 0
+) -> pl.DataFrame:
+    """How many letters, and how many yen, for one more person who improved? Only where the `verdict` is "lower".
 
     `total_yen` is what the letters of `choice.years` cost together; 0: not given, and no yen are written.
     Frame: `item`, `estimate`, `lower`, `upper`, `reason` (why a line has no number), `letters` (sent in these years).
     """
     letters = analysis.people.filter(pl.col("fiscal_year").is_in(choice.years))["letter"].sum()
     improved = next((one for one in estimates if one.design == "share_improved_gcomp"), None)
-    found = cost(total_yen, int(letters), improved)
+    found = cost(total_yen, int(letters), improved, shown=verdict == "lower")
     reason = found["reason"] or ""
     rows = [
         {"item": "改善した人が1人増えるまでの通数(あと何人)", "estimate": found["letters_per_improved"],

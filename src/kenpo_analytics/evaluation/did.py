@@ -16,7 +16,7 @@ from kenpo_analytics.evaluation._wild import limits as wild
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
 
 DESIGN, LABEL = "did_ancova", "差の差(基準値の上下の帯 × 事業前後、共分散分析)"
-ESTIMAND = "通知の対象の帯の人全体に通知したことの、次回健診の空腹時血糖への平均効果(届いたかによらない)"
+ESTIMAND = "事業の時期に通知の対象の帯にいたことの、次回健診の空腹時血糖への平均効果(実際に送ったかによらない)"
 ASSUMPTION = (
     "通知がなければ、基準値の上の帯と下の帯の次回健診の値は、事業の前後で同じだけ動いた"
     "(基準値での結果票の扱いは前後で同じ)"
@@ -73,12 +73,12 @@ def did(
     frame = banded(people, high, low)
     if frame.filter(pl.col("era") == "before").is_empty():
         return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=NO_BEFORE, state="not_identified", role=role)
-    table = _first_stage(frame)
+    table = _first_stage(frame, high, low)
     seen = frame.filter(pl.col("y1").is_not_null())
     if smallest(seen) < FEW:
         reason = f"帯と時期で分けた群に、次回健診のある人が{FEW}人に満たないものがあるため、推定しません"
         return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=reason, role=role, diagnostics={"bands": table})
-    x, position = _matrix(seen)
+    x, position = matrix(seen)
     x = independent(x)  # a band of one value has no slope
     groups = clusters(seen, cluster)
     result = fit(seen["y1"].to_numpy(), x, groups=groups)
@@ -151,7 +151,8 @@ def smallest(seen: pl.DataFrame) -> int:
     return int(cells["len"].min()) if cells.height == 4 else 0  # type: ignore[arg-type]
 
 
-def _matrix(seen: pl.DataFrame) -> tuple[Floats, int]:
+def matrix(seen: pl.DataFrame) -> tuple[Floats, int]:
+    """The columns of the regression for banded people, and which of them is band x era."""
     high, era = (seen[name].cast(pl.Float64).to_numpy() for name in ("high", "programme"))
     y0 = seen["y0"].to_numpy() - 110.0
     extra, _ = covariates(seen)
@@ -159,7 +160,7 @@ def _matrix(seen: pl.DataFrame) -> tuple[Floats, int]:
     return x, 3
 
 
-def _first_stage(frame: pl.DataFrame) -> pl.DataFrame:
+def _first_stage(frame: pl.DataFrame, high: tuple[float, float], low: tuple[float, float]) -> pl.DataFrame:
     sent = pl.col("letter").sum() if "letter" in frame.columns else pl.lit(None, pl.Int64)
     table = frame.group_by("era", "high").agg(
         n=pl.len(),
@@ -169,7 +170,8 @@ def _first_stage(frame: pl.DataFrame) -> pl.DataFrame:
         y1=pl.col("y1").mean(),
         change=(pl.col("y1") - pl.col("y0")).mean(),
     )
-    return table.sort("era", "high")
+    named = pl.when("high").then(pl.lit(f"{high[0]:g}～{high[1]:g}")).otherwise(pl.lit(f"{low[0]:g}～{low[1]:g}"))
+    return table.with_columns(band=named).sort("era", "high")
 
 
 def _columns(people: pl.DataFrame, needed: Sequence[str]) -> None:

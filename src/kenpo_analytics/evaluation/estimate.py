@@ -10,6 +10,8 @@ import polars as pl
 
 Role = Literal["primary", "sensitivity", "secondary", "reference", "diagnostic"]
 State = Literal["estimated", "not_identified", "refused"]
+POWER_Z = 2.8016
+"""z of 97.5 % plus z of 80 %: the smallest effect that a design of this standard error would find in four of five."""
 ROLES = {"primary": "主解析", "sensitivity": "感度分析", "secondary": "副次", "reference": "参考", "diagnostic": "診断"}
 
 

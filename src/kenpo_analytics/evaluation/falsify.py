@@ -15,7 +15,7 @@ from kenpo_analytics.evaluation.analysis import restricted
 from kenpo_analytics.evaluation.did import ASSUMPTION, ESTIMAND, by_year, did
 from kenpo_analytics.evaluation.discontinuity import CUTOFF, GUIDANCE, covariate_jumps, density, diff_in_disc
 from kenpo_analytics.evaluation.doubts import adjust, negative_controls
-from kenpo_analytics.evaluation.estimate import Estimate, unavailable
+from kenpo_analytics.evaluation.estimate import POWER_Z, Estimate, unavailable
 from kenpo_analytics.stats._checks import normal_quantile
 
 WARNINGS = {
@@ -40,6 +40,7 @@ _ROWS = {
     "lower": pl.Float64,
     "upper": pl.Float64,
     "p": pl.Float64,
+    "detectable": pl.Float64,
     "reason": pl.String,
 }
 _Row = dict[str, Any]
@@ -55,18 +56,20 @@ def falsify(people: pl.DataFrame, *, rule: str | None = None, level: float = 0.9
     rule
         "and" / "or": restricts to people for whom FPG decides, and adds the placebo group of the others.
     level
-        Of the limits; a row warns at 1 - level after Holm's correction over all rows.
+        Of the limits; a row warns at 1 - level after Holm's correction over the rows of its own check.
     bands
         `high`, `low` as in `did`.
 
     Returns
     -------
-    Frame: `check` (`WARNINGS`), `label`, `item`, `estimate`, `lower`, `upper`, `p`, `p_holm`, `warns`, `reason` (why it
-    was not evaluated: estimate null).
+    Frame: `check` (`WARNINGS`), `label`, `item`, `estimate`, `lower`, `upper`, `p`, `p_holm`, `warns` (by
+    `p_holm`), `notes` (by `p` alone), `alarm` (警告, 注意, なし; ― where not evaluated), `detectable` (what
+    the row would have found in four of five), `reason` (why it was not evaluated: estimate null).
 
     Notes
     -----
-    What each sees is measured by tests/simulation in worlds where the design must fail: docs/evaluation.md.
+    What each sees is measured by tests/simulation in worlds where the design must fail: docs/evaluation.md. Not
+    corrected over the checks: each asks something else, and a correction over all of them would disarm every one.
     """
     inside = people if rule is None else restricted(people, rule)
     below = inside.filter(pl.col("y0") < CUTOFF)
@@ -77,22 +80,30 @@ def falsify(people: pl.DataFrame, *, rule: str | None = None, level: float = 0.9
         "guidance": lambda: iter([_of(diff_in_disc(below, cutoff=GUIDANCE, level=level))]),
         "covariates": lambda: _limited(covariate_jumps(inside, level=level), "covariate", level),
         "density": lambda: _density(inside, level),
-        "negative_control": lambda: _limited(negative_controls(inside, level=level), "label", level),
+        "negative_control": lambda: _limited(_named(inside, level), "label", level),
         "institution": lambda: _institutions(people, level),
     }
     if rule is not None:
         parts["placebo_group"] = lambda: iter([_of(placebo_group(people, rule, level=level, **bands))])
     rows = [{"check": name, "label": WARNINGS[name], **row} for name, part in parts.items() for row in _tried(part)]
     table = pl.DataFrame([{name: row.get(name) for name in _ROWS} for row in rows], schema=_ROWS)
-    adjusted = iter(adjust(table["p"].drop_nulls().to_list(), method="holm"))
-    holm = [None if p is None else next(adjusted) for p in table["p"].to_list()]
-    table = table.with_columns(p_holm=pl.Series(holm, dtype=pl.Float64))
-    return table.with_columns(warns=(pl.col("p_holm") < 1 - level).fill_null(False))
+    table = pl.concat([_corrected(part) for _, part in table.group_by("check", maintain_order=True)])
+    table = table.with_columns(
+        warns=(pl.col("p_holm") < 1 - level).fill_null(False), notes=(pl.col("p") < 1 - level).fill_null(False)
+    )
+    alarm = pl.when("warns").then(pl.lit("警告")).when("notes").then(pl.lit("注意"))
+    return table.with_columns(alarm=alarm.when(pl.col("p").is_null()).then(pl.lit("―")).otherwise(pl.lit("なし")))
 
 
-def warnings_of(table: pl.DataFrame) -> list[str]:
+def _corrected(part: pl.DataFrame) -> pl.DataFrame:
+    adjusted = iter(adjust(part["p"].drop_nulls().to_list(), method="holm"))
+    holm = [None if p is None else next(adjusted) for p in part["p"].to_list()]
+    return part.with_columns(p_holm=pl.Series(holm, dtype=pl.Float64))
+
+
+def warnings_of(table: pl.DataFrame, *, by: str = "warns") -> list[str]:
     """Which assumptions do the data speak against? Sentences for `decide(warnings=…)`; silence is no proof."""
-    found = table.filter("warns").group_by("label", maintain_order=True).agg(pl.col("item").drop_nulls())
+    found = table.filter(by).group_by("label", maintain_order=True).agg(pl.col("item").drop_nulls())
     return [f"{label}({'、'.join(items[:3])})" if items else label for label, items in found.iter_rows()]
 
 
@@ -166,13 +177,21 @@ def _row(item: str | None, estimate: float, error: float, z: float, *, beyond: f
     from scipy.special import ndtr
 
     p = min(1.0, float(2 * ndtr(-max(abs(estimate) - beyond, 0.0) / error)))
-    return {"item": item, "estimate": estimate, "lower": estimate - z * error, "upper": estimate + z * error, "p": p}
+    limits = {"lower": estimate - z * error, "upper": estimate + z * error}
+    return {"item": item, "estimate": estimate, **limits, "p": p, "detectable": beyond + POWER_Z * error}
 
 
 def _limited(table: pl.DataFrame, item: str, level: float) -> Iterator[_Row]:
     z = normal_quantile(level)
     for row in table.filter(pl.col("upper") > pl.col("lower")).iter_rows(named=True):
         yield _row(str(row[item]), row["estimate"], (row["upper"] - row["lower"]) / 2 / z, z)
+
+
+def _named(people: pl.DataFrame, level: float) -> pl.DataFrame:
+    """Negative controls, each with the design that read it: two designs read the same control."""
+    return negative_controls(people, level=level).with_columns(
+        label=pl.col("label") + "、" + pl.col("design").str.split("(").list.first()
+    )
 
 
 def _event_study(people: pl.DataFrame, level: float, bands: Any) -> Iterator[_Row]:

@@ -139,15 +139,22 @@ def fingerprint(protocol: Protocol) -> str:
     return hashlib.sha256(json.dumps(values, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def standing(protocol: Protocol | None, *, letters_seen_from: dt.date | None = None) -> str:
+def standing(protocol: Protocol | None, *, outcomes_from: dt.date | None = None) -> str:
     """How must the report call its choice of design? One Japanese sentence.
 
-    `letters_seen_from`: the earliest day on which outcomes could be known; a protocol declared later was chosen with
-    outcomes at hand and is called so.
+    `outcomes_from`: the earliest day on which outcomes could be known; a protocol declared later was chosen with
+    outcomes at hand and is called so. The day is what the file says: nobody else confirms it.
     """
     if protocol is None:
         return f"解析計画(protocol.toml)がないため、設計は結果を見られる状態で選ばれました({POST_HOC})。"
     day = f"{protocol.declared_on.year}年{protocol.declared_on.month}月{protocol.declared_on.day}日"
-    if letters_seen_from is not None and protocol.declared_on > letters_seen_from:
-        return f"解析計画(指紋 {protocol.digest})は{day}付けで、結果が得られる時期より後です({POST_HOC})。"
-    return f"設計は解析計画(指紋 {protocol.digest}、{day}付け)で、結果を見る前に決められています。"
+    if outcomes_from is not None and protocol.declared_on > outcomes_from:
+        return f"解析計画(指紋 {protocol.digest})は{day}付けで、最初の結果が得られた日より後です({POST_HOC})。"
+    if outcomes_from is None:
+        return (
+            f"設計は解析計画(指紋 {protocol.digest})によります。計画書に記された日付は{day}です(第三者による確認なし)。"
+        )
+    return (
+        f"設計は解析計画(指紋 {protocol.digest})によります。計画書に記された日付は{day}で、最初の結果"
+        f"({outcomes_from.year}年{outcomes_from.month}月{outcomes_from.day}日)より前です(第三者による確認なし)。"
+    )

@@ -12,9 +12,10 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation import attrition, did, discontinuity, improved, regression_to_mean, weighting
-from kenpo_analytics.evaluation.analysis import AnalysisSet, first_letters, restricted
+from kenpo_analytics.evaluation import attrition, did, did_lost, discontinuity, improved, regression_to_mean, weighting
+from kenpo_analytics.evaluation.analysis import AnalysisSet, at_letter, first_letters, restricted
 from kenpo_analytics.evaluation.estimate import Estimate, unavailable
+from kenpo_analytics.evaluation.falsify import triple
 from kenpo_analytics.evaluation.landmark import IMMORTAL
 from kenpo_analytics.evaluation.letters import LEAFLET, rule_in_force
 from kenpo_analytics.evaluation.protocol import FILE, Protocol, read_protocol
@@ -77,6 +78,7 @@ def choose(
     before: Sequence[int],
     years: Sequence[int] = (),
     protocol: Protocol | None = None,
+    letters: str = LEAFLET,
     definitions: Definitions | None = None,
 ) -> Choice:
     """Which years, rule, bands and primary design are used? The protocol's; else the first year with letters.
@@ -90,11 +92,13 @@ def choose(
     before, years
         Years without letters; years to pool (default: all usable ones of one rule). A protocol's own years win for
         the primary analysis.
+    letters
+        The programme's name in mailings; a protocol of another programme is refused.
 
     Raises
     ------
     EstimateError
-        No usable year.
+        No usable year; none of the protocol's years is usable; the protocol is of another programme.
     """
     used = definitions or define()
     window = (int(used.number("next_checkup.letter_days")), int(used.number("next_checkup.max_months")))
@@ -102,16 +106,33 @@ def choose(
     asked = [year for year in (years or rules) if year in rules and year <= last]
     if not asked:
         raise EstimateError("次回健診の期間が終わった、通知のある年度がありません", hint="基準月を後にしてください。")
+    if protocol is not None:
+        _refuse(protocol, rules, last, letters)
     rule = protocol.rule if protocol else rules[min(asked)]
     pooled = tuple(sorted(year for year in asked if rules[year] == rule))
     if protocol is None:
         return Choice(pooled[:1], pooled, tuple(before), rule, window=window)
-    declared = tuple(year for year in protocol.years if year <= last)
+    declared = tuple(year for year in protocol.years if year <= last and year in rules)
     departures = tuple(_departures(protocol, rules, before, last, window))
     return Choice(
-        declared or pooled[:1], tuple(sorted({*pooled, *declared})), protocol.before, rule, protocol.primary,
+        declared, tuple(sorted({*pooled, *declared})), protocol.before, rule, protocol.primary,
         protocol.high, protocol.low, protocol.bandwidth, protocol, departures, window,
     )  # fmt: skip
+
+
+def _refuse(protocol: Protocol, rules: Mapping[int, str], last: int, letters: str) -> None:
+    """Another evaluation than the declared one would carry its fingerprint: none is made."""
+    if protocol.programme != letters:
+        raise EstimateError(
+            f"解析計画の事業({protocol.programme})は、評価する通知({letters})と違います",
+            hint="protocol.toml の programme を確かめてください。",
+        )
+    if not any(year in rules and year <= last for year in protocol.years):
+        years = "、".join(map(str, protocol.years))
+        raise EstimateError(
+            f"解析計画の年度({years}年度)は、通知がないか次回健診の期間が終わっていないため、評価できません",
+            hint="基準月を後にしてください。別の年度で代えることはしません。",
+        )
 
 
 def _departures(
@@ -119,6 +140,8 @@ def _departures(
 ) -> Iterator[str]:
     if late := [year for year in protocol.years if year > last]:
         yield f"{'、'.join(map(str, late))}年度は次回健診の期間が終わっていないため、まだ含めていません"
+    if none := [year for year in protocol.years if year <= last and year not in rules]:
+        yield f"{'、'.join(map(str, none))}年度の通知の記録がないため、含めていません"
     if other := [year for year in protocol.years if rules.get(year, protocol.rule) != protocol.rule]:
         yield f"{'、'.join(map(str, other))}年度の通知の基準は、解析計画の基準と違います"
     if before and tuple(sorted(before)) != tuple(sorted(protocol.before)):
@@ -136,7 +159,7 @@ class Groups:
 
     main: first-ever letters of the primary years and the years before, where FPG decides the letter; whole: the same
     whatever HbA1c; every: all years, repeated letters too, where FPG decides; eligible: first-ever eligible of all
-    programme years.
+    programme years who could be sent a letter on its day (`analysis.at_letter`).
     """
 
     main: pl.DataFrame
@@ -160,7 +183,7 @@ def groups(analysis: AnalysisSet, choice: Choice) -> Groups:
         restricted(whole, choice.rule),
         whole,
         restricted(people, choice.rule),
-        first_letters(later).filter("eligible"),
+        at_letter(first_letters(later).filter("eligible")),
         warning,
     )
 
@@ -176,7 +199,7 @@ def run_designs(analysis: AnalysisSet, choice: Choice, *, level: float = 0.95) -
     parts = groups(analysis, choice)
     found = [*_references(analysis, parts, choice, level)]
     if choice.primary == RANDOMISED:
-        found.append(_drawn(analysis, level))
+        found.append(_drawn(analysis, choice, level))
     found += [*_bands(parts, choice, level), *_jumps(parts, choice, level)]
     found += [*_eligible(parts, level), *_shares(parts.eligible, level), *_refused(analysis)]
     if parts.warning is None:
@@ -185,12 +208,13 @@ def run_designs(analysis: AnalysisSet, choice: Choice, *, level: float = 0.95) -
     return [replace(one, warnings=(*one.warnings, parts.warning)) if one.design in own else one for one in found]
 
 
-def _drawn(analysis: AnalysisSet, level: float) -> Estimate:
-    """The randomised comparison, where the set says who was drawn into which arm (column `arm`)."""
-    if "arm" in analysis.people.columns:
-        first = next(arms[0] for arms in KINDS.values() if analysis.people["arm"].is_in(arms).any())
-        return randomised(analysis.people, first=first, level=level, role="sensitivity")
-    reason = "割付の記録(arm)が解析する表にないため、割り付けどおりの比較はできません"
+def _drawn(analysis: AnalysisSet, choice: Choice, level: float) -> Estimate:
+    """The randomised comparison, where the set says who was drawn into which arm (`trial.with_assignment`)."""
+    people = analysis.people.filter(pl.col("fiscal_year").is_in(choice.programme))
+    if "assigned" in people.columns and people["assigned"].drop_nulls().len():
+        first = next(arms[0] for arms in KINDS.values() if people["assigned"].is_in(arms).any())
+        return randomised(people, first=first, level=level, role="sensitivity")
+    reason = "割付の記録が解析する表にないため、割り付けどおりの比較はできません"
     names = ("無作為割付による比較(割り付けどおり)", "割り付けどおりに送ったことの効果", "割付が守られた")
     return unavailable(RANDOMISED, *names, reason=reason, state="not_identified")
 
@@ -205,6 +229,8 @@ def _bands(parts: Groups, choice: Choice, level: float) -> Iterator[Estimate]:
     bands: dict[str, Any] = {"high": choice.high, "low": choice.low, "level": level}
     yield did.did(parts.main, **bands)
     yield did.per_letter(parts.main, **bands)
+    yield did_lost.did_ipcw(parts.main, **bands)
+    yield triple(parts.whole, choice.rule, **bands)
 
     def variant(frame: pl.DataFrame, name: str, label: str, **other: Any) -> Estimate:
         return did.did(frame, **{**bands, **other}, design=f"did_{name}", label=f"差の差: {label}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,15 +162,42 @@ def _blocks(part: pl.DataFrame, kind: str, block: int, salt: str) -> pl.DataFram
     return part.with_columns(arm=pl.Series(drawn[: part.height].tolist()))
 
 
+def with_assignment(people: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """Who was drawn into which arm? The people with `assigned` and `stratum` of what `kenpo randomise` wrote.
+
+    Raises
+    ------
+    EstimateError
+        No assignment there, or it is not the one that its record.json vouches for.
+    """
+    try:
+        drawn = pl.read_parquet(folder / "assignment.parquet")
+        held = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EstimateError(
+            f"割付の記録を読めません: {folder}", hint="kenpo randomise の出力先を渡してください。"
+        ) from error
+    if held.get("digest") != digest(drawn):
+        raise EstimateError(
+            "割付の表が record.json の指紋と合いません", hint="割付の後に表が書き換えられていないか確かめてください。"
+        )
+    return people.join(drawn.select("person_id", "stratum", assigned="arm"), on="person_id", how="left")
+
+
+def digest(assigned: pl.DataFrame) -> str:
+    """Which fingerprint stands for who got what, whatever the order of the rows?"""
+    text = "\n".join(f"{row[0]},{row[1]}" for row in assigned.select("person_id", "arm").sort("person_id").iter_rows())
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def record(assigned: pl.DataFrame, **facts: Any) -> dict[str, Any]:
     """What must be kept to show that nobody chose? Facts of the assignment and a digest of who got what."""
-    text = "\n".join(f"{row[0]},{row[1]}" for row in assigned.select("person_id", "arm").sort("person_id").iter_rows())
     counts = {str(arm): int(n) for arm, n in assigned.group_by("arm").len().sort("arm").iter_rows()}
     return {
         **{name: str(value) if isinstance(value, dt.date) else value for name, value in facts.items()},
         "persons": assigned.height,
         "arms": counts,
-        "digest": hashlib.sha256(text.encode()).hexdigest(),
+        "digest": digest(assigned),
     }
 
 
@@ -177,8 +206,8 @@ def randomised(
 ) -> Estimate:
     """What did the first arm gain over the other, as assigned? ANCOVA on y0, covariates and strata.
 
-    `people`: analysis set with `arm` (and `stratum`). Everybody counts in the arm that was drawn, whatever happened to
-    the letter (intention to treat); groups drawn whole are clusters.
+    `people`: analysis set with `assigned` (and `stratum`): `with_assignment`. Everybody counts in
+    the arm that was drawn, whatever happened to the letter (intention to treat); groups drawn whole are clusters.
     """
     names = (
         "randomised",
@@ -186,13 +215,13 @@ def randomised(
         "割り付けどおりに送ったことの、次回健診の空腹時血糖への平均効果",
         "割付が守られ、次回健診を受けるかどうかが割付と結果に関係しない",
     )
-    seen = people.filter(pl.col("arm").is_not_null() & pl.col("y1").is_not_null())
-    arms = seen["arm"].unique().to_list()
-    if len(arms) != 2 or first not in arms or seen.group_by("arm").len()["len"].min() < 20:  # type: ignore[operator]
+    seen = people.filter(pl.col("assigned").is_not_null() & pl.col("y1").is_not_null())
+    arms = seen["assigned"].unique().to_list()
+    if len(arms) != 2 or first not in arms or seen.group_by("assigned").len()["len"].min() < 20:  # type: ignore[operator]
         return unavailable(
             *names, role=role, reason="割り付けた2群のどちらかで、次回健診のある人が20人に満たないため、推定しません"
         )
-    one = (seen["arm"] == first).cast(pl.Float64).to_numpy()
+    one = (seen["assigned"] == first).cast(pl.Float64).to_numpy()
     parts = [np.ones(seen.height), one, seen["y0"].to_numpy() - 110.0, covariates(seen)[0]]
     if "stratum" in seen.columns:
         parts.append(seen["stratum"].to_dummies(drop_first=True).cast(pl.Float64).to_numpy())

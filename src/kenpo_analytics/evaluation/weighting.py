@@ -15,7 +15,10 @@ from kenpo_analytics.evaluation._matrix import COVARIATES, Floats, clusters, cov
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
 from kenpo_analytics.stats._checks import normal_quantile
 
-ESTIMAND = "通知の対象となった人に送ったことの、送らなかった場合に対する、次回健診の空腹時血糖への平均効果"
+ESTIMAND = (
+    "通知の対象となった人に送付し届いたことの、届かなかった場合(辞退・住所不備・不達)に対する、"
+    "次回健診の空腹時血糖への平均効果"
+)
 ASSUMPTION = "送付されるかどうかは、調整した項目のほかには次回健診の値と関係しない(未測定の交絡がない)"
 LABELS = {
     "crude": "対象者内の粗い差(調整なし)",

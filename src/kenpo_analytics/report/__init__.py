@@ -8,7 +8,15 @@ from kenpo_analytics.report.areas import area_names, branch_names, municipality_
 from kenpo_analytics.report.dag import dag_figure
 from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, assumptions, design_table, diagnostic
 from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
-from kenpo_analytics.report.designs_text import limits, methods, precision, protocol_text, verdict_words
+from kenpo_analytics.report.designs_text import (
+    limits,
+    methods,
+    people_seen,
+    precision,
+    protocol_text,
+    verdict_words,
+    where_from,
+)
 from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.funnels import funnel_plot
 from kenpo_analytics.report.kpis import kpi_history, kpi_months
@@ -49,6 +57,7 @@ __all__ = [
     "municipality_names",
     "overlap_plot",
     "paragraph",
+    "people_seen",
     "precision",
     "prefecture_map",
     "protocol_text",
@@ -61,4 +70,5 @@ __all__ = [
     "value",
     "value_interval",
     "verdict_words",
+    "where_from",
 ]

@@ -14,7 +14,14 @@ from kenpo_analytics.report.record import _table
 from kenpo_analytics.report.tables import show
 from kenpo_analytics.report.texts import paragraph
 
-GROUPS = {"before": "事業前の対象者", "sent": "送付あり", "not_sent": "送付なし"}
+GROUPS = {
+    "before": "事業前の対象者", "sent": "送付あり", "not_sent": "送付なし(予定日に送れた人)",
+    "gone": "予定日までに外れた人・予定の記録のない人",
+}  # fmt: skip
+LEFT_OUT = {
+    "sent": "比べる: 送付した", "not_sent": "比べる: 辞退・住所不備・不達", "no_plan": "除く: 通知の予定の記録がない",
+    "gone": "除く: 予定日までに資格喪失か新しい健診",
+}  # fmt: skip
 POWER = {"detectable": "この人数で検出できる最小の差", "needed": "この差の検出に要る人数"}
 SUBGROUPS = {"sex": "性別", "age_group": "年齢", "bmi_group": "肥満", "repeat": "以前の通知"}
 SUBGROUP_VALUES = {"F": "女", "M": "男", "true": "あり", "false": "なし", "True": "あり", "False": "なし"}
@@ -26,13 +33,17 @@ def _effect(digits: int = 2, label: str = "推定") -> dict[str, Col]:
 
 _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     "bands": ("帯ごとの人数・通知・値(差の差のもと)", {
-        "era": Col("時期", names=ERAS), "high": Col("基準値以上の帯"), "n": "人数", "letters": "送付した人",
+        "era": Col("時期", names=ERAS), "band": "空腹時血糖の帯(mg/dL)", "n": "人数", "letters": "送付した人",
         "observed": "次回健診の値あり", "y0": Col("健診の平均", "number", 1), "change": Col("平均変化", "index", 2),
     }, "平均変化は単純な前後の差で、効果ではない。全員には送付していない分、差の差は届いた人の効果より小さく出る。"),
     "falsify": ("何も見つからないはずの比較", {
         "label": "もし見つかれば", "item": Col("項目", names=COVARIATES), **_effect(),
-        "p_holm": Col("p(Holm補正)", "number", 3), "warns": "警告", "reason": "評価しない理由",
-    }, "0のはず。警告が「はい」の行があれば、主解析の前提が崩れているおそれがあり、効果を結論しない。"),
+        "detectable": Col("見つけられた大きさ", "number", 2), "p": Col("p", "number", 3),
+        "p_holm": Col("p(Holm補正)", "number", 3), "alarm": "判定", "reason": "評価しない理由",
+    }, "0のはず。「警告」(同じ種類の中でHolm補正しp<0.05)の行があれば、主解析の前提が崩れているおそれがあり、"
+       "効果を結論しない。"
+       "「注意」は補正前のp<0.05。「―」は評価していない(問題がないという意味ではない)。"
+       "「見つけられた大きさ」より小さいずれは、あっても見逃すことが多い(検出力80%)。"),
     "bandwidths": ("差の不連続: 幅の影響", {
         "bandwidth": Col("幅(mg/dL)", "number", 0), **_effect(), "persons": "基準値以上の人数",
     }, "主な値は9。9を超える幅は保健指導の線(100)をまたぐ。「―」は片側の人数が足りず推定しない。"),
@@ -40,14 +51,6 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "cutoff": Col("偽の基準値", "number", 1), "bandwidth": Col("幅", "number", 0), **_effect(),
         "reason": "推定しない理由",
     }, "何も変わらない値では0のはず。"),
-    "covariates": ("共変量の不連続", {
-        "covariate": Col("項目", names=COVARIATES), **_effect(), "p_holm": Col("p(Holm補正)", "number", 3),
-    }, "通知の前からある項目に、基準値での段差はないはず。"),
-    "density": ("基準値での人数の偏り", {
-        "era": Col("時期", names=ERAS), "below": "すぐ下(3値)の人数", "above": "すぐ上(3値)の人数",
-        "ratio": Col("上の人数÷なめらかな曲線", "number", 2), "lower": Col("95%信頼区間", "number", 2, upper="upper"),
-        "p": Col("p", "number", 3),
-    }, "値が操作されていなければ、比は1のはず。"),
     "controls": ("陰性対照(通知で動くはずのない結果)", {
         "label": "結果", "design": "設計", **_effect(3), "persons": "人数",
     }, "0のはず。0から外れれば、その設計の前提を疑う。"),
@@ -61,7 +64,7 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     "moves": ("通知を送った人の、前年と通知後の改善・悪化(空腹時血糖の区分。単純前後比較)", {
         "label": "結果", "n": "人数", "before": Col("通知の前年", "percent"), "after": Col("通知の後", "percent"),
         "estimate": Col("差(ポイント)", "points", 1), "lower": Col("95%信頼区間", "points", 1, upper="upper"),
-        "relative": Col("変化率", "percent"), "p": Col("p", "number", 3),
+        "p": Col("p", "number", 3),
     }, "同じ人の2年分の動き(McNemar検定、最後の行は3区分の分布のStuart–Maxwell検定)。高い値の年に選ばれた人なので、"
        "通知がなくても前年は悪化、翌年は改善が多くなる。参考値であり、通知の効果ではない。"),
     "evalue": ("E値: 測っていない要因で説明するには、どれほど強い関係が要るか", {
@@ -73,9 +76,21 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "item": "項目", "estimate": Col("値", "number", 0), "lower": Col("95%信頼区間", "number", 0, upper="upper"),
         "letters": "送付した人(延べ)", "reason": "示さない理由",
     }, "改善した割合の差(標準化)から計算。差の区間が0を含むときは示さない。"),
-    "tipping": ("脱落の転換点: 送付ありで次回健診のない人の値を動かす", {
+    "tipping_primary": ("主解析(差の差)の転換点: 対象の帯で次回健診のない人の値を動かす", {
         "delta": Col("動かす大きさ(mg/dL)", "index", 0), **_effect(), "excludes_zero": "区間が0を含まない",
-    }, "0の行は、次回健診の有無が調整した項目だけで決まるとき(MAR)。結論が変わる大きさが、ありえない大きさかを読む。"),
+    }, "0の行は、次回健診の有無が帯・時期・調整した項目だけで決まるとき(MAR)。主解析の結論が変わる大きさが、"
+       "ありえない大きさかを読む。"),
+    "cells": ("主解析が比べる4つの群の背景(健診時の平均)", {
+        "era": Col("時期", names=ERAS), "band": "空腹時血糖の帯(mg/dL)", "n": "人数", "age": Col("年齢", "number", 1),
+        "bmi": Col("BMI", "number", 1), "y0": Col("空腹時血糖", "number", 1), "hba1c": Col("HbA1c", "number", 2),
+    }, "次回健診のない人も含む。値のない人は平均に入らない。"),
+    "left_out": ("送付・不送付の比較に入る人と、除く人", {
+        "state": Col("区分", names=LEFT_OUT), "n": "人数",
+    }, "通知の予定日に加入していて、その健診より新しい健診がなかった人だけを比べる。予定日までに外れた人は通知を"
+       "受けようがなく、加えると「送付」が「在籍し続けたこと」を意味してしまう(不死時間の偏り)。"),
+    "tipping": ("対象者の中の比較(副次)の転換点: 送付ありで次回健診のない人の値を動かす", {
+        "delta": Col("動かす大きさ(mg/dL)", "index", 0), **_effect(), "excludes_zero": "区間が0を含まない",
+    }, "0の行は、次回健診の有無が調整した項目だけで決まるとき(MAR)。これは主解析の転換点ではない。"),
     "weights": ("IPTW×IPCWの重み", {
         "mean": Col("平均", "number", 2), "largest": Col("最大", "number", 1), "persons": "人数",
         "effective": Col("有効な人数", "number", 0),
@@ -117,11 +132,21 @@ def diagnostic(name: str, shown: Mapping[str, Checked], *, title: str | None = N
     if name not in _TABLES:
         raise ParameterError(f"診断の表ではありません: {name}", hint=f"使える名前: {', '.join(_TABLES)}")
     heading, columns, note = _TABLES[name]
+    if name == "cutoffs" and name in shown and (why := _same_reason(shown[name])):
+        paragraph(f"{title or heading}: {len(shown[name])}通りとも推定していません({why})。")
+        return
     if name not in shown or not len(shown[name]):
         paragraph(f"{title or heading}: 計算できるだけのデータがないため、示せません。")
         return
     kept = {key: col for key, col in columns.items() if not _empty(shown[name], key)}
     show(shown[name], title=title or heading, columns=kept, note=note)
+
+
+def _same_reason(checked: Checked) -> str | None:
+    """Six times the same refusal is one sentence."""
+    reasons = {str(text).rstrip("。") for text in checked.table["reason"].to_list()}
+    none = checked.table["estimate"].null_count() == len(checked.table)
+    return reasons.pop() if none and len(reasons) == 1 else None
 
 
 def _empty(checked: Checked, key: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import datetime as dt
 
+    from kenpo_analytics.disclosure import Checked
     from kenpo_analytics.evaluation.diagnose import Checks
     from kenpo_analytics.evaluation.estimate import Estimate
     from kenpo_analytics.evaluation.suite import Choice
@@ -18,18 +19,23 @@ _VERDICTS = {
     "disagree": "設計が食い違い判断できない", "warned": "前提が疑わしく結論しない",
 }  # fmt: skip
 _HOW = {
-    "naive": "単純前後比較は、通知を送った人の次回健診までの平均変化(t分布)で、平均への回帰を含むため"
+    "naive": "通知を送った人の次回健診までの平均変化(単純前後比較の1つ。t分布)は、平均への回帰を含むため"
     "参考値とした",
     "pseudo_cohort": "事業前に同じ基準で選んだ人との差(共分散分析)は、平均への回帰を除くが、年度による違いを"
     "除かないため参考値とした",
     "did_ancova": "差の差は、基準値の上の帯({high})と下の帯({low})の次回健診の値を、事業の前後で比べた"
     "(帯ごとの健診値の傾きと、年齢、性別、BMIなど両時期で測られている項目で調整。頑健標準誤差。届いたかどうかによらない)",
+    "did_ipcw": "帯と時期の4群ごとに、在籍と受診の2つのロジスティック回帰で次回健診のある確率を求め"
+    "(0.02未満は0.02とし)、"
+    "その逆数で重み付けした差の差で、次回健診のない人を補った",
+    "did_triple": "空腹時血糖で通知が決まらない人の差の差を引いた(差の差の差)",
     "did_per_letter": "差の差を送付割合の差で割り、実際に送った人での効果とした",
     "rdd": "不連続は、基準値の前後{width}mg/dLの局所線形回帰(三角カーネル)による。"
     "結果票の判定と重なるため、通知だけの効果ではない",
     "diff_in_disc": "差の不連続は、その段差から事業前の段差を引いた",
     "ancova": "対象者の中で、送付あり・なしを共分散分析で比べた",
-    "iptw": "対象者の中で、送付の確率(ロジスティック回帰)の逆数で重み付けして比べた",
+    "iptw": "対象者の中の比較は、通知の予定日に加入し新しい健診のない人に限り、送付の確率(ロジスティック回帰)の"
+    "逆数で重み付けした(確率が2～98%の人)",
     "aipw": "二重頑健推定(AIPW)を加えた",
     "match": "送付の確率の近い人を1対1で組にして比べた(キャリパーは0.2標準偏差)",
     "iptw_ipcw": "次回健診のない人を、資格喪失と未受診に分けた確率の逆数で補った(IPTW×IPCW)",
@@ -37,10 +43,12 @@ _HOW = {
     "(割合そのものの差の差は、効果がなくても0にならないため用いない)",
 }  # fmt: skip
 _CHECKED = {
-    "years": "年次図", "falsify": "何も見つからないはずの比較(Holm補正)", "bandwidths": "幅の影響",
-    "cutoffs": "偽の基準値", "covariates": "共変量の不連続(Holm補正)", "density": "基準値での人数の偏り",
+    "years": "年次図", "falsify": "何も見つからないはずの比較(種類ごとにHolm補正)",
+    "tipping_primary": "主解析の転換点分析(多重代入)",
+    "bandwidths": "幅の影響",
+    "cutoffs": "偽の基準値",
     "balance": "標準化差",
-    "overlap": "傾向スコアの重なり", "tipping": "脱落者の値を動かす転換点分析(多重代入)", "controls": "陰性対照",
+    "overlap": "傾向スコアの重なり", "tipping": "対象者の中の比較の転換点分析(多重代入)", "controls": "陰性対照",
     "subgroups": "交互作用の検定(Benjamini–Hochberg補正)",
 }  # fmt: skip
 
@@ -121,11 +129,46 @@ def precision(primary: Estimate, detectable: float | None) -> str:
     )
 
 
+def people_seen(bands: Checked | None) -> str:
+    """How many people of the band were seen again, and how many were they compared with? Empty where one is masked."""
+    rows = [] if bands is None else bands.table.to_dicts()
+    if len(rows) != 4 or any(row[name] is None for row in rows for name in ("n", "observed")):
+        return ""
+    ours = next(row for row in rows if row["era"] == "programme" and row["high"])
+    others = sum(row["observed"] for row in rows) - ours["observed"]
+    return f"対象{ours['n']:,}人のうち次回の値がある{ours['observed']:,}人と、比較{others:,}人"
+
+
+def where_from(bands: Checked | None) -> str:
+    """From which of the four groups does the difference-in-differences come? One paragraph of plain mean changes."""
+    rows = {} if bands is None else {(row["era"], row["high"]): row for row in bands.table.to_dicts()}
+    if len(rows) != 4 or any(row[name] is None for row in rows.values() for name in ("n", "letters", "change")):
+        return "主解析のもとになる4つの群の平均変化は、人数が足りないため示せません。"
+    up, down = (rows["programme", high]["change"] - rows["before", high]["change"] for high in (True, False))
+    said = [
+        f"{rows['programme', high]['band']}の帯の平均変化は、事業前{_signed(rows['before', high]['change'])}、"
+        f"事業の年度{_signed(rows['programme', high]['change'])}(その差{_signed(moved)})"
+        for high, moved in ((True, up), (False, down))
+    ]
+    most = "主に、通知の対象でない下の帯の動き" if abs(down) > abs(up) else "主に、通知の対象の帯の動き"
+    ours = rows["programme", True]
+    return (
+        f"{said[0]}、{said[1]}mg/dLでした。調整しない差の差は{_signed(up - down)}mg/dLで、{most}によります"
+        "(主解析の推定は、これを年齢などで調整したもの)。"
+        f"推定は「対象の帯にいたこと」の効果です。事業の年度のこの帯で実際に送付したのは{ours['letters']:,}人"
+        f"({ours['letters'] / ours['n']:.0%})です。"
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
 def protocol_text(choice: Choice, *, outcomes_from: dt.date | None = None, exploring: bool = False) -> str:
     """Which plan does the page follow (`exploring`: none), when was it made, and where does it depart from it?"""
     from kenpo_analytics.evaluation.protocol import standing
 
-    follows = standing(choice.protocol, letters_seen_from=outcomes_from)
+    follows = standing(choice.protocol, outcomes_from=outcomes_from)
     said = [f"解析計画: {'探索のため、解析計画には従いません(事後選択)。' if exploring else follows}"]
     if plan := choice.protocol:
         said.append(f"- estimand: {plan.estimand}")
