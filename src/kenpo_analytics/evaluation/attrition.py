@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import Floats, clusters, fit
-from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
 from kenpo_analytics.evaluation.weighting import ASSUMPTION, ESTIMAND, FEW, prepare, propensity, weights
 from kenpo_analytics.stats._checks import normal_quantile
 
@@ -79,9 +79,7 @@ def iptw_ipcw(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensit
     names = ("iptw_ipcw", "対象者内の重み付け(送付と追跡、IPTW×IPCW)", ESTIMAND, LOST)
     try:
         sent = prepare(closed(people))
-    except EstimateError as error:
-        if "満たない" not in error.message:
-            raise
+    except TooFew as error:
         return unavailable(*names, reason=error.message, role=role)
     seen = sent.frame["y1"].is_not_null().to_numpy()
     if min((seen & sent.letter).sum(), (seen & ~sent.letter).sum()) < FEW:

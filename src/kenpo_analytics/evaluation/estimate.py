@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import polars as pl
 
+from kenpo_analytics.errors import EstimateError
+
 Role = Literal["primary", "sensitivity", "secondary", "reference", "diagnostic"]
 State = Literal["estimated", "not_identified", "refused"]
 POWER_Z = 2.8016
@@ -50,6 +52,10 @@ class Estimate:
         if self.lower is None or self.upper is None:
             return False
         return self.lower > self.null_value or self.upper < self.null_value
+
+
+class TooFew(EstimateError):
+    """Too few people on one side: the design keeps its place among the others, with the reason."""
 
 
 def unavailable(

@@ -9,7 +9,7 @@ import polars as pl
 
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import Floats, clusters, fit
-from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
 from kenpo_analytics.evaluation.weighting import FEW, Sent, prepare, weights
 from kenpo_analytics.stats._checks import normal_quantile
 
@@ -54,9 +54,7 @@ def share_difference(
     seen = people.filter(pl.col(outcome).is_not_null())
     try:
         sent = prepare(seen)
-    except EstimateError as error:
-        if "満たない" not in error.message:
-            raise
+    except TooFew as error:
         return unavailable(*names, reason=error.message, unit="ポイント", role=role)
     y = sent.frame[outcome].cast(pl.Float64).to_numpy()
     if min(y.sum(), (1 - y).sum()) < FEW:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import COVARIATES, Floats, clusters, covariates, fit
-from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
 from kenpo_analytics.stats._checks import normal_quantile
 
 ESTIMAND = (
@@ -65,7 +65,7 @@ def prepare(people: pl.DataFrame, *, names: Sequence[str] = NAMES) -> Sent:
         )
     letter = frame["letter"].to_numpy().astype(bool)
     if min(letter.sum(), (~letter).sum()) < FEW:
-        raise EstimateError(
+        raise TooFew(
             f"送付・不送付のどちらかが{FEW}人に満たないため、比べられません",
             hint="対象者のほとんど全員に送った年度は、差の差か不連続で評価してください。",
         )
@@ -127,9 +127,7 @@ def within_eligible(
     names = (design, LABELS[design], ESTIMAND, ASSUMPTION)
     try:
         sent = prepare(people)
-    except EstimateError as error:
-        if "満たない" not in error.message:
-            raise
+    except TooFew as error:
         return unavailable(*names, reason=error.message, role=role)
     seen = sent.frame["y1"].is_not_null().to_numpy()
     if min((seen & sent.letter).sum(), (seen & ~sent.letter).sum()) < FEW:
