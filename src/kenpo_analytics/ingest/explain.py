@@ -19,7 +19,7 @@ from kenpo_analytics.ingest.lists.propose import propose, toml
 from kenpo_analytics.ingest.values import text
 
 _TITLES = {
-    "side_file": "健診XMLの付属ファイル(取り込みません)",
+    "side_file": "付属ファイル(健診XMLの索引など、RECODEINFOに添えられたもの。取り込みません)",
     "unknown": "知らない様式です。対応表(mapping.toml)が要ります",
 }
 _DOCUMENTS = 20

@@ -134,7 +134,7 @@ def kind_of() -> pl.Expr:
     return (
         pl.when((programme == "030") | (report == "41")).then(pl.lit("事業者健診"))
         .when((programme == "010") | (untold & report.is_in(["10", "19"]))).then(pl.lit("特定健診"))
-        .when(untold & report.is_in(["40", "49"]) & pl.col("insurer").str.starts_with("01"))
+        .when(untold & report.is_in(["40", "49"]) & pl.col("insurer").str.starts_with("01").fill_null(True))
         .then(pl.lit("生活習慣病予防健診"))
     )  # fmt: skip
 
