@@ -69,7 +69,9 @@ def converted(folder: str | Path) -> tuple[int, ...]:
     path = Path(folder) / _FILE
     count, heights = 0, 0.0
     for batch in read_cc2x(Source(path, path.name, "", "cc2x", path.stat().st_size)):
-        count, heights = count + batch.read, heights + batch.rows["checkups"]["height"].sum()
+        count += batch.read
+        if "checkups" in batch.rows:  # the last batch may only say which columns were not read
+            heights += batch.rows["checkups"]["height"].sum()
     return count, round(heights * 10)
 
 
