@@ -349,6 +349,11 @@ def test_rank_of_mie_in_the_national_strata(
 
 def test_national_strata_are_consistent(tables: dict[str, pl.DataFrame]) -> None:
     x = tables["national"]
+    risks = x.filter(pl.col("measure").str.starts_with("risk_"))
+    assert risks.height == 7 * 3 * 47 * 2 * 7 and set(risks["denominator_unit"]) == {"person"}
+    assert (risks["events"] == risks["persons"]).all() and (risks["events"] <= risks["denominator"]).all()
+    assert risks.select("area", "sex", "age_band", "period", "denominator").unique().height == 3 * 47 * 2 * 7
+    x = x.filter(pl.col("measure").str.starts_with("out_of_hours"))
     assert x.height == 2 * 3 * 47 * 2 * 15
     assert (x["events_sq"] >= x["events"]).all()
     assert (x["persons"] <= x["events"]).all()

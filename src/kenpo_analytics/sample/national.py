@@ -1,4 +1,4 @@
-"""What do the 47 branches look like? Out-of-hours strata at the scale of 40 million members, all synthetic."""
+"""What do the 47 branches look like? Out-of-hours and risk strata at the scale of 40 million members, all synthetic."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kenpo_analytics.sample import branch_risks
 from kenpo_analytics.sample import constants as k
 from kenpo_analytics.sample.params import Planted, stream
 from kenpo_analytics.sample.people import age_mix
@@ -41,7 +42,7 @@ def yearly_rates(truth: Planted, visit: str) -> Floats:
 
 
 def build_national(truth: Planted, seed: int) -> pl.DataFrame:
-    """Which strata does headquarters hand down? measure, area, sex, age_band, period with events and member-months."""
+    """Which strata does headquarters hand down? Events and denominator by measure, area, sex, age_band and period."""
     rng = stream(seed, "national")
     people = members()
     parts = []
@@ -50,6 +51,7 @@ def build_national(truth: Planted, seed: int) -> pl.DataFrame:
         for step, period in enumerate(YEARS):
             count = np.rint(people * (1 + 0.004 * (step - 1)))
             parts.append(_stratum(f"out_of_hours_{visit}", period, count, rate, truth, rng))
+    parts.append(branch_risks.build(people, seed))
     return pl.concat(parts).sort("measure", "area", "sex", "age_band", "period")
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kenpo_analytics.sample import branch_risks, emergency, letters, national
 from kenpo_analytics.sample import constants as k
 from kenpo_analytics.sample import days as d
-from kenpo_analytics.sample import emergency, letters, national
 from kenpo_analytics.sample.cases import count_cases
 from kenpo_analytics.sample.screening import MAIN
 from kenpo_analytics.sample.state import World, column
@@ -37,6 +37,7 @@ def describe(world: World, tables: dict[str, pl.DataFrame], ids: pl.DataFrame, c
         "prediabetes_letter": _letters(world),
         "untreated_visits": _visits(world),
         "out_of_hours": _out_of_hours(world),
+        "risks": branch_risks.truths(national.members()),
         "claims_lag": {"shares_by_months_after_treatment": list(truth.lag_shares), "share_later_than_3_months": 0.05},
         "thinning": {"歯科": truth.dental_kept, "調剤": truth.dispensing_kept, "入院": 1.0, "入院外": 1.0},
         "edge_cases": count_cases(world, tables, cases),
