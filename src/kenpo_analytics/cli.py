@@ -231,6 +231,10 @@ def check(
     rows = check_folder(data).to_dicts()
     for row in rows:
         print(describe(row))
+    from kenpo_analytics.kpi.provider import describe as describe_provider
+
+    for line in describe_provider(data):
+        print(line)
     errors = sum(row["level"] == "error" for row in rows)
     print(f"誤り {errors} 種類、注意 {len(rows) - errors} 種類" if rows else "問題は見つかりませんでした。")
     if errors:

@@ -9,26 +9,12 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics import frames
-from kenpo_analytics.definitions.kpi import Kpi, kpis, printed, versions
-from kenpo_analytics.errors import DateError, TableError
-from kenpo_analytics.months import parse_month
+from kenpo_analytics.definitions.kpi import Kpi, kpis, printed
+from kenpo_analytics.errors import TableError
+from kenpo_analytics.kpi.provider import FILE, KEY, SCHEMA, read_provider
 from kenpo_analytics.tables import TABLES
 
 TABLE = TABLES["kpi_monthly"]
-FILE = "kpi_published.csv"
-GIVEN = ("kpi_id", "version", "month", "area", "value", "numerator", "denominator", "source")
-_SCHEMA = {
-    "kpi_id": pl.String,
-    "version": pl.String,
-    "month": pl.Int64,
-    "area": pl.String,
-    "value": pl.Float64,
-    "numerator": pl.Float64,
-    "denominator": pl.Float64,
-    "part_year": pl.Boolean,
-    "status": pl.String,
-    "source": pl.String,
-}
 
 
 @dataclass(frozen=True)
@@ -91,58 +77,17 @@ def published(folder: Path | str | None = None) -> pl.DataFrame:
     Parameters
     ----------
     folder
-        The data folder. Its file `kpi_published.csv`, if there is one, is added: UTF-8, columns kpi_id, version, month
-        (2025-03), area (JIS "01".."47" or 全国), value (as printed: 58.4 for 58.4%), numerator, denominator (may be
-        empty), source. A row of the file replaces the packaged one of the same KPI, version, month and area.
+        The data folder. Its file `kpi_published.csv`, if there is one, is added (columns, refusals: `read_provider`). A
+        row of the file replaces the packaged one of the same KPI, version, month and area.
 
     Returns
     -------
-    kpi_id, version, month (YYYYMM), area, value (as printed), numerator, denominator, part_year, status, source.
-
-    Raises
-    ------
-    TableError
-        The file lacks a column or a source, or holds an unknown KPI, version, area, month or a value that is no number;
-        two rows of one KPI, version, month and area.
+    kpi_id, version, month (YYYYMM), area, value (as printed), numerator, denominator, part_year, status, source, as_of
+    and published_rank (null where not given).
     """
-    packaged = pl.DataFrame(printed(), schema=_SCHEMA)
+    packaged = pl.DataFrame(printed(), schema=SCHEMA)
     path = None if folder is None else Path(folder) / FILE
     if path is None or not path.is_file():
         return packaged
-    own = _own(path)
-    key = ["kpi_id", "version", "month", "area"]
-    if own.select(key).is_duplicated().any():
-        raise TableError(f"{FILE} に、同じ指標・定義の版・月・地域の行が重なっています")
-    return pl.concat([packaged.join(own, on=key, how="anti"), own])
-
-
-def _own(path: Path) -> pl.DataFrame:
-    try:
-        table = pl.read_csv(path, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise TableError(f"{FILE} を読めません", hint="UTF-8のCSVで保存してください。") from error
-    if missing := [name for name in GIVEN if name not in table.columns]:
-        raise TableError(f"{FILE} に列がありません: {', '.join(missing)}", hint=f"列: {', '.join(GIVEN)}")
-    rows = [_row(line, row) for line, row in enumerate(table.select(GIVEN).iter_rows(named=True), start=2)]
-    return pl.DataFrame(rows, schema=_SCHEMA)
-
-
-def _row(line: int, row: dict[str, str | None]) -> dict[str, Any]:
-    text = {name: (value or "").strip() for name, value in row.items()}
-    known = {kpi.id for kpi in kpis()}
-    area = text["area"]
-    wrong = {
-        "kpi_id": text["kpi_id"] not in known,
-        "version": text["kpi_id"] in known and text["version"] not in {v.version for v in versions(text["kpi_id"])},
-        "area": area != "全国" and not (len(area) == 2 and area.isascii() and area.isdigit() and 1 <= int(area) <= 47),
-        "source": not text["source"],
-    }
-    if bad := [name for name, is_wrong in wrong.items() if is_wrong]:
-        raise TableError(f"{FILE} の{line}行目の {', '.join(bad)} が使えない値です", hint="docs/kpi.mdを見てください。")
-    try:
-        numbers = {n: float(text[n]) if text[n] else None for n in ("numerator", "denominator")}
-        month = parse_month(text["month"])
-        made = {**text, "value": float(text["value"]), **numbers, "month": month}
-    except (ValueError, DateError) as error:
-        raise TableError(f"{FILE} の{line}行目に、月または数として読めない値があります") from error
-    return made | {"part_year": month % 100 != 3, "status": "支部設定"}
+    own = read_provider(path)
+    return pl.concat([packaged.join(own, on=KEY, how="anti"), own])
