@@ -12,7 +12,7 @@ from kenpo_analytics.tables import CHECKUPS
 if TYPE_CHECKING:
     from kenpo_analytics.definitions.registry import Definition
 
-COUNTED = ("か月", "日", "歳", "領域", "件", "機関")
+COUNTED = ("か月", "日", "歳", "領域", "件", "機関", "支部")
 ORDERED = ((".lower", ".upper"), (".min_months", ".max_months"))
 _INTERVAL = re.compile(r"([\[(])(.+)\.\.(.+)\]")
 _RANGES = {column.name: (column.low, column.high) for column in CHECKUPS.columns}

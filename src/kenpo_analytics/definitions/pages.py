@@ -34,6 +34,7 @@ FAMILIES = {
     "next_checkup": "次回健診",
     "out_of_hours": "時間外受診",
     "quality": "データの質",
+    "incentive": "インセンティブ制度",
 }
 CLOCKS = {"checkup": "健診月・診療月", "letter": "勧奨月", "kpi": "KPI年度(4月)"}
 VISITS = {"first": "初診", "return": "再診"}

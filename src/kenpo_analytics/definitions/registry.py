@@ -198,12 +198,12 @@ def fingerprint(used: Definitions | None = None) -> dict[str, object]:
 
 @cache
 def _packaged() -> Definitions:
-    rows = tuple(_definition(row) for name in ("thresholds", "parameters") for row in read(name))
+    rows = tuple(_definition(row) for name in ("thresholds", "parameters", "kpi/incentive") for row in read(name))
     return Definitions(rows, tuple(_fee_code(row) for row in read("fee_codes")))
 
 
 def read(name: str) -> Iterable[dict[str, str]]:
-    """The rows of a packaged file (thresholds, parameters, fee_codes, decisions), all as text."""
+    """The rows of a packaged file (thresholds, parameters, kpi/incentive, fee_codes, decisions), all as text."""
     with (FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         yield from csv.DictReader(file)
 
