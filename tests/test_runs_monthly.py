@@ -224,6 +224,44 @@ def test_a_disclosure_refusal_alone_has_its_own_code(earlier):
     assert picture(world.reports) == before
 
 
+ATTACH = (
+    "import os, pathlib\n"
+    "from kenpo_analytics.report.attachments import attach, made\n"
+    "attach(made('07_a.html', '会議資料', '<p>合成データ</p>'.encode()), made('07_a.xlsx', '表', b'PK'))"
+)
+
+
+def test_attachments_are_published_beside_the_page_and_linked(tmp_path):
+    world = make_world(tmp_path / "w", suite=False)
+    world.notebook("07_x", SHOW, ATTACH)
+    result = run(world.options(), terminal=False)
+    assert (result.folder / "07_a.html").read_text(encoding="utf-8") == "<p>合成データ</p>"
+    (entry,) = manifest.read(result.folder)["notebooks"]
+    assert [(a["name"], a["title"]) for a in entry["attachments"]] == [("07_a.html", "会議資料"), ("07_a.xlsx", "表")]
+    assert entry["attachments"][1]["sha256"] == manifest.sha256(result.folder / "07_a.xlsx")
+    assert '<a href="07_a.html">会議資料</a>' in (result.folder / "index.html").read_text(encoding="utf-8")
+    assert '<a href="2025-10/07_a.xlsx">表</a>' in (world.reports / "index.html").read_text(encoding="utf-8")
+    assert 'href="07_a.xlsx"' in (result.folder / "07_x.html").read_text(encoding="utf-8")
+
+
+def test_a_file_slipped_beside_the_page_stops_the_run(earlier):
+    world, before = earlier
+    slip = "(pathlib.Path(os.environ['KENPO_ATTACHMENTS']) / 'b.html').write_text('5人')"
+    world.notebook("07_x", SHOW, ATTACH, f"_ = {slip}")
+    error = fails(world)
+    assert (error.exit_code, "07_x: 添付ファイル b.html に秘匿処理の印がありません。" in story(world)) == (69, True)
+    assert picture(world.reports) == before
+
+
+def test_two_pages_may_not_attach_the_same_name(earlier):
+    world, before = earlier
+    world.notebook("07_x", SHOW, ATTACH)
+    world.notebook("08_x", SHOW, ATTACH)
+    error = fails(world)
+    assert (error.exit_code, "重なっています: 07_a.html、07_a.xlsx" in error.message) == (1, True)
+    assert picture(world.reports) == before
+
+
 def test_a_page_that_would_fetch_something_is_not_published(earlier):
     world, before = earlier
     image = "data = {'text/html': '<img src=\"https://a.example/x.png\">'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from types import SimpleNamespace
 
 import nbformat
@@ -44,6 +45,44 @@ def test_a_stamped_notebook_passes_and_is_counted(tmp_path):
 def test_what_was_not_checked_is_refused_by_name(tmp_path, output):
     with pytest.raises(DisclosureError, match=r"03_x\.ipynb の 2 番目のコードセル「show\(x\)」"):
         verify(write(tmp_path, GOOD, output))
+
+
+def attached(tmp_path, content=b"<p>34.6%</p>", name="03_meeting.html", sha=None):
+    """A notebook whose stamped output names a file, and that file beside it."""
+    mark = stamp(DATA)
+    mark["kenpo"]["attachments"] = {"03_meeting.html": {"title": "会議資料", "sha256": sha or sha256(b"<p>34.6%</p>")}}
+    path = write(tmp_path, new_output("display_data", data=DATA, metadata=mark))
+    (tmp_path / "03_x").mkdir()
+    if content is not None:
+        (tmp_path / "03_x" / name).write_bytes(content)
+    return path
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_that_a_stamped_output_names_goes_along(tmp_path):
+    assert [path.name for path in verify(attached(tmp_path)).files] == ["03_meeting.html"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"content": b"<p>7</p>"}, {"name": "other.html"}, {"name": "03_meeting.html.exe"}, {"sha": "0" * 64}],
+    ids=["changed", "not named", "kind", "digest"],
+)
+def test_a_file_without_a_stamp_that_fits_is_refused(tmp_path, change):
+    with pytest.raises(DisclosureError, match="添付ファイル .* に秘匿処理の印がありません"):
+        verify(attached(tmp_path, **change))
+
+
+def test_a_file_that_is_missing_or_fetches_something_is_refused(tmp_path):
+    fetching = b'<img src="https://a.example/x.png">'
+    (tmp_path / "a").mkdir()
+    with pytest.raises(RunError, match="開くと外部に接続する"):
+        verify(attached(tmp_path / "a", fetching, sha=sha256(fetching)))
+    with pytest.raises(RunError, match="添付ファイルがありません"):
+        verify(attached(tmp_path, None))
 
 
 def test_a_widget_is_refused(tmp_path):

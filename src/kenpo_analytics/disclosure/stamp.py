@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 KEY = "kenpo"
+ATTACHMENTS = "KENPO_ATTACHMENTS"
+"""Names, in a kernel of the monthly run, the folder into which its notebook may put files beside its page."""
 
 
 def _text(value: str | list[str]) -> str:

@@ -5,6 +5,7 @@ Japanese first; rounding happens here and nowhere else.
 
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.areas import area_names, branch_names, municipality_names
+from kenpo_analytics.report.attachments import attach
 from kenpo_analytics.report.dag import dag_figure
 from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, assumptions, design_table, diagnostic
 from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
@@ -17,10 +18,12 @@ from kenpo_analytics.report.designs_text import (
     verdict_words,
     where_from,
 )
+from kenpo_analytics.report.excel import Sheet, workbook
 from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.funnels import funnel_plot
 from kenpo_analytics.report.kpis import kpi_history, kpi_months
 from kenpo_analytics.report.maps import municipality_map, prefecture_map
+from kenpo_analytics.report.meeting import meeting_page
 from kenpo_analytics.report.ranking import bar_rank, before_after, interval_plot
 from kenpo_analytics.report.record import definitions_table, reproduction, strobe_record
 from kenpo_analytics.report.series import lines, stacked_contributions
@@ -31,8 +34,10 @@ from kenpo_analytics.report.texts import conclusion, heading, paragraph
 __all__ = [
     "SUBGROUP_VALUES",
     "Col",
+    "Sheet",
     "area_names",
     "assumptions",
+    "attach",
     "balance_plot",
     "bar_rank",
     "before_after",
@@ -52,6 +57,7 @@ __all__ = [
     "kpi_months",
     "limits",
     "lines",
+    "meeting_page",
     "methods",
     "municipality_map",
     "municipality_names",
@@ -71,4 +77,5 @@ __all__ = [
     "value_interval",
     "verdict_words",
     "where_from",
+    "workbook",
 ]

@@ -30,13 +30,19 @@ def emit(
     log: dict[str, Any] | None = None,
     headline: Mapping[str, Any] | None = None,
     alt: str | None = None,
+    attachments: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
-    """Show one mimebundle with its stamp; `alt` is the text alternative of an image."""
+    """Show one mimebundle with its stamp; `alt` is the text alternative of an image.
+
+    `attachments` are files handed to the run beside the page: name to title and sha256.
+    """
     from IPython.display import display
 
     metadata = stamp(data, log=log)
     if headline:
         metadata["kenpo"]["headline"] = dict(headline)
+    if attachments:
+        metadata["kenpo"]["attachments"] = dict(attachments)
     if alt is not None:
         metadata["image/png"] = {"alt": alt}
     display(dict(data), raw=True, metadata=metadata)

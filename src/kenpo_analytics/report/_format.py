@@ -14,7 +14,7 @@ from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report.areas import area_names
 
 Style = Literal[
-    "auto", "count", "percent", "points", "index", "number", "plain", "year", "month", "text", "unit", "change"
+    "auto", "count", "percent", "points", "index", "number", "plain", "year", "month", "text", "unit", "change", "p"
 ]  # fmt: skip
 
 MASK = "秘匿"
@@ -147,6 +147,8 @@ def number(value: float, style: Style, digits: int | None = None) -> str:
         text = f"{int(value) // 100}年{int(value) % 100}月"
     elif style == "plain":
         text = f"{value:.{places}f}"
+    elif style == "p":  # a probability is never printed as nothing
+        return "<0.001" if value < 0.001 else f"{value:.3f}"
     else:
         text = f"{value:,.{places}f}"
     if not text.strip("+-0.,%"):
@@ -169,9 +171,9 @@ def cells(checked: Checked, columns: Mapping[str, Col]) -> pl.DataFrame:
     rows, states = checked.table.to_dicts(), checked.states.to_dicts()
     written = {
         name: [
-            interval(row, state, name, _of_row(col, row))
+            interval(row, state, name, of_row(col, row))
             if col.upper
-            else write(row[name], state[name], _of_row(col, row))
+            else write(row[name], state[name], of_row(col, row))
             for row, state in zip(rows, states, strict=True)
         ]
         for name, col in columns.items()
@@ -179,7 +181,7 @@ def cells(checked: Checked, columns: Mapping[str, Col]) -> pl.DataFrame:
     return pl.DataFrame(written, schema=dict.fromkeys(columns, pl.String))
 
 
-def _of_row(col: Col, row: Mapping[str, Any]) -> Col:
+def of_row(col: Col, row: Mapping[str, Any]) -> Col:
     """A column whose unit changes from row to row, as it is written in this one."""
     if col.style not in ("unit", "change"):
         return col

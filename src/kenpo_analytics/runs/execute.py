@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kenpo_analytics import errors
+from kenpo_analytics.disclosure.stamp import ATTACHMENTS
 from kenpo_analytics.runs.kernels import KERNEL, Kernel, bound
 from kenpo_analytics.runs.plan import Task, injected
 
@@ -100,6 +101,11 @@ def execute(tasks: Sequence[Task], setting: Setting, notify: Callable[[Event], N
     return [outcomes[task.name] for task in tasks]
 
 
+def attachments_of(path: Path) -> Path:
+    """The folder into which an executed notebook may have put files beside its page."""
+    return path.with_suffix("")
+
+
 def _next(events: queue.SimpleQueue[Event | BaseException]) -> Event | BaseException:
     while True:
         try:
@@ -164,12 +170,14 @@ def _attempt(task: Task, setting: Setting, cell: Callable[[], None], begin: floa
     def executed(**_: Any) -> None:
         cell()
 
-    class Registered(bound(setting.home, setting.environment, setting.folder, own)):  # type: ignore[misc]
+    path = setting.output / task.path.name
+    environment = {**setting.environment, ATTACHMENTS: str(attachments_of(path))}
+
+    class Registered(bound(setting.home, environment, setting.folder, own)):  # type: ignore[misc]
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             setting.kernels.append(self)
 
-    path = setting.output / task.path.name
     watch = threading.Timer(setting.deadline, overdue)
     watch.daemon = True
     watch.start()

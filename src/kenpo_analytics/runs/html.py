@@ -92,13 +92,18 @@ def report(notebook: Any, *, title: str, month: str, synthetic: bool, footer: st
         "labels": [("injected-parameters", "この実行の条件"), ("parameters", "条件の既定値")],
     }
     page, _ = _exporter().from_notebook_node(notebook, resources={"kenpo": facts, "metadata": {"name": title}})
+    must_stand_alone(page, title)
+    return page
+
+
+def must_stand_alone(page: str, title: str) -> None:
+    """Refuse (RunError, exit code 1) a page that would fetch something on opening."""
     if found := external(page):
         raise RunError(
             f"{title}: 開くと外部に接続するページになります({found[0]})。",
             exit_code=1,
             hint="画像やスクリプトは埋め込んでください。",
         )
-    return page
 
 
 def _number(value: object, digits: int | None, unit: str) -> str:

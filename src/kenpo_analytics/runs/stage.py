@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,13 @@ def stage(this: Job, outcomes: Sequence[Outcome], verified: Mapping[str, Verifie
 
     staged = this.work / "staged"
     entries = []
+    _refuse_same_names(verified.values(), this.tasks)
     for outcome in outcomes:
         found, task = verified[outcome.task.name], outcome.task
         manifest.write_text(staged / task.path.name, nbformat.writes(found.notebook) + "\n")
         manifest.write_text(staged / f"{task.name}.html", found.page)
+        for file in found.files:
+            shutil.copyfile(file, staged / file.name)
         entries.append(_entry(outcome, found, staged))
     masking: dict[str, int] = {}
     for found in verified.values():
@@ -113,6 +117,14 @@ def stage(this: Job, outcomes: Sequence[Outcome], verified: Mapping[str, Verifie
     manifest.write(staged, record)
 
 
+def _refuse_same_names(verified: Iterable[Verified], tasks: Sequence[Task]) -> None:
+    """No attachment may lie over another file of the month."""
+    own = [name for task in tasks for name in (task.path.name, f"{task.name}.html")]
+    names = [file.name for found in verified for file in found.files]
+    if twice := sorted({name for name in names if names.count(name) > 1 or name in (*own, "index.html")}):
+        raise RunError(f"同じ名前のファイルが重なっています: {'、'.join(twice)}", exit_code=FAILED)
+
+
 def _entry(outcome: Outcome, found: Verified, staged: Path) -> dict[str, Any]:
     task = outcome.task
     return {
@@ -131,4 +143,8 @@ def _entry(outcome: Outcome, found: Verified, staged: Path) -> dict[str, Any]:
         "html_sha256": manifest.sha256(staged / f"{task.name}.html"),
         "headline": found.headline,
         "masking": found.masking,
+        "attachments": [
+            {"name": file.name, "title": found.named[file.name]["title"], "sha256": found.named[file.name]["sha256"]}
+            for file in found.files
+        ],
     }

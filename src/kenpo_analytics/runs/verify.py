@@ -11,12 +11,16 @@ from typing import Any
 
 from kenpo_analytics.disclosure.stamp import KEY, is_stamped
 from kenpo_analytics.errors import DisclosureError, RunError
+from kenpo_analytics.runs.execute import attachments_of
+from kenpo_analytics.runs.html import must_stand_alone
+from kenpo_analytics.runs.manifest import sha256
 from kenpo_analytics.runs.plan import injected, opening, source
 
 HEADING = re.compile(r"<h1\b[^>]*>(.*?)</h1>", re.I | re.S)
 COUNTED = ("masked", "primary", "secondary", "events_masked", "rates_masked", "merged_steps")
 """What of a disclosure check's log is a count that adds up over outputs; the rest (thresholds, rules) is not."""
 SHOWN = ("display_data", "execute_result")
+ATTACHED = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.-]*\.(html|xlsx)")
 
 
 @dataclass
@@ -31,6 +35,8 @@ class Verified:
     stderr: str = ""
     page: str = ""
     title: str = ""
+    named: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
 
     @property
     def public(self) -> bool:
@@ -44,12 +50,16 @@ def verify(path: Path) -> Verified:
     Returns the notebook as it is published: without what went to stderr and without metadata that is volatile or
     lies (papermill calls the cells of a dead kernel completed), with the injected parameters.
 
+    The files that it put beside itself (`attachments_of`) are those that its stamped outputs name, byte for byte.
+
     Raises
     ------
     RunError
-        Exit code 1: not a valid notebook, a cell without execution count, an error output, or nothing shown.
+        Exit code 1: not a valid notebook, a cell without execution count, an error output, nothing shown, or a file
+        that is named but not there or would fetch something on opening.
     DisclosureError
-        A table, figure or text without a stamp that fits, printed text, or a widget. Names notebook and cell.
+        A table, figure or text without a stamp that fits, printed text, or a widget; a file that no stamped output
+        names, or that was changed since. Names notebook and cell.
     """
     import nbformat
 
@@ -74,7 +84,24 @@ def verify(path: Path) -> Verified:
     if found.outputs == 0:
         raise RunError(f"{path.name}: 秘匿処理済みの表や図が 1 つも表示されていません。", exit_code=1)
     notebook.metadata = nbformat.from_dict(_clean(notebook.metadata))
+    _attached(path, found)
     return found
+
+
+def _attached(path: Path, found: Verified) -> None:
+    folder = attachments_of(path)
+    found.files = sorted(folder.rglob("*")) if folder.is_dir() else []
+    for file in found.files:
+        known = found.named.get(file.name, {}).get("sha256")
+        if not ATTACHED.fullmatch(file.name) or not file.is_file() or file.parent != folder or known != sha256(file):
+            raise DisclosureError(
+                f"{path.name} の 添付ファイル {file.name} に秘匿処理の印がありません。",
+                hint="report.meeting_page か report.workbook で作り、report.attach で渡してください。",
+            )
+        if file.suffix == ".html":
+            must_stand_alone(file.read_text(encoding="utf-8"), file.name)
+    if lost := [name for name in found.named if name not in {file.name for file in found.files}]:
+        raise RunError(f"{path.name} の 添付ファイルがありません({'、'.join(lost)})。", exit_code=1)
 
 
 def _cell(cell: Any, where: str, found: Verified) -> None:
@@ -112,6 +139,7 @@ def _harvest(output: Mapping[str, Any], found: Verified) -> None:
         found.title = unescape(re.sub(r"<[^>]*>", "", first.group(1))).strip()
     records = mark.get("headline") or {}
     found.headline |= dict(sorted(records.items(), key=lambda item: item[1].get("order", 0)))
+    found.named |= mark.get("attachments") or {}
     log = mark.get("log") or {}
     if "rule" in log:
         found.rules.add(log["rule"])
