@@ -2,12 +2,15 @@
 
 from kenpo_analytics.kpi.branches import ranked
 from kenpo_analytics.kpi.computed import untreated_visits
+from kenpo_analytics.kpi.incentive import Score, incentive_score
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN
 from kenpo_analytics.kpi.projection import Landing, landing
 from kenpo_analytics.kpi.provider import coverage, read_provider
 from kenpo_analytics.kpi.readings import published
 from kenpo_analytics.kpi.series import monthly_series, monthly_totals, plan_history
 from kenpo_analytics.kpi.standing import STATUSES, compare, status
+from kenpo_analytics.kpi.weights import incentive_rules
+from kenpo_analytics.kpi.what_if import needed_rise, what_if_rise
 
 __all__ = [
     "MET",
@@ -16,15 +19,20 @@ __all__ = [
     "STATUSES",
     "UNKNOWN",
     "Landing",
+    "Score",
     "compare",
     "coverage",
+    "incentive_rules",
+    "incentive_score",
     "landing",
     "monthly_series",
     "monthly_totals",
+    "needed_rise",
     "plan_history",
     "published",
     "ranked",
     "read_provider",
     "status",
     "untreated_visits",
+    "what_if_rise",
 ]

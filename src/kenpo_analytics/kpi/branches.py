@@ -61,7 +61,7 @@ def ranked(published: Any, *, month: int | str, branch: str | None = None, level
     well a figure was counted. Measured over 60 simulated tables of 47 branches, 10 to 1,000,000 people each: 95 %
     intervals cover 96 to 99 % of the true ranks (a parametric bootstrap covers 81 to 99 %, worst for small groups).
     """
-    at, table = parse_month(month), _eager(published)
+    at, table = parse_month(month), eager(published)
     held = table.filter(pl.col("area").is_in(BRANCHES), pl.col("month") <= at)
     rows: list[dict[str, Any]] = []
     for item in kpis():
@@ -72,7 +72,8 @@ def ranked(published: Any, *, month: int | str, branch: str | None = None, level
     return frames.small(made if branch is None else made.filter(pl.col("area") == branch), frames.source_of(published))
 
 
-def _eager(published: Any) -> pl.DataFrame:
+def eager(published: Any) -> pl.DataFrame:
+    """The published values of any kind of frame as a polars frame."""
     kind = frames.kind_of(published)
     if kind == "polars":
         return published
@@ -104,10 +105,7 @@ def _rows(item: Kpi, found: pl.DataFrame, level: float) -> list[dict[str, Any]]:
         columns |= {"lower": limits.lower.tolist(), "upper": limits.upper.tolist()}
         columns |= {"level": [level] * found.height, "method": ["wilson"] * found.height}
     if reason is None:
-        draws = shrink_shares(found["numerator"], found["denominator"]).draws(DRAWS, seed=SEED)
-        places = rank_limits(draws, first=first, level=level, method=METHOD)
-        columns["rank"] = [int(place) for place in rank(columns["estimate"], first=first)]
-        columns |= {"rank_lower": _whole(places.lower), "rank_upper": _whole(places.upper)}
+        columns |= share_ranks(found["numerator"], found["denominator"], first=first, level=level)
     fixed = {
         **{name: getattr(item, name) for name in ("short", "group", "unit", "digits", "counts")},
         "branches": found.height,
@@ -125,6 +123,17 @@ def _rows(item: Kpi, found: pl.DataFrame, level: float) -> list[dict[str, Any]]:
     ]
 
 
+def share_ranks(
+    events: Any, total: Any, *, first: First = "highest", level: float = 0.95, seed: int = SEED
+) -> dict[str, list[int]]:
+    """Which place has each share, and between which places? rank, rank_lower, rank_upper, one element per group."""
+    draws = shrink_shares(events, total).draws(DRAWS, seed=seed)
+    places = rank_limits(draws, first=first, level=level, method=METHOD)
+    shares = [event / whole for event, whole in zip(events, total, strict=True)]
+    found = {"rank": rank(shares, first=first), "rank_lower": places.lower, "rank_upper": places.upper}
+    return {name: [int(place) for place in values] for name, values in found.items()}
+
+
 def _lacking(item: Kpi, branches: int, counted: int) -> str | None:
     if branches < len(BRANCHES):
         return f"{len(BRANCHES)}支部のうち{branches}支部の値しかない"
@@ -133,7 +142,3 @@ def _lacking(item: Kpi, branches: int, counted: int) -> str | None:
     if counted < branches:
         return f"分子・分母のない支部が{branches - counted}あり、順位の区間を計算できない"
     return None
-
-
-def _whole(places: Any) -> list[int]:
-    return [int(place) for place in places]
