@@ -34,6 +34,15 @@ if TYPE_CHECKING:
         unit_suspicion,
     )
     from kenpo_analytics.regional import funnel, ranks, regional_index, shrunken, standardised_rate
+    from kenpo_analytics.risks import (
+        guidance_decrease,
+        guidance_levels,
+        health_card,
+        risk_counts,
+        risk_holders,
+        risk_ranks,
+        risk_rates,
+    )
     from kenpo_analytics.store import Tables, load
 
 _ROOMS = {
@@ -53,6 +62,15 @@ _ROOMS = {
         "unit_suspicion",
     ],
     "regional": ["funnel", "ranks", "regional_index", "shrunken", "standardised_rate"],
+    "risks": [
+        "guidance_decrease",
+        "guidance_levels",
+        "health_card",
+        "risk_counts",
+        "risk_holders",
+        "risk_ranks",
+        "risk_rates",
+    ],
     "store": ["Tables", "load"],
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
@@ -73,6 +91,9 @@ __all__ = [
     "first_visit",
     "format_month",
     "funnel",
+    "guidance_decrease",
+    "guidance_levels",
+    "health_card",
     "institution_outliers",
     "load",
     "mature_month",
@@ -87,6 +108,10 @@ __all__ = [
     "prediabetes",
     "ranks",
     "regional_index",
+    "risk_counts",
+    "risk_holders",
+    "risk_ranks",
+    "risk_rates",
     "shrunken",
     "standardised_rate",
     "table_one",

@@ -6,6 +6,7 @@ from kenpo_analytics.disclosure.curve import check_curve
 from kenpo_analytics.disclosure.estimates import check_diagnostics, check_estimates
 from kenpo_analytics.disclosure.flow import check_flow
 from kenpo_analytics.disclosure.kpi import check_kpi
+from kenpo_analytics.disclosure.risks import check_risks
 from kenpo_analytics.disclosure.rules import DisclosureRules, municipal_population
 from kenpo_analytics.disclosure.stamp import digest, is_stamped, stamp
 from kenpo_analytics.disclosure.table_one import check_table_one
@@ -23,6 +24,7 @@ __all__ = [
     "check_flow",
     "check_kpi",
     "check_public",
+    "check_risks",
     "check_table_one",
     "digest",
     "is_stamped",

@@ -1,6 +1,24 @@
-"""Where is the branch's health? Risk holders, guidance levels, their rates by group, and the health card (健康度カルテ)."""
+"""Where is the branch's health? Risk holders, guidance levels, rates by group, the health card (健康度カルテ)."""
 
+from kenpo_analytics.risks.card import health_card
+from kenpo_analytics.risks.decrease import guidance_decrease
 from kenpo_analytics.risks.holders import RISKS, risk_holders
 from kenpo_analytics.risks.levels import LEVELS, guidance_levels
+from kenpo_analytics.risks.places import risk_ranks
+from kenpo_analytics.risks.rates import JUDGEMENTS, risk_rates
+from kenpo_analytics.risks.strata import nation_of, risk_counts, risk_strata
 
-__all__ = ["LEVELS", "RISKS", "guidance_levels", "risk_holders"]
+__all__ = [
+    "JUDGEMENTS",
+    "LEVELS",
+    "RISKS",
+    "guidance_decrease",
+    "guidance_levels",
+    "health_card",
+    "nation_of",
+    "risk_counts",
+    "risk_holders",
+    "risk_ranks",
+    "risk_rates",
+    "risk_strata",
+]

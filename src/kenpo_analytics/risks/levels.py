@@ -51,9 +51,10 @@ def guidance_levels(
     Returns
     -------
     Cohort
-        `people`: PEOPLE columns; `level` (積極的支援, 動機付け支援, 情報提供, 対象外(服薬中), 判定不能); `target`, whether
-        guidance is to be offered (null where that cannot be judged: a person without risks whose medication answer is
-        missing is no target whatever the answer, though the level stays 判定不能); `version` (第4期, or 第3期 as 仮定).
+        `people`: PEOPLE columns; `level` (積極的支援, 動機付け支援, 情報提供, 対象外(服薬中), 判定不能);
+        `target`, whether guidance is to be offered (null where that cannot be judged: a person without risks whose
+        medication answer is missing is no target whatever the answer, though the level stays 判定不能); `version`
+        (第4期, or 第3期 as 仮定).
 
     Raises
     ------
@@ -62,10 +63,11 @@ def guidance_levels(
 
     Notes
     -----
-    Step 1: waist 85/90 cm, else BMI 25. Step 2: 血圧 130/85, 脂質 TG 150 (175 unless fasting) or HDL below 40, 血糖 FPG
-    100, else HbA1c 5.6, else casual 100; 喫煙 counts only beside another. Step 3: 2 or more (waist) or 3 or more (BMI) is
-    積極的支援, fewer 動機付け支援, none 情報提供; anyone on a drug for 血圧, 血糖 or 脂質 is out. Step 4: 65-74 get
-    動機付け支援 instead of 積極的支援. Source: 標準的な健診・保健指導プログラム(令和6年度版); lines `guidance.*`.
+    Step 1: waist 85/90 cm, else BMI 25. Step 2: 血圧 130/85, 脂質 TG 150 (175 unless fasting) or HDL below 40, 血糖
+    FPG 100, else HbA1c 5.6, else casual 100; 喫煙 counts only beside another. Step 3: 2 or more (waist) or 3 or more
+    (BMI) is 積極的支援, fewer 動機付け支援, none 情報提供; anyone on a drug for 血圧, 血糖 or 脂質 is out. Step 4:
+    65-74 get 動機付け支援 instead of 積極的支援.
+    Source: 標準的な健診・保健指導プログラム(令和6年度版); lines `guidance.*`.
     FPG before HbA1c is an assumption (`guidance.glucose.priority`), as are the values for checkups before April 2024.
     """
     year = parse_fiscal_year(fiscal_year)
@@ -136,8 +138,8 @@ def _counts(steps: nw.LazyFrame) -> nw.LazyFrame:
 def _levels(counted: nw.LazyFrame, used: Definitions, year: int) -> nw.LazyFrame:
     """The level, where everything the missing inputs could be gives the same one.
 
-    Higher is more: 0 情報提供, 1 動機付け支援, 2 積極的支援. It rises with the number of risks and with the group, so the
-    lowest and the highest possible level bound it.
+    Higher is more: 0 情報提供, 1 動機付け支援, 2 積極的支援. It rises with the number of risks and with the group,
+    so the lowest and the highest possible level bound it.
     """
     wide, heavy = nw.col("wide"), nw.col("heavy")
     neither, perhaps_none = sure(~wide) & sure(~heavy), ~sure(wide) & ~sure(heavy)

@@ -1,0 +1,117 @@
+"""May these risk rates be shown? Small groups are masked, also where one risk is the rest of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics.disclosure.check import check
+from kenpo_analytics.disclosure.checked import MASKED, Checked, seal
+from kenpo_analytics.disclosure.roles import eager
+from kenpo_analytics.disclosure.rules import DisclosureRules
+
+PARTS = {
+    "risk_waist": ("risk_mets", "risk_premets"),
+    "risk_metabolic": ("risk_metabolic_treated", "risk_metabolic_untreated"),
+}
+"""People of the second are people of the first: the rest of them must not come out either."""
+_LEFT_OUT = ("persons", "unknown")
+_PLAIN = ("level", "nation", "nation_lower", "nation_upper")
+_TEXTS = ("label", "method", "expected_from", "judgement", "reason", "standard")
+_BEHIND = ("events", "denominator")
+_NOT_APPLICABLE = ("nation", "nation_lower", "nation_upper", "gap", "gap_lower", "gap_upper")
+HIDDEN = "秘匿"
+
+
+def check_risks(
+    rows: Any,
+    *,
+    by: Sequence[str],
+    totals: Mapping[str, str | None] | None = None,
+    municipality: str | None = None,
+    rules: DisclosureRules | None = None,
+) -> Checked:
+    """Which numbers of `risk_rates` or `health_card` may be shown?
+
+    `by` are the columns that, with `risk`, name a row; `totals` as in `check` (`{"industry": None}`: the sum over the
+    rows is known to the reader). All risks of a group are judged together, since メタボ該当 and 予備群 are part of
+    腹囲リスク and the two kinds of 代謝リスク of the whole. Where carriers are masked, the judgement reads 秘匿. `persons` and
+    `unknown` are left out: their difference to the judged people would be a small count in every group.
+    """
+    if isinstance(rows, Checked):
+        return rows
+    frame = eager(rows).drop(_LEFT_OUT, strict=False)
+    risks = frame["risk"].unique(maintain_order=True).to_list()
+    texts = [name for name in _TEXTS if name in frame.columns]
+    numbers = [name for name in frame.columns if name not in (*by, "risk", *texts)]
+    wide = _wide(frame, list(by), risks, numbers)
+    checked = _check(wide, by, risks, numbers, totals, municipality, rules)
+    return _long(checked, frame, list(by), risks, numbers, texts)
+
+
+def _wide(frame: pl.DataFrame, by: list[str], risks: list[str], numbers: list[str]) -> pl.DataFrame:
+    """One row per group: every number of every risk side by side."""
+    wide = frame.select(by).unique(maintain_order=True)
+    for risk in risks:
+        part = frame.filter(pl.col("risk") == risk).select(*by, pl.col(numbers).name.suffix(f".{risk}"))
+        wide = wide.join(part, on=by, how="left", maintain_order="left", validate="1:1")
+    return wide
+
+
+def _check(
+    wide: pl.DataFrame,
+    by: Sequence[str],
+    risks: list[str],
+    numbers: list[str],
+    totals: Mapping[str, str | None] | None,
+    municipality: str | None,
+    rules: DisclosureRules | None,
+) -> Checked:
+    rates = [name for name in numbers if name not in (*_BEHIND, *_PLAIN)]
+    kinds = dict.fromkeys(numbers, "not_evaluated") | dict.fromkeys(_NOT_APPLICABLE, "not_applicable")
+    whole = {f"events.{risk}": tuple(f"events.{part}" for part in PARTS[risk]) for risk in PARTS if risk in risks}
+    splits = {name: parts for name, parts in whole.items() if set(parts) <= set(wide.columns)}
+    return check(
+        wide,
+        counts=[f"{name}.{risk}" for risk in risks for name in _BEHIND],
+        rates={f"{name}.{risk}": tuple(f"{n}.{risk}" for n in _BEHIND) for risk in risks for name in rates},
+        splits=splits,
+        within={f"events.{risk}": f"denominator.{risk}" for risk in risks},
+        totals=totals,
+        by=tuple(by),
+        plain=[f"{name}.{risk}" for risk in risks for name in _PLAIN if name in numbers],
+        reasons={f"{name}.{risk}": kinds[name] for risk in risks for name in numbers},
+        municipality=municipality,
+        rules=rules,
+    )
+
+
+def _long(
+    checked: Checked, frame: pl.DataFrame, by: list[str], risks: list[str], numbers: list[str], texts: list[str]
+) -> Checked:
+    """The masked numbers as one row per group and risk again, with the texts beside them."""
+    tables, states = [], []
+    for risk in risks:
+        names = [pl.col(f"{name}.{risk}").alias(name) for name in numbers]
+        keys = pl.lit(risk).alias("risk")
+        words = frame.filter(pl.col("risk") == risk).select(*by, *texts)
+        part = checked.table.select(*by, keys, *names)
+        state = checked.states.select(*by, pl.lit("shown").alias("risk"), *names)
+        part = part.join(words, on=by, how="left", maintain_order="left", validate="1:1")
+        hidden = state["events"].is_in(MASKED) if "events" in state.columns else pl.Series([False] * len(part))
+        told = {"judgement": HIDDEN, "reason": None}
+        part = part.with_columns(
+            pl.when(hidden).then(pl.lit(told[name], pl.String)).otherwise(pl.col(name)).alias(name)
+            for name in texts
+            if name in told
+        )
+        said = (
+            pl.when(part[name].is_null()).then(pl.lit("not_applicable")).otherwise(pl.lit("shown")) for name in texts
+        )
+        state = state.with_columns(word.alias(name) for name, word in zip(texts, said, strict=True))
+        tables.append(part)
+        states.append(state)
+    table = pl.concat(tables)
+    return seal(table, pl.concat(states).select(table.columns), log=checked.log, rules=checked.rules)

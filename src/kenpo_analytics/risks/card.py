@@ -1,0 +1,78 @@
+"""How healthy is this industry or workplace? The health card (健康度カルテ): every risk, beside the branch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics.definitions import Definitions
+from kenpo_analytics.errors import TableError
+from kenpo_analytics.frames import small, source_of
+from kenpo_analytics.regional.cells import eager, named
+from kenpo_analytics.risks.rates import risk_rates
+from kenpo_analytics.risks.strata import STRATUM
+
+GROUP, BRANCH = "group", "branch"
+
+
+def health_card(
+    cells: Any,
+    *,
+    group: Mapping[str, str],
+    nation: Any = None,
+    standard: Any = None,
+    standard_id: str | None = None,
+    level: float = 0.95,
+    definitions: Definitions | None = None,
+) -> Any:
+    """Which risks does one industry or workplace carry more than expected of its sexes and ages?
+
+    Parameters
+    ----------
+    cells
+        `risk_counts(people, by=...)` of one fiscal year with the columns of `group`; all its rows are the branch.
+    group
+        Who is looked at: `{"industry": "道路貨物運送業"}`, `{"workplace_id": "W00001"}`, or both together.
+    nation, standard, standard_id, level, definitions
+        As in `risk_rates`. Where the nation has no value, the branch's rates are the expected ones.
+
+    Returns
+    -------
+    pandas for pandas, polars otherwise: two rows per risk, `side` "group" and "branch", with the columns of
+    `risk_rates` (indirect: a workplace has few people). `ratio` is the number of carriers over the number expected of
+    people of the same sex and age (in the nation, or in the branch: `expected_from`), with its exact interval.
+
+    Raises
+    ------
+    TableError
+        A column of `group` that `cells` lacks, or a value that nobody has.
+    """
+    table = eager(cells)
+    if lacking := [name for name in group if name not in table.columns]:
+        raise TableError(
+            f"表にない列です: {named(lacking)}", hint=f"risk_counts(..., by={tuple(group)}) で数えてください。"
+        )
+    chosen = table.filter(*(pl.col(name) == value for name, value in group.items()))
+    if chosen.is_empty():
+        some = "、".join(f"{name}={value}" for name, value in group.items())
+        raise TableError(f"当てはまる健診受診者がいません: {some}", hint="業態・事業所の名称と年度を確かめてください。")
+    sides = pl.concat([_side(table, BRANCH), _side(chosen, GROUP)])
+    rows = risk_rates(
+        sides,
+        nation=nation,
+        standard=_side(table, BRANCH) if standard is None and nation is None else standard,
+        standard_id=standard_id,
+        base=_side(table, BRANCH),
+        method="indirect",
+        sexes="together",
+        level=level,
+        definitions=definitions,
+    )
+    return small(eager(rows).sort("side", descending=True, maintain_order=True), source_of(cells))
+
+
+def _side(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    sums = table.group_by(STRATUM).agg(pl.col("events", "denominator", "persons").sum())
+    return sums.select(pl.lit(name).alias("side"), pl.all()).sort(STRATUM)

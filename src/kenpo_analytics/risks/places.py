@@ -1,0 +1,58 @@
+"""Which place of 47 has each risk? Directly standardised shares of the branches, with rank intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics.frames import small, source_of
+from kenpo_analytics.regional import ranks, standardised_rate
+from kenpo_analytics.regional.cells import eager
+from kenpo_analytics.risks.holders import RISKS
+from kenpo_analytics.risks.strata import population_of
+
+BRANCHES = 47
+
+
+def risk_ranks(strata: Any, *, fiscal_year: int, level: float = 0.95) -> Any:
+    """Which place does each branch take in each risk, and between which places may it truly stand?
+
+    Parameters
+    ----------
+    strata
+        `risk_strata(tables.national)`: branches x risk x sex x age band.
+    fiscal_year
+        One year; a risk that not all 47 branches have in it gets no rank and no row.
+
+    Returns
+    -------
+    pandas for pandas, polars otherwise: fiscal_year, risk, label, sex, area and the columns of `standardised_rate` (the
+    sexes apart, on the age mix of all branches together) and `ranks`: rank 1 is the lowest. No rows where nothing can
+    be ranked.
+    """
+    table = eager(strata).filter(pl.col("fiscal_year") == fiscal_year)
+    parts = []
+    for (risk, sex), part in table.group_by(["risk", "sex"], maintain_order=True):
+        if part["area"].n_unique() < BRANCHES:
+            continue
+        mix = population_of(table.filter(pl.col("sex") == sex).group_by("risk", "sex", "age_band").agg(_SUMS))
+        nation = part.group_by("age_band").agg(_SUMS).sort("age_band")
+        standard = nation.select("age_band", (pl.col("events") / pl.col("denominator")).alias("r")).join(
+            mix, on="age_band"
+        )
+        standard = standard.select("age_band", events=pl.col("r") * pl.col("denominator"), denominator="denominator")
+        id_ = (
+            f"47支部の健診受診者({fiscal_year}年度、{'男' if sex == 'M' else '女'}、{mix['denominator'].sum():,.0f}人)"
+        )
+        cells = part.select("area", "age_band", "events", "denominator")
+        rows = ranks(standardised_rate(cells, standard, kind="share", level=level, first="lowest", standard_id=id_))
+        named = [
+            pl.lit(value).alias(name) for name, value in (("risk", risk), ("label", RISKS[str(risk)]), ("sex", sex))
+        ]
+        parts.append(rows.select(pl.lit(fiscal_year).alias("fiscal_year"), *named, pl.all()))
+    found = pl.concat(parts) if parts else pl.DataFrame()
+    return small(found, source_of(strata))
+
+
+_SUMS = pl.col("events", "denominator").sum()

@@ -1,0 +1,157 @@
+"""How many carry each risk, by group, sex and age? Strata from people, and those that headquarters hands down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+
+from kenpo_analytics import frames
+from kenpo_analytics.errors import StrataError, TableError
+from kenpo_analytics.regional.cells import eager, named
+from kenpo_analytics.risks.holders import RISKS
+from kenpo_analytics.tables import WORKPLACES, Column, Table
+
+STRATUM = ("risk", "sex", "age_band")
+NOBODY_KNOWS = "不明"
+"""Workplace or residence that is not on file; people on 任意継続 have no workplace."""
+HOLDERS = Table(
+    "people(risk_holders)",
+    "1人",
+    ("person_id",),
+    (
+        Column("fiscal_year", "int", "年度"),
+        *(Column(name, "str", name) for name in ("sex", "age_band", "branch", "municipality", "workplace_id")),
+        *(Column(name, "bool", label) for name, label in RISKS.items()),
+    ),
+)
+
+
+def risk_counts(people: Any, *, by: Sequence[str] = (), workplaces: Any = None) -> Any:
+    """How many people carry each risk, in each group, sex and age band?
+
+    Parameters
+    ----------
+    people
+        `risk_holders(...).people` of one or several fiscal years, as pandas, polars or DuckDB.
+    by
+        Columns of `people` that make groups (fiscal_year, municipality, workplace_id ...), or `industry` (業態), which
+        is taken from `workplaces` by the workplace of the checkup day. No workplace or residence on file: 不明.
+
+    Returns
+    -------
+    pandas for pandas, polars otherwise: by, risk, sex, age_band, events (carriers), denominator (people who could be
+    judged), persons (examined). Strata without anybody have no row.
+
+    Raises
+    ------
+    TableError
+        No risk column, or people without sex or age (the cohort was made without members).
+    """
+    names = frames.columns_of(people)
+    risks = [name for name in RISKS if name in names]
+    if not risks:
+        raise TableError("リスクの列がありません。", hint="risk_holders(...).people を渡してください。")
+    joins = "industry" in by and "industry" not in names
+    own = [name for name in by if not (joins and name == "industry")]
+    needed = dict.fromkeys(["sex", "age_band", *own, *risks, *(["workplace_id"] if joins else [])])
+    lazy = frames.enter(people, HOLDERS, list(needed))
+    if joins:
+        lazy = _with_industry(lazy, people, workplaces)
+    keys = list(dict.fromkeys([*by, "sex", "age_band"]))
+    texts = [name for name in by if lazy.collect_schema()[name] == nw.String]
+    if texts:
+        lazy = lazy.with_columns(*(nw.col(name).fill_null(NOBODY_KNOWS) for name in texts))
+    sums = [nw.len().cast(nw.Int64).alias("persons")]
+    for risk in risks:
+        sums.append(nw.col(risk).fill_null(False).cast(nw.Int64).sum().cast(nw.Int64).alias(f"{risk}.events"))
+        sums.append((~nw.col(risk).is_null()).cast(nw.Int64).sum().cast(nw.Int64).alias(f"{risk}.denominator"))
+    wide = frames.collect(lazy.group_by(*keys).agg(*sums))
+    unknown = wide.filter(pl.col("sex").is_null() | pl.col("age_band").is_null())
+    if len(unknown):
+        raise TableError(
+            f"性別または年齢の分からない人が{unknown['persons'].sum()}人います。",
+            hint="risk_holders に members(加入者台帳)を渡してください。",
+        )
+    return frames.small(_long(wide, keys, risks).sort([*by, *STRATUM]), frames.source_of(people))
+
+
+def _with_industry(lazy: nw.LazyFrame, people: Any, workplaces: Any) -> nw.LazyFrame:
+    if workplaces is None:
+        raise TableError(
+            "業態で分けるには事業所の表が要ります。", hint="workplaces=tables.workplaces を渡してください。"
+        )
+    frames.same_engine(people=people, workplaces=workplaces)
+    places = frames.enter(workplaces, WORKPLACES, ("workplace_id", "industry"))
+    return lazy.join(places.unique("workplace_id"), on="workplace_id", how="left")
+
+
+def _long(wide: pl.DataFrame, keys: list[str], risks: list[str]) -> pl.DataFrame:
+    parts = [
+        wide.select(
+            *keys,
+            pl.lit(risk).alias("risk"),
+            pl.col(f"{risk}.events").alias("events"),
+            pl.col(f"{risk}.denominator").alias("denominator"),
+            "persons",
+        )
+        for risk in risks
+    ]
+    return pl.concat(parts).select(*[k for k in keys if k not in STRATUM], *STRATUM, "events", "denominator", "persons")
+
+
+def risk_strata(national: Any, *, areas: int = 47) -> Any:
+    """Which branches' risk holders does the table `national` hold, by fiscal year, sex and age?
+
+    Measures are named as the risks (`risk_metabolic`), periods "FY2024", the denominator counts people. Only years in
+    which all `areas` branches are there are given: the nation is their sum.
+
+    Returns
+    -------
+    pandas for pandas, polars otherwise: fiscal_year, area, risk, sex, age_band, events, denominator. Empty when the
+    table holds no risk.
+    """
+    table = eager(national).filter(
+        pl.col("measure").is_in(list(RISKS)) & pl.col("period").str.contains(r"^FY\d{4}$"),
+        pl.col("denominator_unit") == "person",
+    )
+    year = pl.col("period").str.slice(2).cast(pl.Int32, strict=False).alias("fiscal_year")
+    rows = table.select(
+        year,
+        "area",
+        pl.col("measure").alias("risk"),
+        "sex",
+        "age_band",
+        "events",
+        pl.col("denominator").cast(pl.Float64),
+    )
+    twice = rows.filter(rows.select("fiscal_year", "area", *STRATUM).is_duplicated())
+    if len(twice):
+        raise StrataError(f"nationalに同じ層の行が重複しています({len(twice)}行)。", hint="重複を除いてください。")
+    full = pl.col("area").n_unique().over("fiscal_year", "risk") == areas
+    kept = rows.filter(full).sort("fiscal_year", "area", *STRATUM)
+    return frames.small(kept, frames.source_of(national))
+
+
+def nation_of(strata: Any) -> pl.DataFrame:
+    """What do all branches make together? fiscal_year, risk, sex, age_band, events, denominator."""
+    keys = ["fiscal_year", *STRATUM]
+    return eager(strata).group_by(keys).agg(pl.col("events", "denominator").sum()).sort(keys)
+
+
+def population_of(strata: pl.DataFrame) -> pl.DataFrame:
+    """Which age mix have these strata? Sex, age_band, denominator: the risk with most people judged."""
+    return strata.group_by("sex", "age_band").agg(pl.col("denominator").max()).sort("sex", "age_band")
+
+
+def must_match(cells: pl.DataFrame, weights: pl.DataFrame) -> None:
+    """Refuse people in a stratum that the standard population lacks."""
+    foreign = cells.filter(pl.col("denominator") > 0).join(weights, on=["sex", "age_band"], how="anti")
+    if len(foreign):
+        found = foreign.select("sex", "age_band").unique().sort("sex", "age_band")
+        raise StrataError(
+            f"標準人口にない層の人がいます: {named(found.rows())}",
+            hint="年齢の範囲(age=)を標準人口とそろえてください。",
+        )
