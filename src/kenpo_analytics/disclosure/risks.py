@@ -37,8 +37,8 @@ def check_risks(
 
     `by` are the columns that, with `risk`, name a row; `totals` as in `check` (`{"industry": None}`: the sum over the
     rows is known to the reader). All risks of a group are judged together, since メタボ該当 and 予備群 are part of
-    腹囲リスク and the two kinds of 代謝リスク of the whole. Where carriers are masked, the judgement reads 秘匿. `persons` and
-    `unknown` are left out: their difference to the judged people would be a small count in every group.
+    腹囲リスク and the two kinds of 代謝リスク of the whole. Where carriers are masked, the judgement reads 秘匿.
+    `persons` and `unknown` are left out: their difference to the judged people would be a small count in every group.
     """
     if isinstance(rows, Checked):
         return rows

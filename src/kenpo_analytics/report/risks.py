@@ -1,0 +1,214 @@
+"""Which risks stand out? Dots and intervals beside the nation, years, a table of industries, and the health card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from kenpo_analytics.disclosure import MASKED, Checked
+from kenpo_analytics.report._emit import must_be_checked
+from kenpo_analytics.report._format import MASK, SEX, Col, number
+from kenpo_analytics.report.style import COLOURS, PLAIN, QUIET, STRONG, canvas, finish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+NO_NATION = "全国値なし"
+_BLUES, _ORANGES = ("#e3eef6", "#bcd9ec", "#8fc0e0"), ("#fbe9dd", "#f6cdb0", "#efac80")
+_STEPS = (0.1, 0.2)
+"""O/E this far from 1 takes the next deeper shade."""
+_RATE = {"estimate": Col("年齢調整率", "percent"), "lower": Col("95%信頼区間", "percent", upper="upper")}
+_RATIO = {"ratio": Col("O/E", "number"), "ratio_lower": Col("95%信頼区間", "number", upper="ratio_upper")}
+
+
+def risk_gaps(checked: Checked, *, title: str) -> None:
+    """Which standardised shares differ from the nation's? A panel per sex, a row per risk.
+
+    `checked` is `risk_rates(...)` by sex after `check_risks`. The nation is an upright mark; a risk without says so.
+    """
+    checked = must_be_checked(checked)
+    sexes = [sex for sex in ("M", "F") if len(checked.where(sex=sex))]
+    labels = list(dict.fromkeys(checked.table["label"]))[::-1]
+    alts = []
+    with canvas(9.0, 1.5 + 0.36 * len(labels), title) as (figure, axes):
+        figure.delaxes(axes)
+        panels = figure.subplots(1, len(sexes), squeeze=False, sharey=True).ravel().tolist()
+        for panel, sex in zip(panels, sexes, strict=True):
+            part = checked.where(sex=sex)
+            for row, state in zip(part.table.to_dicts(), part.states.to_dicts(), strict=True):
+                y = labels.index(row["label"])
+                _dot(panel, y, row, state, ("estimate", "lower", "upper"), STRONG, "o", "支部")
+                if row["nation"] is None:
+                    panel.text(0.99, y, NO_NATION, transform=panel.get_yaxis_transform(), **_SMALL)
+                else:
+                    panel.plot(row["nation"], y, "|", color="black", markersize=13, mew=2, label="全国")
+            panel.set_title(SEX[sex], fontsize=10, loc="left")
+            _rows(panel, labels)
+            panel.xaxis.set_major_formatter(lambda value, _: number(value, "percent", 0))
+            panel.set_xlim(left=0)
+            alts.append(f"{SEX[sex]}で全国より高いのは{_listed(part, '高い')}、低いのは{_listed(part, '低い')}。")
+        figure.supxlabel("年齢調整した割合（点）と95%信頼区間（線）", fontsize=10)
+        _legend(figure, panels)
+        finish(figure, checked, title=title, alt="".join(alts), columns=None)
+
+
+def risk_years(checked: Checked, *, title: str) -> None:
+    """How has each risk run? A panel per risk, a line per sex with its band; the nation dashed in the years it has.
+
+    `checked` is `risk_rates(...)` by fiscal year and sex after `check_risks`. Masked years break the line.
+    """
+    checked = must_be_checked(checked)
+    labels = list(dict.fromkeys(checked.table["label"]))
+    across, alts = 4, []
+    down = -(-len(labels) // across)
+    with canvas(9.4, 0.9 + 1.9 * down, title) as (figure, axes):
+        figure.delaxes(axes)
+        grid = figure.subplots(down, across, squeeze=False, sharex=True).ravel().tolist()
+        for empty in grid[len(labels) :]:
+            figure.delaxes(empty)
+        for panel, label in zip(grid, labels, strict=False):
+            for sex, colour in (("M", COLOURS[0]), ("F", STRONG)):
+                part = checked.where(label=label, sex=sex).table.sort("fiscal_year")
+                _line(panel, part, colour, SEX[sex])
+                ends = part.drop_nulls("estimate")["estimate"]
+                if len(ends):
+                    alts.append(f"{label}の{SEX[sex]}は{number(ends[0], 'percent')}から{number(ends[-1], 'percent')}。")
+            years = sorted(set(checked.table["fiscal_year"]))
+            panel.set_xticks(years[:: 1 + len(years) // 5], [str(y) for y in years[:: 1 + len(years) // 5]])
+            panel.set_ylim(bottom=0)
+            panel.yaxis.set_major_formatter(lambda value, _: number(value, "percent", 0))
+            panel.set_title(label, fontsize=9.5, loc="left")
+            panel.tick_params(labelsize=8)
+        _legend(figure, grid[: len(labels)])
+        columns: dict[str, Col | str] = {"label": "リスク", "sex": "性別", "fiscal_year": "年度", **_RATE}
+        columns["nation"] = Col("全国", "percent", absent=NO_NATION)
+        finish(figure, checked, title=title, alt="".join(alts), columns=columns)
+
+
+def risk_table(checked: Checked, *, title: str, row: str) -> None:
+    """Which groups carry more of which risk than expected? O/E in a grid, coloured where the interval excludes 1.
+
+    `checked` is indirect `risk_rates(...)` with sexes together after `check_risks`; `row` the column of the groups.
+    """
+    from matplotlib.patches import Rectangle
+
+    checked = must_be_checked(checked)
+    labels = list(dict.fromkeys(checked.table["label"]))
+    groups = checked.table[row].unique(maintain_order=True).to_list()
+    marked = []
+    with canvas(9.4, 1.5 + 0.27 * len(groups), title) as (figure, axes):
+        for one, state in zip(checked.table.to_dicts(), checked.states.to_dicts(), strict=True):
+            x, y = labels.index(one["label"]), len(groups) - 1 - groups.index(one[row])
+            colour, text = _cell(one, state)
+            hatch = "////" if text == MASK else ""
+            axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor=".8", hatch=hatch, linewidth=0.6))
+            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=8)
+            if colour != "white" and text != MASK:
+                marked.append(f"{one[row]}の{one['label']}{text}")
+        axes.set_xlim(0, len(labels))
+        axes.set_ylim(0, len(groups))
+        axes.set_xticks([x + 0.5 for x in range(len(labels))], labels, fontsize=8.5)
+        axes.set_yticks([y + 0.5 for y in range(len(groups))], groups[::-1], fontsize=8.5)
+        axes.xaxis.tick_top()
+        axes.grid(visible=False)
+        axes.set_xlabel(
+            "O/E（全国＝1、全国値のない指標は支部＝1）。色は95%信頼区間が1を含まないもの（橙: 多い、青: 少ない）"
+        )
+        alt = f"{len(groups)}群のO/E。1を含まないのは{'、'.join(marked) or 'なし'}。"
+        finish(figure, checked, title=title, alt=alt, columns={row: "", "label": "リスク", **_RATIO})
+
+
+def card_figure(checked: Checked, *, title: str, name: str, branch: str = "支部") -> None:
+    """How does a group stand in every risk? O/E with its exact interval, the group above its branch, 1 as expected.
+
+    `checked` is `risks.health_card(...)` after `check_risks`; rows that may not be shown, or are of too few people, keep
+    their place and say why.
+    """
+    checked = must_be_checked(checked)
+    labels = list(dict.fromkeys(checked.table["label"]))[::-1]
+    looks = {"group": (STRONG, "D", name, 0.16), "branch": (PLAIN, "o", branch, -0.16)}
+    with canvas(8.4, 1.5 + 0.42 * len(labels), title) as (figure, axes):
+        axes.axvline(1, color=".25", linewidth=1, linestyle="--")
+        for row, state in zip(checked.table.to_dicts(), checked.states.to_dicts(), strict=True):
+            colour, marker, side, shift = looks[row["side"]]
+            y = labels.index(row["label"])
+            if row["side"] == "group" and row["judgement"] == "判定不能":
+                state = state | {"ratio": "few"}
+            _dot(axes, y + shift, row, state, ("ratio", "ratio_lower", "ratio_upper"), colour, marker, side)
+            if row["side"] == "group" and row["nation"] is None:
+                axes.text(0.995, y, f"{NO_NATION}（支部＝1）", transform=axes.get_yaxis_transform(), **_SMALL)
+        _rows(axes, labels)
+        axes.set_xlabel("O/E（点。同じ性・年齢の全国の割合から期待される人数の何倍か）と95%正確区間（線）")
+        _legend(figure, [axes])
+        part = checked.where(side="group")
+        said = [f"{r['label']}{number(r['ratio'], 'number')}" for r in part.table.to_dicts() if r["ratio"] is not None]
+        finish(
+            figure, checked, title=title, alt=f"{name}のO/E。{'、'.join(said) or '表示できる値なし'}。", columns=None
+        )
+
+
+_SMALL: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": 8, "color": QUIET}
+
+
+def _dot(
+    axes: Axes,
+    y: float,
+    row: dict[str, Any],
+    state: dict[str, str],
+    names: tuple[str, str, str],
+    colour: str,
+    marker: str,
+    label: str,
+) -> None:
+    value, low, high = names
+    if state[value] == "few" or row[value] is None:
+        text = MASK if state[value] in MASKED or state["events"] in MASKED else "判定不能"
+        axes.text(0.005, y, text, transform=axes.get_yaxis_transform(), **_SMALL | {"ha": "left"})
+        return
+    axes.plot([row[low], row[high]], [y, y], color=colour, linewidth=2)
+    axes.plot(row[value], y, marker, color=colour, markersize=6, linestyle="", label=label)
+
+
+def _line(axes: Axes, part: pl.DataFrame, colour: str, label: str) -> None:
+    xs = part["fiscal_year"].to_list()
+    ys, low, high, nation = (
+        part[name].cast(pl.Float64).fill_null(float("nan")).to_list()
+        for name in ("estimate", "lower", "upper", "nation")
+    )
+    axes.fill_between(xs, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(xs, ys, color=colour, marker="o", markersize=3.5, linewidth=1.6, label=f"支部 {label}")
+    axes.plot(xs, nation, color=colour, linestyle="--", marker="_", linewidth=1.2, label=f"全国 {label}")
+
+
+def _cell(one: dict[str, Any], state: dict[str, str]) -> tuple[str, str]:
+    """Colour and text of one cell of the grid."""
+    if state["ratio"] in MASKED:
+        return "white", MASK
+    if one["ratio"] is None or one["judgement"] == "判定不能":
+        return "#f2f2f2", "判定不能"
+    text = number(one["ratio"], "number")
+    if one["ratio_lower"] <= 1 <= one["ratio_upper"]:
+        return "white", text
+    shades = _ORANGES if one["ratio"] > 1 else _BLUES
+    return shades[sum(abs(one["ratio"] - 1) >= step for step in _STEPS)], text
+
+
+def _rows(axes: Axes, labels: Sequence[str]) -> None:
+    axes.set_yticks(range(len(labels)), labels, fontsize=9.5)
+    axes.set_ylim(-0.6, len(labels) - 0.4)
+    axes.grid(visible=False, axis="y")
+
+
+def _legend(figure: Any, panels: Sequence[Axes]) -> None:
+    found: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        found |= {label: handle for handle, label in zip(handles, labels, strict=True) if label not in found}
+    figure.legend(found.values(), found.keys(), loc="outside upper right", ncols=min(len(found), 6), frameon=False)
+
+
+def _listed(part: Checked, word: str) -> str:
+    names = [row["label"] for row in part.table.to_dicts() if row["judgement"] == word]
+    return "、".join(names) or "なし"
