@@ -7,9 +7,13 @@ import datetime as dt
 import polars as pl
 import pytest
 
+from kenpo_analytics.definitions import define
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation.analysis import AnalysisSet, analysis_set, first_letters, restricted
+from kenpo_analytics.evaluation.analysis import AnalysisSet, analysis_set
+from kenpo_analytics.evaluation.lines import LINES, Lines
 from kenpo_analytics.evaluation.states import LABELS, composite, states
+from kenpo_analytics.evaluation.subsets import first_letters, restricted
+from kenpo_analytics.evaluation.trial import arms_of
 
 D = dt.date
 # person: checkups (day, FPG, HbA1c, glucose drug), letters (planned, sent, of checkup no.), left on
@@ -170,3 +174,47 @@ def test_states_of_a_group_add_up_to_its_people(found):
     wanted = {"unchanged": 1, "diabetes": 1, "before_letter": 1, "late": 1, "left": 1, "no_value": 1}
     assert {state: n for state, n in sent.items() if n} == wanted
     assert dict(table.filter(~pl.col("letter"), era="programme").select("state", "n").iter_rows())["started"] == 1
+
+
+def drawn(arms: dict[int, str]) -> pl.DataFrame:
+    rows = [(person, "全員", arm, D(2022, 12, 1)) for person, arm in arms.items()]
+    return pl.DataFrame(rows, schema=["person_id", "stratum", "assigned", "drawn_on"], orient="row")
+
+
+def test_both_arms_of_a_delay_count_from_the_day_of_the_first():
+    """Person 3 is sent the letter four months after 1 and 2: the clock of all three starts on 20 January."""
+    checkups, members, mailings = tables()
+    later = pl.when(pl.col("person_id") == 3).then(D(2023, 5, 20))
+    mailings = mailings.with_columns(
+        planned_date=later.otherwise("planned_date"), sent_date=later.otherwise("sent_date")
+    )
+    arms = drawn({1: "now", 2: "now", 3: "later"})
+    made = analysis_set(checkups, members, mailings, programme=[2022], before=[2017], data_through=202412,
+                        assignment=arms)  # fmt: skip
+    assert [row(made, person)["begin"] for person in (1, 2, 3)] == [D(2023, 1, 20)] * 3
+    assert row(made, 3)["letter_day"] == D(2023, 5, 20) and row(made, 3)["y1"] == 127  # seen before its own letter
+    unaware = analysis_set(checkups, members, mailings, programme=[2022], before=[2017], data_through=202412)
+    assert row(unaware, 3)["begin"] == D(2023, 5, 20) and row(unaware, 3)["outcome_state"] == "before_letter"
+    counts = arms_of(made.people.filter(pl.col("assigned").is_not_null())).select("assigned", "n", "letters", "mixed")
+    assert counts.rows() == [("later", 1, 1, 0), ("now", 2, 2, 1)]
+
+
+def test_a_draw_belongs_to_the_last_checkup_before_it():
+    made = analysis_set(*tables(), programme=[2021, 2022], before=[2017], data_through=202412,
+                        assignment=drawn({8: "now", 1: "later"}))  # fmt: skip
+    assert made.people.filter(pl.col("assigned").is_not_null()).select("person_id", "fiscal_year").rows() == [
+        (1, 2022), (8, 2022)
+    ]  # fmt: skip
+
+
+def test_lines_come_from_the_definitions():
+    strict = define(overrides={"prediabetes.fpg.lower": 105, "prediabetes.hba1c.lower": 5.8})
+    made = analysis_set(*tables(), programme=[2022], before=[2017], data_through=202412, definitions=strict)
+    assert (made.lines.cutoff, made.lines.high, made.lines.low, made.lines.bandwidth) == (
+        104.5,
+        (105, 125),
+        (100, 104),
+        4,
+    )
+    assert restricted(made.people, "or", made.lines)["hba1c"].drop_nulls().max() < 5.8
+    assert Lines.of(define()) == LINES

@@ -16,7 +16,7 @@ from kenpo_analytics.evaluation.cost import cost
 from kenpo_analytics.evaluation.did import NO_BEFORE, banded, by_year, did
 from kenpo_analytics.evaluation.discontinuity import bandwidths, density, diff_in_disc, near, placebo_cutoffs, rdd
 from kenpo_analytics.evaluation.doubts import e_value, negative_controls, subgroups
-from kenpo_analytics.evaluation.estimate import Estimate
+from kenpo_analytics.evaluation.estimate import Estimate, TooFew
 from kenpo_analytics.evaluation.falsify import falsify, placebo_group, placebo_year, triple, warnings_of
 from kenpo_analytics.evaluation.improved import needed, share_difference
 from kenpo_analytics.evaluation.landmark import landmark
@@ -83,7 +83,13 @@ def test_a_covariate_that_one_era_does_not_know_is_left_out(people):
 
 def test_independent_leaves_out_what_is_already_there():
     x = np.column_stack([np.ones(6), np.arange(6), np.arange(6) * 2 + 1, np.arange(6) ** 2])
-    assert independent(x).tolist() == x[:, [0, 1, 3]].tolist()
+    x = np.vstack([x, x**2 + 1, x**3 + 2, x + 5])
+    x[:, 2] = x[:, 1] * 2 + x[:, 0]
+    assert independent(x, lead=2).tolist() == x[:, [0, 1, 3]].tolist()
+    with pytest.raises(TooFew, match="群のどれか"):
+        independent(x, lead=3)
+    with pytest.raises(TooFew, match="人数が少ない"):
+        independent(x[:12], lead=2)
 
 
 def test_years_lie_around_zero_before_and_at_the_effect_after():

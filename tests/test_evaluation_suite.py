@@ -14,8 +14,9 @@ import pytest
 from kenpo_analytics.disclosure import check_diagnostics, check_estimates
 from kenpo_analytics.errors import DefinitionError, EstimateError
 from kenpo_analytics.evaluation.analysis import AnalysisSet
+from kenpo_analytics.evaluation.background import left_out
 from kenpo_analytics.evaluation.decide import Decision, decide
-from kenpo_analytics.evaluation.diagnose import Checks, costs, detectable_by, diagnose, jump, left_out, with_adjusted
+from kenpo_analytics.evaluation.diagnose import Checks, costs, detectable_by, diagnose, jump, with_adjusted
 from kenpo_analytics.evaluation.did import did
 from kenpo_analytics.evaluation.did_lost import did_ipcw, tipping
 from kenpo_analytics.evaluation.estimate import Estimate
@@ -193,7 +194,7 @@ def test_an_effect_of_few_people_is_masked() -> None:
 
 
 def test_the_jump_is_a_line_through_the_people(planted) -> None:
-    table = jump(groups(planted[0], CHOICE).main, 9.0)
+    table = jump(groups(planted[0], CHOICE).main, 9.0, 109.5)
     below = table.filter(era="before", side="below")
     assert below["y0"].to_list() == [102.0, 105.0, 108.0]
     people = planted[0].people.filter(pl.col("era") == "before", pl.col("y0").is_between(107, 109), pl.col("hba1c") < 6)

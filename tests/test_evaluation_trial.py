@@ -15,7 +15,7 @@ from kenpo_analytics.errors import EstimateError, ParameterError, TableError
 from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.draw import ASSIGNMENT, NONE_YET, RECORD, describe, draw
 from kenpo_analytics.evaluation.suite import Choice, run_designs
-from kenpo_analytics.evaluation.trial import assign, detectable, persons_needed, randomised, record, with_assignment
+from kenpo_analytics.evaluation.trial import assign, detectable, persons_needed, randomised, read_assignment, record
 from tests.simulation.worlds import Truth, world
 
 
@@ -153,7 +153,7 @@ def test_a_drawn_trial_is_evaluated_from_its_own_files(tmp_path):
     )  # fmt: skip
     ours = people.filter(pl.col("era") == "programme", pl.col("eligible"))
     told, out = drawn(tmp_path, ours.select("person_id", "sex"), strata=["sex"]), tmp_path / "out"
-    joined = with_assignment(people, out)
+    joined = people.join(read_assignment(out), on="person_id", how="left")
     first = (joined["assigned"] == "now").fill_null(False)
     joined = joined.with_columns(y1=pl.col("y1") - 6.0 * first.cast(pl.Float64))
     made = AnalysisSet(joined, "or", (2017,), (2022,))
@@ -165,7 +165,7 @@ def test_a_drawn_trial_is_evaluated_from_its_own_files(tmp_path):
     (out / "assignment.parquet").chmod(0o600)
     swapped.write_parquet(out / "assignment.parquet")
     with pytest.raises(EstimateError, match="指紋と合いません"):
-        with_assignment(people, out)
+        read_assignment(out)
 
 
 IDS = {"ethics": "E-1", "registration": "jRCT-1"}

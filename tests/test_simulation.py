@@ -10,12 +10,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from kenpo_analytics.evaluation.analysis import AnalysisSet, analysis_set, first_letters, restricted
+from kenpo_analytics.evaluation.analysis import AnalysisSet, analysis_set
 from kenpo_analytics.evaluation.decide import decide
 from kenpo_analytics.evaluation.did import did, per_letter
 from kenpo_analytics.evaluation.discontinuity import diff_in_disc
 from kenpo_analytics.evaluation.falsify import falsify, placebo_group, placebo_year, warnings_of
 from kenpo_analytics.evaluation.regression_to_mean import naive
+from kenpo_analytics.evaluation.subsets import first_letters, restricted
 from kenpo_analytics.evaluation.trial import detectable
 from kenpo_analytics.evaluation.weighting import within_eligible
 from kenpo_analytics.sample.world import simulate

@@ -253,6 +253,8 @@ def randomise(
     strata: Annotated[str, typer.Option(metavar="a,b", help="層にする列(カンマ区切り)")] = "",
     unit: Annotated[str | None, typer.Option(help="まとまりごとに割り付ける列(workplace_id)")] = None,
     sd: Annotated[float | None, typer.Option(help="次回健診の値の標準偏差。検出できる最小の差を示す")] = None,
+    correlation: Annotated[float, typer.Option(help="次回健診の値と前年値の相関(--sd とともに)")] = 0.0,
+    seen: Annotated[float, typer.Option(help="次回健診を受けると見込む割合(--sd とともに)")] = 1.0,
 ) -> None:
     """通知の対象者を無作為に割り付け、割付と記録を保存します(上書きしません)。"""
     from kenpo_analytics.evaluation.draw import describe, draw
@@ -260,7 +262,7 @@ def randomise(
     layers = [name.strip() for name in strata.split(",") if name.strip()]
     told = draw(
         people, out, kind=kind, seed=seed, programme=programme, ethics=ethics, registration=registration,
-        strata=layers, unit=unit, sd=sd,
+        strata=layers, unit=unit, sd=sd, correlation=correlation, seen=seen,
     )  # fmt: skip
     print(describe(told, out))
 

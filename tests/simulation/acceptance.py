@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from kenpo_analytics.evaluation.analysis import restricted
 from kenpo_analytics.evaluation.attrition import iptw_ipcw, tipping_point
 from kenpo_analytics.evaluation.decide import decide
 from kenpo_analytics.evaluation.did import did
@@ -22,6 +21,7 @@ from kenpo_analytics.evaluation.estimate import Estimate
 from kenpo_analytics.evaluation.falsify import falsify, warnings_of
 from kenpo_analytics.evaluation.improved import share_difference
 from kenpo_analytics.evaluation.regression_to_mean import naive, pseudo_cohort
+from kenpo_analytics.evaluation.subsets import restricted
 from kenpo_analytics.evaluation.weighting import within_eligible
 from tests.simulation.worlds import SIZE, Truth, cohort, world
 

@@ -117,6 +117,13 @@ _ESTIMATES: dict[str, dict[str, Any]] = {
     "subgroups": {"by": ("subgroup", "value"), "plain": ("p_interaction", "p_adjusted"), "totals": {"value": None}},
     "expected": {"by": ("what",)},
 }
+_CONTRAST: dict[str, Any] = {
+    "counts": ("n_one", "n_other"),
+    "rates": {f"{name}_{side}": f"n_{side}" for name in ("mean", "sd") for side in ("one", "other")}
+    | {"smd": ("n_one", "n_other")},
+    "nested": {name: {"item": "persons"} for name in ("n_one", "n_other")},
+    "reasons": dict.fromkeys(("mean_one", "mean_other", "sd_one", "sd_other", "smd"), "not_applicable"),
+}
 _COUNTS: dict[str, dict[str, Any]] = {
     "bands": {
         "counts": ("n", "observed", "letters"), "within": {"observed": "n", "letters": "n"}, "by": ("era", "high"),
@@ -134,13 +141,17 @@ _COUNTS: dict[str, dict[str, Any]] = {
                "rates": {"share": ("exposed_events",), "share_control": ("control_events",)}
                | dict.fromkeys(_LIMITS[:3], ("exposed_events", "control_events", "exposed")),
                "reasons": dict.fromkeys(_LIMITS[:3], "not_applicable")},
-    "power": {"plain": ("persons", "effect", "power", "level"), "by": ("question", "row")},
+    "power": {"plain": ("persons", "effect", "power", "level", "years"), "by": ("question", "row")},
     "jump": {"counts": ("persons",), "rates": dict.fromkeys(("estimate", "fitted"), "persons"),
              "by": ("era", "side", "y0")},
     "tipping": {"plain": _LIMITS, "by": ("delta",)},
     "tipping_primary": {"plain": _LIMITS, "by": ("delta",)},
-    "cells": {"counts": ("n",), "rates": dict.fromkeys(("age", "bmi", "y0", "hba1c"), "n"), "by": ("era", "high"),
-              "labels": ("band",)},
+    "cells": {**_CONTRAST, "by": ("group", "item")},
+    "sent": {**_CONTRAST, "by": ("item",)},
+    "lost": {"counts": ("n", "denominator"), "rates": {"share": ("n", "denominator")},
+             "totals": {"outcome_state": None}, "by": ("letter", "outcome_state")},
+    "arms": {"counts": ("n", "observed", "letters", "mixed"), "by": ("assigned",), "labels": ("label",),
+             "within": {"observed": "n", "letters": "n", "mixed": "observed"}},
     "left_out": {"counts": ("n", "denominator"), "by": ("state",), "totals": {"state": None}},
     "falsify": {"plain": ("estimate", "lower", "upper", "p", "p_holm", "detectable"), "by": ("check", "item"),
                 "reasons": dict.fromkeys(("estimate", "lower", "upper", "p", "p_holm", "detectable"), "not_evaluated"),

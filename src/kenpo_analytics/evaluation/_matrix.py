@@ -10,9 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation.estimate import TooFew
 
 Floats = NDArray[np.float64]
 COVARIATES = ("age", "age_squared", "male", "bmi", "prior")
+SPARE = 10
+"""People beyond the number of columns without whom no regression is made."""
 UNEVEN = 0.2
 """A covariate whose missing share differs between years by more than this is left out of the comparison."""
 
@@ -69,10 +72,21 @@ def clusters(frame: pl.DataFrame, by: str) -> NDArray[np.int64]:
     return text.rank("dense").cast(pl.Int64).to_numpy()
 
 
-def independent(x: Floats) -> Floats:
-    """Without columns that those before them already make up (strata by sex beside the covariate sex)."""
+def independent(x: Floats, *, lead: int) -> Floats:
+    """Without columns that those before them already make up (strata by sex beside the covariate sex).
+
+    Raises
+    ------
+    TooFew
+        One of the first `lead` columns is among them, or there are hardly more rows than columns: nothing to estimate.
+    """
+    if len(x) < x.shape[1] + SPARE:
+        raise TooFew("調整する項目の数に対して人数が少ないため、推定しません")
     size = np.abs(np.diag(np.linalg.qr(x, mode="r")))
-    return x[:, size > 1e-9 * np.maximum(np.linalg.norm(x, axis=0), 1e-300)]
+    kept = size > 1e-9 * np.maximum(np.linalg.norm(x, axis=0), 1e-300)
+    if not kept[:lead].all():
+        raise TooFew("比べる群のどれかに人がいないため、推定しません")
+    return x[:, kept]
 
 
 def fit(y: Floats, x: Floats, *, groups: NDArray[np.int64] | None = None, weights: Floats | None = None) -> Any:

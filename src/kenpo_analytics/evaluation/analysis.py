@@ -6,7 +6,7 @@ Every design of this room reads this table; a simulated world can make one direc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -16,10 +16,13 @@ from kenpo_analytics.cohorts.eligible import eligible_checkups
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.letters import LEAFLET, rule_in_force
+from kenpo_analytics.evaluation.lines import Lines
 from kenpo_analytics.months import last_day, month_index, parse_month
 from kenpo_analytics.tables import CHECKUPS, MAILINGS, MEMBERS
 
 VALUES = ("fpg", "hba1c", "bmi", "sbp", "ldl", "height")
+LATER = "later"
+"""The arm of a randomised delay (`trial.KINDS`) whose own letter comes too late to count from."""
 STATES = ("observed", "no_value", "before_letter", "late", "left", "unexamined", "open")
 _CHECKUP = ("person_id", "checkup_date", "fasting", "fpg", "hba1c", "height", "medication_glucose")
 
@@ -30,19 +33,26 @@ class AnalysisSet:
 
     `people` (polars, one row per person and index fiscal year): person_id, fiscal_year, era (before / programme),
     checkup_date, y0 (index FPG), hba1c, prior (FPG a year earlier), age, sex, bmi, sbp, ldl, height, institution,
-    workplace_id, municipality; eligible (inside the letter rule), arm (fpg, hba1c, both); letter (sent), repeat (sent
-    one in an earlier year), planned (a letter was planned for this checkup, sent or not), present (still enrolled on
-    `begin` and no newer checkup until then), earlier_eligible (inside the rule at the checkup a year earlier; null
-    without one), begin (letter day, or the day it would have gone out); y1, hba1c1, height1, outcome_date,
-    outcome_state (`STATES`; before_letter: no checkup in time, but one before the letter or within 90 days of it),
-    enrolled1 (12 months on), started (glucose drug at the outcome), y_before_letter (negative control: a checkup after
-    the index and before the letter), improved, worsened (category).
+    workplace_id, municipality; eligible (inside the letter rule), arm (fpg, hba1c, both); letter (sent), repeat
+    (sent one in an earlier year), planned (a letter was planned for this checkup, sent or not), present (still
+    enrolled on `begin` and no newer checkup until then), earlier_eligible (inside the rule at the checkup a year
+    earlier; null without one), letter_day (null without one), begin (letter day, or the day it would have gone
+    out); y1, hba1c1, height1, outcome_date, outcome_state (`STATES`; before_letter: no checkup in time, but one
+    before the letter or within 90 days of it), enrolled1 (12 months on), started (glucose drug at the outcome),
+    y_before_letter (negative control: a checkup after the index and before the letter), improved, worsened
+    (category).
     """
 
     people: pl.DataFrame
     rule: str
     before: tuple[int, ...]
     programme: tuple[int, ...]
+    definitions: Definitions = field(default_factory=define, compare=False, repr=False)
+
+    @property
+    def lines(self) -> Lines:
+        """Where letter and guidance begin, by the definitions that made this set."""
+        return Lines.of(self.definitions)
 
 
 def analysis_set(
@@ -56,6 +66,7 @@ def analysis_set(
     letters: str = LEAFLET,
     rule: str | None = None,
     branch: str | None = None,
+    assignment: pl.DataFrame | None = None,
     definitions: Definitions | None = None,
 ) -> AnalysisSet:
     """Which people does an evaluation compare, before any design is chosen?
@@ -75,6 +86,8 @@ def analysis_set(
         The programme's name in mailings.
     rule
         "or" / "and"; default the rule in force at the letters of the first programme year (decision D1).
+    assignment
+        Who was drawn into which arm (`trial.read_assignment`): adds its columns to the people of the programme years.
 
     Returns
     -------
@@ -82,7 +95,7 @@ def analysis_set(
         The outcome is the first checkup at least `next_checkup.letter_days` (90) after the letter and at most
         `next_checkup.max_months` (18) after the index checkup. People without letter get the day on which letters for
         checkups of their month of the year went out (median lag of the programme years), so both sides wait equally
-        long.
+        long. Everybody who was drawn counts from the day of the arm that is sent first, whenever the own letter came.
 
     Raises
     ------
@@ -102,6 +115,8 @@ def analysis_set(
         ]
     )
     base = _eligible(base, chosen, used)
+    if assignment is not None:
+        base = _drawn(base, assignment)
     base = _mailed(base, _letters(mailings, letters))
     if not base.filter(pl.col("letter")).height:
         raise EstimateError("事業の年度に通知を送った記録がありません", hint="mailings と年度を確かめてください。")
@@ -109,7 +124,7 @@ def analysis_set(
     people = _outcome(base, after, used, chosen, month_index(parse_month(data_through)))
     people = _lost(people, members, used, parse_month(data_through))
     people = _present(people, members)
-    return AnalysisSet(_judged(people, used), chosen, tuple(sorted(before)), tuple(sorted(programme)))
+    return AnalysisSet(_judged(people, used), chosen, tuple(sorted(before)), tuple(sorted(programme)), used)
 
 
 def _index(checkups: Any, members: Any, year: int, era: str, branch: str | None, used: Definitions) -> pl.DataFrame:
@@ -169,16 +184,35 @@ def _mailed(base: pl.DataFrame, letters: pl.DataFrame) -> pl.DataFrame:
     base = base.join(letters.select("record_id", "sent", "planned_date", "sent_date"), on="record_id", how="left")
     base = base.with_columns(letter=pl.col("sent").fill_null(False), planned=pl.col("sent").is_not_null()).drop("sent")
     base = base.with_columns(repeat=pl.col("record_id").is_in(earlier["record_id"].implode()))
-    lag = (pl.col("planned_date") - pl.col("checkup_date").dt.month_start()).dt.total_days()
-    month = pl.col("checkup_date").dt.month()
-    usual = (
-        base.filter(pl.col("planned_date").is_not_null()).group_by(month.alias("month")).agg(lag.median().alias("lag"))
+    own = pl.coalesce(pl.when("letter").then(pl.coalesce("sent_date", "planned_date")), "planned_date")
+    base = base.with_columns(letter_day=pl.when("letter").then(own), own=own).drop("planned_date", "sent_date")
+    if "assigned" not in base.columns:
+        return _begun(base, base, pl.coalesce("own", "would"))
+    waits = pl.col("assigned").is_not_null()
+    first = base.filter(waits, pl.col("assigned") != LATER)
+    parts = (base.filter(~waits), base.filter(waits))
+    return pl.concat(
+        [_begun(parts[0], parts[0], pl.coalesce("own", "would")), _begun(parts[1], first, pl.col("would"))]
     )
-    overall = base.select(lag.median()).item()
-    base = base.with_columns(month=month).join(usual, on="month", how="left")
-    would = pl.col("checkup_date").dt.month_start() + pl.duration(days=pl.col("lag").fill_null(overall))
-    begin = pl.coalesce(pl.when("letter").then(pl.coalesce("sent_date", "planned_date")), "planned_date", would)
-    return base.with_columns(begin=begin.cast(pl.Date)).drop("month", "lag", "planned_date", "sent_date")
+
+
+def _begun(base: pl.DataFrame, planned: pl.DataFrame, day: pl.Expr) -> pl.DataFrame:
+    """From which day does each person count? `would`: the median day of `planned` for checkups of the same month."""
+    start = pl.col("checkup_date").dt.month_start()
+    lag = (pl.col("own") - start).dt.total_days().median().alias("lag")
+    month = pl.col("checkup_date").dt.month().alias("month")
+    base = base.with_columns(month).join(planned.group_by(month).agg(lag), on="month", how="left")
+    would = start + pl.duration(days=pl.col("lag").fill_null(planned.select(lag).item()))
+    return base.with_columns(would=would).with_columns(begin=day.cast(pl.Date)).drop("month", "lag", "own", "would")
+
+
+def _drawn(base: pl.DataFrame, assignment: pl.DataFrame) -> pl.DataFrame:
+    """Who was drawn into which arm, on the checkup that the draw was made for: the last one before it."""
+    own = [name for name in assignment.columns if name not in ("person_id", "drawn_on")]
+    found = base.filter(pl.col("era") == "programme").join(assignment, on="person_id")
+    found = found.filter(pl.col("checkup_date") <= pl.col("drawn_on")).sort("checkup_date")
+    found = found.unique("person_id", keep="last").select("record_id", *own)
+    return base.join(found, on="record_id", how="left")
 
 
 def _later(checkups: Any, base: pl.DataFrame) -> pl.DataFrame:
@@ -263,16 +297,6 @@ def _present(people: pl.DataFrame, members: Any) -> pl.DataFrame:
     return people.with_columns(present=enrolled & ~pl.col("newer").fill_null(False)).drop("newer")
 
 
-def at_letter(people: pl.DataFrame) -> pl.DataFrame:
-    """Who may be compared by letter sent / not sent? Those for whom one was planned and who could be sent it that day.
-
-    People who left or were examined again before the batch never got one: beside them, being sent a letter would stand
-    for having stayed (immortal time). What remains on the other side are refusals and wrong addresses.
-    """
-    asked = [pl.col(name) for name in ("planned", "present") if name in people.columns]
-    return people.filter(*asked) if asked else people
-
-
 def _judged(people: pl.DataFrame, used: Definitions) -> pl.DataFrame:
     """Improved or worsened by category (the worse of the known markers), whatever the drug (treatment policy)."""
 
@@ -286,40 +310,3 @@ def _judged(people: pl.DataFrame, used: Definitions) -> pl.DataFrame:
 
     moved = category("y1", "hba1c1") - category("y0", "hba1c")
     return people.with_columns(improved=moved < 0, worsened=moved > 0).sort("fiscal_year", "person_id")
-
-
-def first_letters(people: pl.DataFrame) -> pl.DataFrame:
-    """Whose letter would be the first ever? Without earlier letters, by a rule that treats both eras alike.
-
-    Nobody had an earlier letter (the first year of the programme): everybody stays. Otherwise whoever was sent one in
-    an earlier year leaves, **and**, in both eras and both bands, whoever was inside the rule at the checkup a year
-    earlier: to drop people with a history of high values from the programme years alone would leave a group there
-    that falls less or more than the one before the programme, letter or not.
-
-    Raises
-    ------
-    EstimateError
-        Letters were repeated, but fewer than half as many people of the years before have a checkup a year earlier:
-        the same rule cannot be applied there.
-    """
-    if not people.filter(pl.col("repeat")).height:
-        return people
-    known = dict(people.group_by("era").agg(pl.col("earlier_eligible").is_not_null().mean()).iter_rows())
-    if "before" in known and known["before"] < known["programme"] / 2:
-        raise EstimateError(
-            "事業前の年度には、さらに前の年度の健診がないため、初めて通知を受ける人を同じ基準で選べません",
-            hint="通知を始めた最初の年度を programme にするか、再度の通知を含めた感度分析としてください。",
-        )
-    return people.filter(~pl.col("repeat"), ~pl.col("earlier_eligible").fill_null(False))
-
-
-def restricted(people: pl.DataFrame, rule: str, *, line: float = 6.0) -> pl.DataFrame:
-    """In whom does FPG alone decide the letter? By "or" people below the HbA1c line, by "and" people at or above it.
-
-    Outside, FPG changes nothing: by "or" people with HbA1c 6.0 are mailed whatever their FPG. Both sides of every
-    comparison by FPG must be under the same restriction, or the estimate is diluted. Unknown HbA1c counts as below
-    by "or" (the rule could not be met by it) and is left out by "and".
-    """
-    if rule == "or":
-        return people.filter(pl.col("hba1c").is_null() | (pl.col("hba1c") < line))
-    return people.filter(pl.col("hba1c") >= line)

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import Floats, clusters, fit
+from kenpo_analytics.evaluation._matrix import Floats, clusters, fit, independent
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
 from kenpo_analytics.evaluation.weighting import ASSUMPTION, ESTIMAND, FEW, prepare, propensity, weights
 from kenpo_analytics.stats._checks import normal_quantile
@@ -140,7 +140,7 @@ def tipping_point(
     sent = prepare(closed(people))
     y = sent.frame["y1"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     seen, t = ~np.isnan(y), sent.letter.astype(float)
-    x = np.column_stack([np.ones(len(y)), t, sent.x])
+    x = independent(np.column_stack([np.ones(len(y)), t, sent.x]), lead=2)
     made = draws(y, np.column_stack([x, sent.x * t[:, None]]), seen, imputations, np.random.default_rng(seed))
     rows, groups = [], clusters(sent.frame, "person_id")
     for delta in deltas:

@@ -10,15 +10,25 @@ from functools import partial
 import numpy as np
 import polars as pl
 
+from kenpo_analytics.definitions import Definitions
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation import attrition, did, did_lost, discontinuity, doubts, regression_to_mean, states
-from kenpo_analytics.evaluation.analysis import AnalysisSet, first_letters
+from kenpo_analytics.evaluation import (
+    attrition,
+    background,
+    did,
+    did_lost,
+    discontinuity,
+    doubts,
+    regression_to_mean,
+    states,
+)
+from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.cost import cost
 from kenpo_analytics.evaluation.estimate import POWER_Z, Estimate
 from kenpo_analytics.evaluation.falsify import falsify, warnings_of
+from kenpo_analytics.evaluation.lines import Lines
 from kenpo_analytics.evaluation.suite import Choice, Groups, groups
 
-IMBALANCE = 0.1
 BIN = 3
 """mg/dL of FPG that one point of the figure stands for: single values hold too few people to be shown."""
 NAMES = {
@@ -26,11 +36,12 @@ NAMES = {
     "jump": "不連続の図", "tipping": "脱落の転換点",
     "controls": "陰性対照", "subgroups": "部分集団", "expected": "平均への回帰", "moves": "前後の改善・悪化",
     "states": "次回健診の状態", "evalue": "E値", "left_out": "送付・不送付の比較に入らない人",
-    "tipping_primary": "主解析の脱落の転換点", "cells": "4つの群の背景",
+    "tipping_primary": "主解析の脱落の転換点", "cells": "4つの群の背景", "sent": "送付あり・なしの背景",
 }  # fmt: skip
 SHOWN = (
     ("bands", "did_ancova", "bands"), ("balance", "iptw", "balance"), ("overlap", "iptw", "overlap"),
-    ("trimmed", "iptw_trim", "trimmed"), ("weights", "iptw_ipcw", "weights"), ("matched", "match", "balance"),
+    ("trimmed", "iptw", "trimmed"), ("weights", "iptw_ipcw", "weights"), ("matched", "match", "balance"),
+    ("lost", "iptw_ipcw", "lost"), ("arms", "randomised", "arms"),
 )  # fmt: skip
 
 
@@ -42,6 +53,7 @@ class Checks:
     warnings: tuple[str, ...]
     unchecked: tuple[str, ...]
     essential: tuple[str, ...] = ()  # unchecked, and the primary design says nothing without it
+    imputations: int = 20
 
 
 def diagnose(
@@ -62,15 +74,16 @@ def diagnose(
     for name, make in _makers(analysis, choice, parts, {one.design: one for one in estimates}, level, imputations):
         try:
             tables[name] = make()
-        except (EstimateError, ValueError, np.linalg.LinAlgError) as error:
-            unchecked.append(f"{NAMES[name]}: {getattr(error, 'message', '計算できるだけの人数がありません')}")
+        except EstimateError as error:
+            unchecked.append(f"{NAMES[name]}: {error.message}")
     for name, design, part in SHOWN:
         held = next((one.diagnostics for one in estimates if one.design == design), {})
         if part in held:
             tables[name] = held[part]
     if "falsify" in tables:
         unchecked += _silent(tables["falsify"])
-    return Checks(tables, tuple(_warnings(choice, tables)), tuple(unchecked), tuple(_essential(choice, tables)))
+    said = (tuple(_warnings(choice, tables)), tuple(unchecked), tuple(_essential(choice, tables)))
+    return Checks(tables, *said, imputations)
 
 
 def _essential(choice: Choice, tables: Mapping[str, pl.DataFrame]) -> Iterator[str]:
@@ -87,25 +100,26 @@ def _essential(choice: Choice, tables: Mapping[str, pl.DataFrame]) -> Iterator[s
 def _makers(
     analysis: AnalysisSet, choice: Choice, parts: Groups, named: Mapping[str, Estimate], level: float, imputations: int
 ) -> Iterator[tuple[str, Callable[[], pl.DataFrame]]]:
-    bands = {"high": choice.high, "low": choice.low}
+    bands, lines = {"high": choice.high, "low": choice.low}, analysis.lines
     inside = analysis.people.filter("eligible", pl.col("fiscal_year").is_in([*choice.before, *choice.years]))
     mailed = analysis.people.filter(pl.col("fiscal_year").is_in(choice.years))
-    yield "falsify", partial(falsify, parts.whole, rule=choice.rule, level=level, **bands)
+    yield "falsify", partial(falsify, parts.whole, rule=choice.rule, lines=lines, level=level, **bands)
     if choice.before:
         yield "years", partial(did.by_year, parts.every, reference=max(choice.before), level=level, **bands)
-    yield "bandwidths", partial(discontinuity.bandwidths, parts.main, level=level)
-    yield "cutoffs", partial(discontinuity.placebo_cutoffs, parts.main, level=level)
-    yield "jump", partial(jump, parts.main, choice.bandwidth)
+    yield "bandwidths", partial(discontinuity.bandwidths, parts.main, cutoff=lines.cutoff, level=level)
+    yield "cutoffs", partial(discontinuity.placebo_cutoffs, parts.main, lines=lines, level=level)
+    yield "jump", partial(jump, parts.main, choice.bandwidth, lines.cutoff)
     yield "tipping", partial(attrition.tipping_point, parts.eligible, level=level, imputations=imputations)
-    yield "controls", partial(doubts.negative_controls, parts.main, level=level)
+    yield "controls", partial(doubts.negative_controls, parts.main, level=level, **bands)
     yield "subgroups", partial(doubts.subgroups, parts.main, level=level, **bands)
-    yield "expected", partial(expected, parts, named)
+    yield "expected", partial(expected, parts, named, lines)
     yield "evalue", partial(evalues, parts, choice, named)
-    yield "moves", partial(states.moves, mailed, level=level)
-    yield "states", partial(_states, inside)
-    yield "cells", partial(cells, parts.main, choice)
+    yield "moves", partial(states.moves, mailed, level=level, definitions=analysis.definitions)
+    yield "states", partial(_states, inside, analysis.definitions)
+    yield "cells", partial(background.cells, parts.main, choice)
+    yield "sent", partial(background.sent, parts.eligible)
     if {"planned", "present"} <= set(analysis.people.columns):
-        yield "left_out", partial(left_out, mailed)
+        yield "left_out", partial(background.left_out, mailed)
     yield (
         "tipping_primary",
         partial(did_lost.tipping, parts.main, high=choice.high, low=choice.low, level=level, imputations=imputations),
@@ -118,11 +132,11 @@ def _silent(table: pl.DataFrame) -> list[str]:
     return [f"「{row['label']}」かどうか: {row['reason']}" for row in rows.iter_rows(named=True)]
 
 
-def _states(inside: pl.DataFrame) -> pl.DataFrame:
+def _states(inside: pl.DataFrame, used: Definitions) -> pl.DataFrame:
     sent = pl.when(pl.col("letter")).then(pl.lit("sent")).otherwise(pl.lit("not_sent"))
     before = pl.when(pl.col("era") == "before").then(pl.lit("before"))
     group = before.when(_reachable(inside)).then(sent).otherwise(pl.lit("gone"))
-    return states.states(inside.with_columns(group=group), by=("group",))
+    return states.states(inside.with_columns(group=group), by=("group",), definitions=used)
 
 
 def _reachable(people: pl.DataFrame) -> pl.Expr:
@@ -130,38 +144,11 @@ def _reachable(people: pl.DataFrame) -> pl.Expr:
     return pl.all_horizontal(asked) if asked else pl.lit(True)
 
 
-def left_out(people: pl.DataFrame) -> pl.DataFrame:
-    """Which of the first-ever eligible are compared by letter sent, and why are the others not?
-
-    Frame: `state`, `n`, `denominator`.
-    """
-    frame = first_letters(people).filter("eligible", pl.col("era") == "programme")
-    sent = pl.when("letter").then(pl.lit("sent")).otherwise(pl.lit("not_sent"))
-    state = pl.when(~pl.col("planned")).then(pl.lit("no_plan")).when(~pl.col("present")).then(pl.lit("gone"))
-    table = frame.with_columns(state=state.otherwise(sent)).group_by("state").agg(n=pl.len().cast(pl.Int64))
-    return table.with_columns(denominator=pl.col("n").sum()).sort("state", descending=True)
-
-
-def cells(people: pl.DataFrame, choice: Choice) -> pl.DataFrame:
-    """Who are the four groups that the primary design compares? Means at the index checkup by era and band.
-
-    Frame: `era`, `high`, `band`, `n`, `age`, `bmi`, `y0`, `hba1c`.
-    """
-    frame = did.banded(people, choice.high, choice.low)
-    high, low = (f"{band[0]:g}～{band[1]:g}" for band in (choice.high, choice.low))
-    table = frame.group_by("era", "high").agg(
-        n=pl.len().cast(pl.Int64), **{name: pl.col(name).mean() for name in ("age", "bmi", "y0", "hba1c")}
-    )
-    named = pl.when("high").then(pl.lit(high)).otherwise(pl.lit(low))
-    return table.with_columns(band=named).sort("era", "high")
-
-
-def jump(people: pl.DataFrame, bandwidth: float) -> pl.DataFrame:
+def jump(people: pl.DataFrame, bandwidth: float, cutoff: float) -> pl.DataFrame:
     """How does next year's FPG run along FPG, on both sides of the threshold and in both eras? For the figure.
 
     Frame: `era`, `side`, `y0` (middle of `BIN` mg/dL), `persons`, `estimate` (mean y1), `fitted` (local line, crude).
     """
-    cutoff = discontinuity.CUTOFF
     seen = discontinuity.near(people, cutoff, bandwidth).filter(pl.col("y1").is_not_null())
     gap = pl.col("y0") - cutoff
     seen = seen.with_columns(
@@ -170,6 +157,8 @@ def jump(people: pl.DataFrame, bandwidth: float) -> pl.DataFrame:
     )
     rows = []
     for (era, side), part in seen.group_by("era", "side", maintain_order=True):
+        if part["y0"].n_unique() < 3:
+            continue  # no line through two values
         x, y = part["y0"].to_numpy() - cutoff, part["y1"].cast(pl.Float64).to_numpy()
         slope, level = np.polyfit(x, y, 1, w=np.sqrt(1 - np.abs(x) / bandwidth))
         means = part.group_by(y0="middle").agg(persons=pl.len().cast(pl.Int64), estimate=pl.col("y1").mean())
@@ -180,12 +169,12 @@ def jump(people: pl.DataFrame, bandwidth: float) -> pl.DataFrame:
     return pl.concat(rows).select("era", "side", "y0", "persons", "estimate", "fitted").sort("era", "y0")
 
 
-def expected(parts: Groups, named: Mapping[str, Estimate]) -> pl.DataFrame:
+def expected(parts: Groups, named: Mapping[str, Estimate], lines: Lines) -> pl.DataFrame:
     """What fall would there have been without letters? By the normal formula, in the years before, and after letters.
 
     Frame: `what`, `estimate`, `lower`, `upper`, `persons`, `warning`.
     """
-    found = regression_to_mean.expected(parts.main)
+    found = regression_to_mean.expected(parts.main, lines=lines)
     before = parts.whole.filter(pl.col("era") == "before", pl.col("eligible"), pl.col("y1").is_not_null())
     own = regression_to_mean.naive(before.with_columns(era=pl.lit("programme"), letter=True))
     rows = [
@@ -259,11 +248,6 @@ def _change(what: str, one: Estimate) -> dict[str, object]:
 def _warnings(choice: Choice, tables: Mapping[str, pl.DataFrame]) -> Iterator[str]:
     if choice.primary in (did.DESIGN, discontinuity.DIFFERENCE) and "falsify" in tables:
         yield from warnings_of(tables["falsify"])
-    balance = tables.get("matched" if choice.primary == "match" else "balance")
-    if choice.primary in ("iptw", "aipw", "match", "iptw_ipcw") and balance is not None:
-        count = int((balance["smd_after"].drop_nulls().abs() > IMBALANCE).sum())
-        if count:
-            yield f"重み付けの後も、背景の差(標準化差)が{IMBALANCE:g}を超える項目が{count}つ残ります"
     controls = tables.get("controls")
     if choice.primary not in (did.DESIGN, discontinuity.DIFFERENCE) and controls is not None:
         within = controls.filter(pl.col("design").str.starts_with("対象者内"), pl.col("warns"))

@@ -13,7 +13,8 @@ from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation._wild import limits as wild
-from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
+from kenpo_analytics.evaluation.lines import LINES
 
 DESIGN, LABEL = "did_ancova", "差の差(基準値の上下の帯 × 事業前後、共分散分析)"
 ESTIMAND = "事業の時期に通知の対象の帯にいたことの、次回健診の空腹時血糖への平均効果(実際に送ったかによらない)"
@@ -24,13 +25,16 @@ ASSUMPTION = (
 NO_BEFORE = "通知を始める前の年度のデータがないため、通知だけの効果は識別不能です(結果票の効果と分けられません)"
 PER_LETTER = "通知の対象の帯で、実際に通知を送った人への、次回健診の空腹時血糖への平均効果"
 FEW, LEAST_SENT = 30, 0.1
+HIGH, LOW = LINES.high, LINES.low
+CENTRE = LINES.fpg
+"""Slopes run through here; the estimate does not hang on it."""
 
 
 def did(
     people: pl.DataFrame,
     *,
-    high: tuple[float, float] = (110, 125),
-    low: tuple[float, float] = (100, 109),
+    high: tuple[float, float] = HIGH,
+    low: tuple[float, float] = LOW,
     cluster: str = "person_id",
     level: float = 0.95,
     role: Role = "sensitivity",
@@ -57,7 +61,7 @@ def did(
     Returns
     -------
     Estimate
-        Diagnostics: `bands` (n, mean y0, y1 and letters by era and band: the first stage).
+        Diagnostics: `bands` (n, mean y0, y1 and letters by era and band: the first stage), `adjusted` (covariates).
 
     Raises
     ------
@@ -79,7 +83,10 @@ def did(
         reason = f"帯と時期で分けた群に、次回健診のある人が{FEW}人に満たないものがあるため、推定しません"
         return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=reason, role=role, diagnostics={"bands": table})
     x, position = matrix(seen)
-    x = independent(x)  # a band of one value has no slope
+    try:
+        x = independent(x, lead=position + 1)  # a band of one value has no slope
+    except TooFew as error:
+        return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=error.message, role=role)
     groups = clusters(seen, cluster)
     result = fit(seen["y1"].to_numpy(), x, groups=groups)
     lower, upper = result.conf_int(1 - level)[position]
@@ -101,7 +108,7 @@ def did(
         method=method,
         persons=seen.filter(pl.col("high") & (pl.col("era") == "programme")).height,
         compared=seen.height - seen.filter(pl.col("high") & (pl.col("era") == "programme")).height,
-        diagnostics={"bands": table},
+        diagnostics={"bands": table, "adjusted": pl.DataFrame({"covariate": covariates(seen)[1]})},
     )
 
 
@@ -120,7 +127,7 @@ def per_letter(people: pl.DataFrame, **options: Any) -> Estimate:
     one = did(people, **{"label": label, **options, "design": "did_per_letter"})
     if one.estimate is None or one.lower is None or one.upper is None or one.standard_error is None:
         return one
-    seen = banded(people, options.get("high", (110, 125)), options.get("low", (100, 109)))
+    seen = banded(people, options.get("high", HIGH), options.get("low", LOW))
     cells = seen.filter(pl.col("y1").is_not_null()).group_by("programme", "high").agg(pl.col("letter").mean())
     sent = {(row[0], row[1]): row[2] for row in cells.iter_rows()}
     share = sent[True, True] - sent[True, False] - sent[False, True] + sent[False, False]
@@ -154,7 +161,7 @@ def smallest(seen: pl.DataFrame) -> int:
 def matrix(seen: pl.DataFrame) -> tuple[Floats, int]:
     """The columns of the regression for banded people, and which of them is band x era."""
     high, era = (seen[name].cast(pl.Float64).to_numpy() for name in ("high", "programme"))
-    y0 = seen["y0"].to_numpy() - 110.0
+    y0 = seen["y0"].to_numpy() - CENTRE
     extra, _ = covariates(seen)
     x = np.column_stack([np.ones(seen.height), high, era, high * era, y0 * high, y0 * (1 - high), extra])
     return x, 3
@@ -189,18 +196,20 @@ def by_year(people: pl.DataFrame, *, reference: int, level: float = 0.95, **band
     Frame: `fiscal_year`, `era`, `estimate`, `lower`, `upper`, `level`, `method`, `persons`; the reference year is
     0 by definition, without limits.
     """
-    frame = banded(people, bands.get("high", (110, 125)), bands.get("low", (100, 109)))
+    frame = banded(people, bands.get("high", HIGH), bands.get("low", LOW))
     seen = frame.filter(pl.col("y1").is_not_null())
     years = sorted(seen["fiscal_year"].unique())
     if reference not in years:
         raise EstimateError(f"基準の年度 {reference} に、次回健診のある人がいません", hint="別の年度を選んでください。")
-    high, y0 = seen["high"].cast(pl.Float64).to_numpy(), seen["y0"].to_numpy() - 110.0
+    high, y0 = seen["high"].cast(pl.Float64).to_numpy(), seen["y0"].to_numpy() - CENTRE
     others = [year for year in years if year != reference]
     dummies = [(seen["fiscal_year"] == year).cast(pl.Float64).to_numpy() for year in others]
     extra, _ = covariates(seen)
-    parts = [np.ones(seen.height), high, y0 * high, y0 * (1 - high), *dummies, *(d * high for d in dummies), extra]
-    result = fit(seen["y1"].to_numpy(), np.column_stack(parts), groups=clusters(seen, "person_id"))
-    first = 4 + len(others)
+    slopes = (y0 * high, y0 * (1 - high))
+    parts = [np.ones(seen.height), high, *dummies, *(d * high for d in dummies), *slopes, extra]
+    first = 2 + len(others)
+    x = independent(np.column_stack(parts), lead=first + len(others))
+    result = fit(seen["y1"].to_numpy(), x, groups=clusters(seen, "person_id"))
     limits = result.conf_int(1 - level)
     found = {year: (float(result.params[first + j]), *map(float, limits[first + j])) for j, year in enumerate(others)}
     eras = dict(seen.select("fiscal_year", "era").unique().iter_rows())

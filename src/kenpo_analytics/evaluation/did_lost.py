@@ -9,13 +9,23 @@ import polars as pl
 
 from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.attrition import CLIP, DELTAS, closed, draws, pooled, seen_chance
-from kenpo_analytics.evaluation.did import ASSUMPTION, ESTIMAND, FEW, NO_BEFORE, banded, matrix, smallest
-from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.evaluation.did import (
+    ASSUMPTION,
+    CENTRE,
+    ESTIMAND,
+    FEW,
+    HIGH,
+    LOW,
+    NO_BEFORE,
+    banded,
+    matrix,
+    smallest,
+)
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
 from kenpo_analytics.stats._checks import normal_quantile
 
 DESIGN, LABEL = "did_ipcw", "差の差: 次回健診のない人を重みで補う(IPCW)"
 LOST = ASSUMPTION + "。次回健診を受けるかどうかは、帯・時期・調整した項目のほかには次回健診の値と関係しない"
-HIGH, LOW = (110.0, 125.0), (100.0, 109.0)
 
 
 def did_ipcw(
@@ -43,9 +53,13 @@ def did_ipcw(
     if smallest(seen) < FEW:
         reason = f"帯と時期で分けた群に、次回健診のある人が{FEW}人に満たないものがあるため、推定しません"
         return unavailable(DESIGN, LABEL, ESTIMAND, LOST, reason=reason, role=role)
-    weight = _weights(frame)[frame["y1"].is_not_null().to_numpy()]
     x, place = matrix(seen)
-    result = fit(seen["y1"].to_numpy(), independent(x), weights=weight, groups=clusters(seen, "person_id"))
+    try:
+        x, chance = independent(x, lead=place + 1), _weights(frame)
+    except TooFew as error:
+        return unavailable(DESIGN, LABEL, ESTIMAND, LOST, reason=error.message, role=role)
+    weight = chance[frame["y1"].is_not_null().to_numpy()]
+    result = fit(seen["y1"].to_numpy(), x, weights=weight, groups=clusters(seen, "person_id"))
     lower, upper = result.conf_int(1 - level)[place]
     persons = seen.filter(pl.col("high") & pl.col("programme")).height
     return Estimate(
@@ -60,7 +74,7 @@ def _weights(frame: pl.DataFrame) -> Floats:
     stayed = (
         frame["enrolled1"].fill_null(True).to_numpy() | seen if "enrolled1" in frame.columns else np.ones_like(seen)
     )
-    x = np.column_stack([(frame["y0"].to_numpy() - 110.0) / 10, covariates(frame)[0]])
+    x = np.column_stack([(frame["y0"].to_numpy() - CENTRE) / 10, covariates(frame)[0]])
     high, era = (frame[name].to_numpy() for name in ("high", "programme"))
     found = np.zeros(len(seen))
     for cell in (high & era, high & ~era, ~high & era, ~high & ~era):
@@ -70,7 +84,7 @@ def _weights(frame: pl.DataFrame) -> Floats:
 
 def _varying(x: Floats) -> Floats:
     """A cell in which a covariate does not vary has no coefficient for it."""
-    kept = independent(np.column_stack([np.ones(len(x)), x]))
+    kept = independent(np.column_stack([np.ones(len(x)), x]), lead=1)
     return kept[:, 1:]
 
 
@@ -101,7 +115,7 @@ def tipping(
     frame = banded(closed(people), high, low)
     y = frame["y1"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     full, place = matrix(frame)
-    seen, x = ~np.isnan(y), independent(full)
+    seen, x = ~np.isnan(y), independent(full, lead=place + 1)
     moved = (frame["high"] & frame["programme"]).to_numpy().astype(float)
     made = draws(y, x, seen, imputations, np.random.default_rng(seed))
     rows, groups = [], clusters(frame, "person_id")

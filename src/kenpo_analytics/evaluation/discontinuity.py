@@ -10,14 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit
-from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
+from kenpo_analytics.evaluation.lines import LINES, Lines
 
-CUTOFF = 109.5
-"""Between the last value without a letter (109) and the first with one (110): FPG is reported in whole mg/dL."""
-BANDWIDTH = 9.0
-"""Wider than 9 mg/dL the guidance line at 100 lies inside (保健指導判定値)."""
-GUIDANCE = 99.5
 FEW = 50
 PLAIN, DIFFERENCE = "rdd", "diff_in_disc"
 LABELS = {PLAIN: "不連続(基準値の前後、通知+結果票)", DIFFERENCE: "差の不連続(基準値の前後 × 事業前後)"}
@@ -80,8 +76,8 @@ def _estimate(
     kind: str,
     *,
     programme_only: bool,
-    cutoff: float = CUTOFF,
-    bandwidth: float = BANDWIDTH,
+    cutoff: float = LINES.cutoff,
+    bandwidth: float = LINES.bandwidth,
     donut: float = 0.0,
     adjust: bool = True,
     outcome: str = "y1",
@@ -95,7 +91,10 @@ def _estimate(
     if _least(seen, cutoff, programme_only) < FEW:
         reason = f"基準値の片側に、次回健診のある人が{FEW}人に満たないため、推定しません"
         return unavailable(*names, reason=reason, role=role)
-    result, position = _jump(seen, cutoff, bandwidth, outcome, adjust, programme_only)
+    try:
+        result, position = _jump(seen, cutoff, bandwidth, outcome, adjust, programme_only)
+    except TooFew as error:
+        return unavailable(*names, reason=error.message, role=role)
     lower, upper = result.conf_int(1 - level)[position]
     above = seen.filter((pl.col("y0") > cutoff) & (pl.col("era") == "programme")).height
     return Estimate(
@@ -135,11 +134,12 @@ def _jump(
     else:
         era = (seen["era"] == "programme").cast(pl.Float64).to_numpy()
         x, position = np.column_stack([side, side * era[:, None]]), 5
+    lead = x.shape[1]
     if adjust:
         x = np.column_stack([x, covariates(seen)[0]])
     weights = 1 - np.abs(gap) / bandwidth
     y = seen[outcome].cast(pl.Float64).to_numpy()
-    return fit(y, x, groups=clusters(seen, "person_id"), weights=weights), position
+    return fit(y, independent(x, lead=lead), groups=clusters(seen, "person_id"), weights=weights), position
 
 
 def bandwidths(
@@ -150,16 +150,17 @@ def bandwidths(
 
 
 def placebo_cutoffs(
-    people: pl.DataFrame, cutoffs: Sequence[float] = (103.5, 104.5, 105.5, 113.5, 114.5, 115.5), **options: Any
+    people: pl.DataFrame, offsets: Sequence[float] = (-6, -5, -4, 4, 5, 6), *, lines: Lines = LINES, **options: Any
 ) -> pl.DataFrame:
-    """Is there a jump where nothing changes? The same estimate at other values, on one side of the line at a time.
+    """Is there a jump where nothing changes? The same estimate `offsets` mg/dL away, on one side of the line at a time.
 
     Each bandwidth ends at the letter's line and at the guidance line (100): neither may lie within it.
     """
     rows = []
-    for cutoff in cutoffs:
-        one_side = people.filter(pl.col("y0") < CUTOFF if cutoff < CUTOFF else pl.col("y0") > CUTOFF)
-        width = min(BANDWIDTH, abs(cutoff - CUTOFF), abs(cutoff - GUIDANCE))
+    for offset in offsets:
+        cutoff = lines.cutoff + offset
+        one_side = people.filter(pl.col("y0") < lines.cutoff if offset < 0 else pl.col("y0") > lines.cutoff)
+        width = float(min(lines.bandwidth, abs(offset), abs(cutoff - lines.kink)))
         rows.append(_table(one_side, [{"cutoff": cutoff, "bandwidth": width}], **options))
     return pl.concat(rows)
 
@@ -168,7 +169,8 @@ def _table(people: pl.DataFrame, settings: Sequence[dict[str, float]], **options
     rows = []
     for setting in settings:
         one = diff_in_disc(people, **{**options, **setting})
-        where = {"cutoff": setting.get("cutoff", CUTOFF), "bandwidth": setting.get("bandwidth", BANDWIDTH)}
+        here = {"cutoff": LINES.cutoff, "bandwidth": LINES.bandwidth, **options, **setting}
+        where = {name: here[name] for name in ("cutoff", "bandwidth")}
         limits = {name: getattr(one, name) for name in ("estimate", "lower", "upper", "level", "persons", "reason")}
         rows.append(where | limits)
     floats = dict.fromkeys(("estimate", "lower", "upper"), pl.Float64)
@@ -199,7 +201,7 @@ def _p(one: Estimate) -> float:
     return float(2 * ndtr(-abs(one.estimate / one.standard_error)))  # type: ignore[operator]
 
 
-def density(people: pl.DataFrame, *, cutoff: float = CUTOFF, width: int = 3, level: float = 0.95) -> pl.DataFrame:
+def density(people: pl.DataFrame, *, cutoff: float = LINES.cutoff, width: int = 3, level: float = 0.95) -> pl.DataFrame:
     """Do people heap on one side of the threshold? Counts of the whole values next to it, by era.
 
     A log-quadratic Poisson curve through the counts within 15 mg/dL, with a step for the `width` values just above and

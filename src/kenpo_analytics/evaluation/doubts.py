@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import COVARIATES, clusters, covariates, fit
-from kenpo_analytics.evaluation.did import banded, did
-from kenpo_analytics.evaluation.estimate import Estimate
+from kenpo_analytics.evaluation._matrix import COVARIATES, clusters, covariates, fit, independent
+from kenpo_analytics.evaluation.did import CENTRE, HIGH, LOW, banded, did
+from kenpo_analytics.evaluation.estimate import Estimate, TooFew
 from kenpo_analytics.evaluation.weighting import within_eligible
 
 SUBGROUPS = ("sex", "age_group", "bmi_group", "repeat")
@@ -63,7 +63,7 @@ def _bound(ratio: float) -> float:
     return ratio + float(np.sqrt(ratio * (ratio - 1)))
 
 
-def negative_controls(people: pl.DataFrame, *, level: float = 0.95) -> pl.DataFrame:
+def negative_controls(people: pl.DataFrame, *, level: float = 0.95, **bands: tuple[float, float]) -> pl.DataFrame:
     """Does the design find an effect where there cannot be one? Each row should hold 0.
 
     height: body height at the outcome checkup; prior: last year's FPG, before the letter; before_letter: FPG at a
@@ -82,7 +82,7 @@ def negative_controls(people: pl.DataFrame, *, level: float = 0.95) -> pl.DataFr
         frame = _as_outcome(people, name, column)
         if frame is None:
             continue
-        found = [did(frame, level=level)]
+        found = [did(frame, level=level, **bands)]  # type: ignore[arg-type]
         eligible = frame.filter(pl.col("eligible"))
         if {"letter", "eligible"} <= set(frame.columns):
             found.append(within_eligible(eligible, design="ancova", level=level))
@@ -120,21 +120,22 @@ def subgroups(people: pl.DataFrame, *, level: float = 0.95, **bands: tuple[float
     """
     frame = grouped(people)
     rows: list[dict[str, Any]] = []
-    tests: dict[str, float] = {}
+    tests: dict[str, float | None] = {}
     for name in (name for name in SUBGROUPS if name in frame.columns and frame[name].drop_nulls().n_unique() > 1):
         for (value,), part in frame.filter(pl.col(name).is_not_null()).group_by(name, maintain_order=True):
             one = did(part, level=level, **bands)  # type: ignore[arg-type]
             rows.append({"subgroup": name, "value": str(value), "estimate": one.estimate, "lower": one.lower,
                          "upper": one.upper, "level": level, "persons": one.persons})  # fmt: skip
         tests[name] = _interaction(frame, name, **bands)
-    adjusted = dict(zip(tests, adjust(list(tests.values())), strict=True))
+    known = {name: p for name, p in tests.items() if p is not None}
+    adjusted = dict(zip(known, adjust(list(known.values())), strict=True))
     floats = dict.fromkeys(("estimate", "lower", "upper"), pl.Float64)
     texts = dict.fromkeys(("subgroup", "value"), pl.String)
     schema = {**texts, **floats, "level": pl.Float64, "persons": pl.Int64}
     table = pl.DataFrame(rows, schema=schema)
     return table.with_columns(
         p_interaction=pl.col("subgroup").replace_strict(tests, return_dtype=pl.Float64),
-        p_adjusted=pl.col("subgroup").replace_strict(adjusted, return_dtype=pl.Float64),
+        p_adjusted=pl.col("subgroup").replace_strict(adjusted, default=None, return_dtype=pl.Float64),
     ).sort("subgroup", "value")
 
 
@@ -149,13 +150,13 @@ def grouped(people: pl.DataFrame) -> pl.DataFrame:
     return people.with_columns(**made)
 
 
-def _interaction(frame: pl.DataFrame, name: str, **bands: tuple[float, float]) -> float:
-    """p of the subgroup x band x era terms in one model (Wald, robust)."""
-    seen = banded(frame, bands.get("high", (110, 125)), bands.get("low", (100, 109)))
+def _interaction(frame: pl.DataFrame, name: str, **bands: tuple[float, float]) -> float | None:
+    """p of the subgroup x band x era terms in one model (Wald, robust); null where a cell is empty."""
+    seen = banded(frame, bands.get("high", HIGH), bands.get("low", LOW))
     seen = seen.filter(pl.col("y1").is_not_null(), pl.col(name).is_not_null())
     values = seen[name].unique(maintain_order=True).to_list()
     high, era = (seen[column].cast(pl.Float64).to_numpy() for column in ("high", "programme"))
-    y0 = seen["y0"].to_numpy() - 110.0
+    y0 = seen["y0"].to_numpy() - CENTRE
     parts, places = [np.ones(seen.height), high, era, high * era, y0 * high, y0 * (1 - high)], []
     for value in values[1:]:
         mark = (seen[name] == value).cast(pl.Float64).to_numpy()
@@ -163,7 +164,10 @@ def _interaction(frame: pl.DataFrame, name: str, **bands: tuple[float, float]) -
         places.append(len(parts))
         parts.append(mark * high * era)
     names = [each for each in COVARIATES if (each, name) != ("male", "sex")]
-    x = np.column_stack([*parts, covariates(seen, names)[0]])
+    try:
+        x = independent(np.column_stack([*parts, covariates(seen, names)[0]]), lead=len(parts))
+    except TooFew:
+        return None
     result = fit(seen["y1"].to_numpy(), x, groups=clusters(seen, "person_id"))
     picked = np.zeros((len(places), x.shape[1]))
     picked[np.arange(len(places)), places] = 1.0

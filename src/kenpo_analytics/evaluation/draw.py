@@ -15,9 +15,8 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics.errors import ParameterError, TableError
-from kenpo_analytics.evaluation.trial import assign, detectable, record
+from kenpo_analytics.evaluation.trial import ASSIGNMENT, RECORD, assign, detectable, record
 
-ASSIGNMENT, RECORD = "assignment.parquet", "record.json"
 NONE_YET = "未取得"
 """What must be typed where there is no ethics or registration id yet: nobody leaves it out by oversight."""
 
@@ -34,6 +33,8 @@ def draw(
     strata: Sequence[str] = (),
     unit: str | None = None,
     sd: float | None = None,
+    correlation: float = 0.0,
+    seen: float = 1.0,
 ) -> dict[str, Any]:
     """Draw an assignment from a file of people and keep it with its record; gives the record.
 
@@ -48,6 +49,8 @@ def draw(
         Ids of the ethics approval and of the public registration, or "未取得", which the record then says.
     sd
         Standard deviation of next year's FPG: adds the minimum detectable difference (`plan`).
+    correlation, seen
+        Of next year's FPG with this year's; share expected at the next checkup (`trial.detectable`).
 
     Raises
     ------
@@ -84,8 +87,11 @@ def draw(
     told = record(assigned, **facts)
     if sd is not None:
         share = max(told["arms"].values()) / told["persons"]
-        plan = detectable(told["persons"], sd=sd, share=min(share, 1 - 1 / told["persons"]))
-        told["plan"] = {"sd": sd, "detectable": plan.detectable, "power": plan.power, "level": plan.level}
+        plan = detectable(
+            told["persons"], sd=sd, share=min(share, 1 - 1 / told["persons"]), correlation=correlation, seen=seen
+        )
+        facts = {"sd": sd, "correlation": correlation, "seen": seen}
+        told["plan"] = {**facts, "detectable": plan.detectable, "power": plan.power, "level": plan.level}
     _write(out, assigned, told)
     return told
 
@@ -133,8 +139,8 @@ def describe(told: dict[str, Any], out: Path) -> str:
     if plan := told.get("plan"):
         lines.append(
             f"検出できる最小の差: {plan['detectable']:.2f} mg/dL"
-            f"(標準偏差 {plan['sd']:g}、検出力 {plan['power']:.0%}、両側 {1 - plan['level']:.0%}、"
-            "全員が次回健診を受けた場合)"
+            f"(標準偏差 {plan['sd']:g}、前年値との相関 {plan['correlation']:g}、"
+            f"次回健診を受ける割合 {plan['seen']:.0%}、検出力 {plan['power']:.0%}、両側 {1 - plan['level']:.0%})"
         )
         if told["unit"]:
             lines.append("まとまりごとの割付では、これより大きな差でないと検出できません。")

@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import clusters, covariates, fit
-from kenpo_analytics.evaluation.analysis import restricted
+from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.did import ASSUMPTION, ESTIMAND, by_year, did
-from kenpo_analytics.evaluation.discontinuity import CUTOFF, GUIDANCE, covariate_jumps, density, diff_in_disc
+from kenpo_analytics.evaluation.discontinuity import covariate_jumps, density, diff_in_disc
 from kenpo_analytics.evaluation.doubts import adjust, negative_controls
 from kenpo_analytics.evaluation.estimate import POWER_Z, Estimate, unavailable
+from kenpo_analytics.evaluation.lines import LINES, Lines
+from kenpo_analytics.evaluation.subsets import restricted
 from kenpo_analytics.stats._checks import normal_quantile
 
 WARNINGS = {
@@ -46,7 +47,9 @@ _ROWS = {
 _Row = dict[str, Any]
 
 
-def falsify(people: pl.DataFrame, *, rule: str | None = None, level: float = 0.95, **bands: Any) -> pl.DataFrame:
+def falsify(
+    people: pl.DataFrame, *, rule: str | None = None, lines: Lines = LINES, level: float = 0.95, **bands: Any
+) -> pl.DataFrame:
     """What does each comparison that must find nothing say, and which warn?
 
     Parameters
@@ -71,20 +74,20 @@ def falsify(people: pl.DataFrame, *, rule: str | None = None, level: float = 0.9
     What each sees is measured by tests/simulation in worlds where the design must fail: docs/evaluation.md. Not
     corrected over the checks: each asks something else, and a correction over all of them would disarm every one.
     """
-    inside = people if rule is None else restricted(people, rule)
-    below = inside.filter(pl.col("y0") < CUTOFF)
+    inside = people if rule is None else restricted(people, rule, lines)
+    below = inside.filter(pl.col("y0") < lines.cutoff)
     parts: dict[str, Callable[[], Iterator[_Row]]] = {
         "placebo_year": lambda: iter([_of(placebo_year(inside, level=level, **bands))]),
         "event_study": lambda: _event_study(inside, level, bands),
-        "slope": lambda: _slope(people, level),
-        "guidance": lambda: iter([_of(diff_in_disc(below, cutoff=GUIDANCE, level=level))]),
-        "covariates": lambda: _limited(covariate_jumps(inside, level=level), "covariate", level),
-        "density": lambda: _density(inside, level),
-        "negative_control": lambda: _limited(_named(inside, level), "label", level),
+        "slope": lambda: _slope(people, level, lines),
+        "guidance": lambda: iter([_of(diff_in_disc(below, cutoff=lines.kink, level=level))]),
+        "covariates": lambda: _limited(covariate_jumps(inside, cutoff=lines.cutoff, level=level), "covariate", level),
+        "density": lambda: _density(inside, level, lines),
+        "negative_control": lambda: _limited(_named(inside, level, bands), "label", level),
         "institution": lambda: _institutions(people, level),
     }
     if rule is not None:
-        parts["placebo_group"] = lambda: iter([_of(placebo_group(people, rule, level=level, **bands))])
+        parts["placebo_group"] = lambda: iter([_of(placebo_group(people, rule, lines=lines, level=level, **bands))])
     rows = [{"check": name, "label": WARNINGS[name], **row} for name, part in parts.items() for row in _tried(part)]
     table = pl.DataFrame([{name: row.get(name) for name in _ROWS} for row in rows], schema=_ROWS)
     table = pl.concat([_corrected(part) for _, part in table.group_by("check", maintain_order=True)])
@@ -124,27 +127,27 @@ def placebo_year(people: pl.DataFrame, **options: Any) -> Estimate:
     return replace(made, design="placebo_year", label=f"{label}: {years[-1]}年度")
 
 
-def placebo_group(people: pl.DataFrame, rule: str, **options: Any) -> Estimate:
+def placebo_group(people: pl.DataFrame, rule: str, *, lines: Lines = LINES, **options: Any) -> Estimate:
     """Does the difference-in-differences find an effect among people whose letter FPG does not decide? It must not.
 
     By "and" they have HbA1c below 6.0 (nobody is sent one), by "or" 6.0 and more (everybody is): in both, the bands do
     not differ in letters, but in everything else that 110 changes. It is the only check that sees a result sheet whose
     effect grew with the programme.
     """
-    made = did(restricted(people, "or" if rule == "and" else "and"), **{"role": "diagnostic", **options})
+    made = did(restricted(people, "or" if rule == "and" else "and", lines), **{"role": "diagnostic", **options})
     label = "プラセボ群(空腹時血糖で通知が決まらない人の差の差)"
     return replace(made, design="placebo_group", label=label)
 
 
-def triple(people: pl.DataFrame, rule: str, **options: Any) -> Estimate:
+def triple(people: pl.DataFrame, rule: str, *, lines: Lines = LINES, **options: Any) -> Estimate:
     """How much larger is the difference-in-differences where FPG decides the letter than where it does not?
 
     Takes out whatever else changed at 110 with the programme (a result sheet whose effect grew), at the price of a
     wider interval: a sensitivity analysis for what `placebo_group` is too weak to see. Two groups of people, taken as
     independent. Options as in `did`.
     """
-    one = did(restricted(people, rule), **options)
-    two = placebo_group(people, rule, **options)
+    one = did(restricted(people, rule, lines), **options)
+    two = placebo_group(people, rule, lines=lines, **options)
     names = ("did_triple", "差の差の差(空腹時血糖で通知が決まる人 − 決まらない人)", ESTIMAND, TRIPLE)
     if one.estimate is None or two.estimate is None or not one.standard_error or not two.standard_error:
         short = one if one.estimate is None else two
@@ -187,9 +190,9 @@ def _limited(table: pl.DataFrame, item: str, level: float) -> Iterator[_Row]:
         yield _row(str(row[item]), row["estimate"], (row["upper"] - row["lower"]) / 2 / z, z)
 
 
-def _named(people: pl.DataFrame, level: float) -> pl.DataFrame:
+def _named(people: pl.DataFrame, level: float, bands: Any) -> pl.DataFrame:
     """Negative controls, each with the design that read it: two designs read the same control."""
-    return negative_controls(people, level=level).with_columns(
+    return negative_controls(people, level=level, **bands).with_columns(
         label=pl.col("label") + "、" + pl.col("design").str.split("(").list.first()
     )
 
@@ -203,24 +206,25 @@ def _event_study(people: pl.DataFrame, level: float, bands: Any) -> Iterator[_Ro
     yield from _limited(table.filter(pl.col("era") == "before"), "fiscal_year", level)
 
 
-def _slope(people: pl.DataFrame, level: float) -> Iterator[_Row]:
+def _slope(people: pl.DataFrame, level: float, lines: Lines) -> Iterator[_Row]:
     """Below the letter's line nobody is sent one: how much more did next year's value fall there per 10 mg/dL of y0?"""
-    seen = people.filter(pl.col("y0").is_between(80, CUTOFF) & ~pl.col("eligible") & pl.col("y1").is_not_null())
+    seen = people.filter(pl.col("y0").is_between(80, lines.cutoff) & ~pl.col("eligible") & pl.col("y1").is_not_null())
     programme = (seen["era"] == "programme").cast(pl.Float64).to_numpy()
     if min(programme.sum(), (1 - programme).sum()) < LEAST:
         yield {"reason": f"評価していません: 基準値より下の人が、事業前か事業の時期に{LEAST}人に満たない"}
         return
-    y0, above = seen["y0"].to_numpy() / 10 - 10, (seen["y0"] > GUIDANCE).cast(pl.Float64).to_numpy()
+    y0, above = seen["y0"].to_numpy() / 10 - 10, (seen["y0"] > lines.kink).cast(pl.Float64).to_numpy()
     own = [np.ones(seen.height), programme, y0, y0**2, above, above * programme, y0 * programme]
-    x = np.column_stack([*own, covariates(seen)[0]])
+    x = independent(np.column_stack([*own, covariates(seen)[0]]), lead=len(own))
     result = fit(seen["y1"].to_numpy(), x, groups=clusters(seen, "person_id"))
     place = len(own) - 1
     yield _row("10mg/dLあたり", float(result.params[place]), float(result.bse[place]), normal_quantile(level))
 
 
-def _density(people: pl.DataFrame, level: float) -> Iterator[_Row]:
+def _density(people: pl.DataFrame, level: float, lines: Lines) -> Iterator[_Row]:
     """Log of the heap just above the line in the programme era over that before letters."""
-    z, table = normal_quantile(level), {row["era"]: row for row in density(people, level=level).iter_rows(named=True)}
+    z, heaps = normal_quantile(level), density(people, cutoff=lines.cutoff, level=level)
+    table = {row["era"]: row for row in heaps.iter_rows(named=True)}
     if set(table) != {"before", "programme"}:
         yield {"reason": "評価していません: 事業前と事業の両方の時期が要ります"}
         return

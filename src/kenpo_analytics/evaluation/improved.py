@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import Floats, clusters, fit
+from kenpo_analytics.evaluation._matrix import Floats, clusters, fit, independent
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
 from kenpo_analytics.evaluation.weighting import FEW, Sent, prepare, weights
 from kenpo_analytics.stats._checks import normal_quantile
@@ -60,7 +60,10 @@ def share_difference(
     if min(y.sum(), (1 - y).sum()) < FEW:
         reason = f"{WORDS[outcome]}した人、またはしなかった人が{FEW}人に満たないため、推定しません"
         return unavailable(*names, reason=reason, unit="ポイント", role=role)
-    value, size = (_gcomp if method == "gcomp" else _weighted)(sent, y)
+    try:
+        value, size = (_gcomp if method == "gcomp" else _weighted)(sent, y)
+    except TooFew as error:
+        return unavailable(*names, reason=error.message, unit="ポイント", role=role)
     z = normal_quantile(level)
     return Estimate(
         *names,
@@ -81,7 +84,7 @@ def _gcomp(sent: Sent, y: Floats) -> tuple[float, float]:
     import statsmodels.api as sm
 
     n = len(y)
-    x = np.column_stack([np.ones(n), sent.letter.astype(float), sent.x])
+    x = independent(np.column_stack([np.ones(n), sent.letter.astype(float), sent.x]), lead=2)
     groups = clusters(sent.frame, "person_id")
     several = len(np.unique(groups)) < n
     how = {"cov_type": "cluster", "cov_kwds": {"groups": groups}} if several else {"cov_type": "HC1"}

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics import frames
+from kenpo_analytics.definitions.national import plan_receivables
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.decide import STATES
@@ -41,7 +42,15 @@ def with_outcome(analysis: AnalysisSet, outcome: str) -> AnalysisSet:
 def in_unit(estimates: Sequence[Estimate], outcome: str) -> list[Estimate]:
     """Estimates of another outcome say their unit; those that speak of glucose by definition are left out."""
     kept = [one for one in estimates if outcome == "fpg" or (one.design != "naive" and one.unit == "mg/dL")]
-    return [replace(one, unit=OUTCOMES[outcome]) if one.unit == "mg/dL" else one for one in kept]
+    if outcome == "fpg":
+        return kept
+    return [_spoken(one, outcome) if one.unit == "mg/dL" else one for one in kept]
+
+
+def _spoken(one: Estimate, outcome: str) -> Estimate:
+    """Unit, estimand and assumption name the outcome that was really looked at."""
+    said = {name: getattr(one, name).replace(NAMES["fpg"], NAMES[outcome]) for name in ("estimand", "assumption")}
+    return replace(one, unit=OUTCOMES[outcome], **said)
 
 
 def stratum_cells(eligible: pl.DataFrame, *, strata: str = "age_group", outcome: str = "improved") -> pl.DataFrame:
@@ -55,6 +64,29 @@ def stratum_cells(eligible: pl.DataFrame, *, strata: str = "age_group", outcome:
         exposed_events=(sent & had).sum(), exposed=sent.sum(), control_events=(~sent & had).sum(), control=(~sent).sum()
     )
     return table.with_columns(pl.exclude(strata).cast(pl.Int64)).sort(strata)
+
+
+def debt_strata(since: int) -> pl.DataFrame:
+    """How many debts were collected by kind of name, in each year from `since` on? For `stratified`, by fiscal year."""
+    table = plan_receivables().filter(pl.col("fiscal_year") >= since)
+    sides = {"外国人": ("exposed_events", "exposed"), "日本人": ("control_events", "control")}
+    parts = [
+        table.filter(group=group).select(
+            "fiscal_year", pl.col("events").alias(events), pl.col("persons").alias(persons)
+        )
+        for group, (events, persons) in sides.items()
+    ]
+    return parts[0].join(parts[1], on="fiscal_year", validate="1:1").sort("fiscal_year")
+
+
+def debt_groups(since: int) -> pl.DataFrame:
+    """The same before and from the year `since` in which leaflets began, by group: for `stratified.between_groups`."""
+    era = pl.when(pl.col("fiscal_year") < since).then(pl.lit("before")).otherwise(pl.lit("programme"))
+    return (
+        plan_receivables()
+        .group_by("group", era.alias("era"), maintain_order=True)
+        .agg(pl.col("events", "persons").sum())
+    )
 
 
 def monthly_series(kpi_monthly: Any, kpi_id: str, *, branch: str, per: float = 1000.0) -> pl.DataFrame:
@@ -117,8 +149,8 @@ def power_table(
 ) -> pl.DataFrame:
     """How many people would a randomised mailing need? From the spread and follow-up of those mailed until now.
 
-    Frame: `question` (detectable / needed), `persons`, `effect` (mg/dL), `power`, `level`; persons count both arms
-    before anybody is lost.
+    Frame: `question` (detectable / needed), `persons`, `years` (of letters as many as until now), `effect` (mg/dL),
+    `power`, `level`; persons count both arms before anybody is lost.
     """
     both = eligible.filter(pl.col("y1").is_not_null())
     if both.height < 30:
@@ -129,4 +161,6 @@ def power_table(
     plans = [detectable(n, **facts) for n in steps]
     rows = [("detectable", plan.persons, plan.detectable, plan.power, plan.level) for plan in plans]
     rows += [("needed", persons_needed(effect, **facts), abs(effect), 0.8, 0.95) for effect in effects]
-    return pl.DataFrame(rows, schema=["question", "persons", "effect", "power", "level"], orient="row")
+    table = pl.DataFrame(rows, schema=["question", "persons", "effect", "power", "level"], orient="row")
+    yearly = eligible.height / eligible["fiscal_year"].n_unique()
+    return table.with_columns(years=pl.col("persons") / yearly)

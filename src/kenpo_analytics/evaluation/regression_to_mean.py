@@ -8,12 +8,11 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import clusters, covariates, fit
-from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, independent
+from kenpo_analytics.evaluation.did import CENTRE
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
+from kenpo_analytics.evaluation.lines import LINES, Lines
 
-LINE = (109.5, 125.5)
-"""Limits of the eligible band between whole values: FPG is rounded, 110 means 109.5 to 110.5."""
-CUT = 125.5
 NAIVE, PSEUDO = "naive", "pseudo_cohort"
 SKEW_LIMIT = 0.5
 
@@ -58,14 +57,15 @@ def expected_change(
     return drift - (1 - correlation) * sd * (phi(a) - phi(b)) / share
 
 
-def expected(people: pl.DataFrame, *, line: tuple[float, float] = LINE, below: float | None = None) -> Expected:
+def expected(people: pl.DataFrame, *, lines: Lines = LINES, below: float | None = None) -> Expected:
     """Which fall does the earlier era let one expect in the band, by the normal formula?
 
-    Mean, SD, lag-1 correlation and drift come from all people of the earlier era (no letters), at the same interval as
-    the evaluation. An analysis set ends below the diabetes range; `below` is where (default 125.5 where nobody lies
-    above): mean and SD are then those of the whole normal distribution of which the lower part is seen, correlation
-    and drift those of the regression line, which the cut leaves as it is. A diagnostic, never the estimator: FPG is
-    skewed, and the formula then expects too large a fall (measured: too large by 0.94 mg/dL in a skewed world).
+    Mean, SD, lag-1 correlation and drift come from all people of the earlier era (no letters), at the same interval
+    as the evaluation. An analysis set ends below the diabetes range; `below` is where (default the end of the
+    eligible band where nobody lies above): mean and SD are then those of the whole normal distribution of which the
+    lower part is seen, correlation and drift those of the regression line, which the cut leaves as it is. A
+    diagnostic, never the estimator: FPG is skewed, and the formula then expects too large a fall (measured: too
+    large by 0.94 mg/dL in a skewed world).
     """
     pairs = people.filter((pl.col("era") == "before") & pl.col("y0").is_not_null() & pl.col("y1").is_not_null())
     if pairs.height < 100:
@@ -74,7 +74,7 @@ def expected(people: pl.DataFrame, *, line: tuple[float, float] = LINE, below: f
             hint="事業前の年度を加えてください。",
         )
     y0, y1 = pairs["y0"].to_numpy(), pairs["y1"].to_numpy()
-    cut = below or (CUT if y0.max() < CUT else np.inf)
+    cut = below or (lines.end if y0.max() < lines.end else np.inf)
     mean, sd = _uncut(y0, cut) if cut < np.inf else (float(y0.mean()), float(y0.std(ddof=1)))
     correlation = float(np.corrcoef(y0, y1)[0, 1]) if cut == np.inf else float(np.polyfit(y0, y1, 1)[0])
     drift = float(y1.mean() - y0.mean()) + (correlation - 1) * (mean - float(y0.mean()))
@@ -82,7 +82,7 @@ def expected(people: pl.DataFrame, *, line: tuple[float, float] = LINE, below: f
     warning = None
     if abs(skewness) > SKEW_LIMIT:
         warning = f"分布が歪んでいる(歪度{skewness:.1f})ため、正規分布による期待値は下がり方を大きめに見積もります"
-    change = expected_change(mean, sd, correlation, *line, drift=drift)
+    change = expected_change(mean, sd, correlation, lines.cutoff, lines.end, drift=drift)
     return Expected(change, mean, sd, correlation, drift, skewness, pairs.height, warning)
 
 
@@ -154,7 +154,11 @@ def pseudo_cohort(people: pl.DataFrame, *, level: float = 0.95, role: Role = "se
     if min(programme.sum(), (~programme).sum()) < 20:
         reason = "事業前の年度に同じ基準で選んだ人が少ないため、比べられません"
         return unavailable(*names, reason=reason, state="not_identified", role=role)
-    x = np.column_stack([np.ones(frame.height), programme, frame["y0"].to_numpy() - 110, covariates(frame)[0]])
+    x = np.column_stack([np.ones(frame.height), programme, frame["y0"].to_numpy() - CENTRE, covariates(frame)[0]])
+    try:
+        x = independent(x, lead=2)
+    except TooFew as error:
+        return unavailable(*names, reason=error.message, role=role)
     result = fit(frame["y1"].to_numpy(), x, groups=clusters(frame, "person_id"))
     lower, upper = result.conf_int(1 - level)[1]
     return Estimate(

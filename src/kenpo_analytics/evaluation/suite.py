@@ -13,20 +13,23 @@ from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation import attrition, did, did_lost, discontinuity, improved, regression_to_mean, weighting
-from kenpo_analytics.evaluation.analysis import AnalysisSet, at_letter, first_letters, restricted
+from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.estimate import Estimate, unavailable
 from kenpo_analytics.evaluation.falsify import triple
 from kenpo_analytics.evaluation.landmark import IMMORTAL
 from kenpo_analytics.evaluation.letters import LEAFLET, rule_in_force
+from kenpo_analytics.evaluation.lines import LINES, MARGIN, Lines
 from kenpo_analytics.evaluation.protocol import FILE, Protocol, read_protocol
 from kenpo_analytics.evaluation.states import composite
-from kenpo_analytics.evaluation.trial import KINDS, randomised
+from kenpo_analytics.evaluation.subsets import at_letter, first_letters, restricted
+from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
+from kenpo_analytics.evaluation.trial import KINDS, randomised, read_assignment
 from kenpo_analytics.tables import CHECKUPS, MAILINGS
 
-RANDOMISED = "randomised"
 FLAGGED = 2020
 """Index checkups or outcomes of this year fall into the epidemic, when people stayed away from checkups."""
 DEAD_BANDS = (3, 5, 10)
+MIDDLING = 0.1
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,9 @@ class Choice:
     before: tuple[int, ...]
     rule: str
     primary: str = did.DESIGN
-    high: tuple[float, float] = (110, 125)
-    low: tuple[float, float] = (100, 109)
-    bandwidth: float = discontinuity.BANDWIDTH
+    high: tuple[float, float] = LINES.high
+    low: tuple[float, float] = LINES.low
+    bandwidth: float = LINES.bandwidth
     protocol: Protocol | None = None
     departures: tuple[str, ...] = ()
     window: tuple[int, int] = (90, 18)  # outcome: days after the letter from which, months after the index until which
@@ -55,6 +58,11 @@ def find_protocol(folder: Path, name: str = "") -> Protocol | None:
     if name:
         return read_protocol(folder / name)
     return read_protocol(folder / FILE) if (folder / FILE).is_file() else None
+
+
+def find_assignment(folder: Path, name: str) -> pl.DataFrame | None:
+    """Who was drawn into which arm? The folder `name` of this data folder (`kenpo randomise`); None without a name."""
+    return read_assignment(folder / name) if name else None
 
 
 def letter_years(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> pl.DataFrame:
@@ -111,7 +119,9 @@ def choose(
     rule = protocol.rule if protocol else rules[min(asked)]
     pooled = tuple(sorted(year for year in asked if rules[year] == rule))
     if protocol is None:
-        return Choice(pooled[:1], pooled, tuple(before), rule, window=window)
+        lines = Lines.of(used)
+        bands: dict[str, Any] = {"high": lines.high, "low": lines.low, "bandwidth": lines.bandwidth}
+        return Choice(pooled[:1], pooled, tuple(before), rule, window=window, **bands)
     declared = tuple(year for year in protocol.years if year <= last and year in rules)
     departures = tuple(_departures(protocol, rules, before, last, window))
     return Choice(
@@ -171,7 +181,7 @@ class Groups:
 
 def groups(analysis: AnalysisSet, choice: Choice) -> Groups:
     """Who is compared by which design?"""
-    people = composite(analysis.people)
+    people, lines = composite(analysis.people, definitions=analysis.definitions), analysis.lines
     whole = people.filter(pl.col("fiscal_year").is_in([*choice.before, *choice.programme]))
     warning = None
     try:
@@ -180,9 +190,9 @@ def groups(analysis: AnalysisSet, choice: Choice) -> Groups:
         warning = f"再度の通知を含みます。{error.message}"
     later = people.filter(pl.col("era") == "programme", pl.col("fiscal_year").is_in(choice.years))
     return Groups(
-        restricted(whole, choice.rule),
+        restricted(whole, choice.rule, lines),
         whole,
-        restricted(people, choice.rule),
+        restricted(people, choice.rule, lines),
         at_letter(first_letters(later).filter("eligible")),
         warning,
     )
@@ -200,7 +210,7 @@ def run_designs(analysis: AnalysisSet, choice: Choice, *, level: float = 0.95) -
     found = [*_references(analysis, parts, choice, level)]
     if choice.primary == RANDOMISED:
         found.append(_drawn(analysis, choice, level))
-    found += [*_bands(parts, choice, level), *_jumps(parts, choice, level)]
+    found += [*_bands(parts, choice, analysis.lines, level), *_jumps(parts, choice, analysis.lines, level)]
     found += [*_eligible(parts, level), *_shares(parts.eligible, level), *_refused(analysis)]
     if parts.warning is None:
         return found
@@ -209,7 +219,7 @@ def run_designs(analysis: AnalysisSet, choice: Choice, *, level: float = 0.95) -
 
 
 def _drawn(analysis: AnalysisSet, choice: Choice, level: float) -> Estimate:
-    """The randomised comparison, where the set says who was drawn into which arm (`trial.with_assignment`)."""
+    """The randomised comparison, where the set says who was drawn into which arm (`analysis_set(assignment=…)`)."""
     people = analysis.people.filter(pl.col("fiscal_year").is_in(choice.programme))
     if "assigned" in people.columns and people["assigned"].drop_nulls().len():
         first = next(arms[0] for arms in KINDS.values() if people["assigned"].is_in(arms).any())
@@ -225,20 +235,20 @@ def _references(analysis: AnalysisSet, parts: Groups, choice: Choice, level: flo
     yield regression_to_mean.pseudo_cohort(parts.whole, level=level, role="reference")
 
 
-def _bands(parts: Groups, choice: Choice, level: float) -> Iterator[Estimate]:
+def _bands(parts: Groups, choice: Choice, lines: Lines, level: float) -> Iterator[Estimate]:
     bands: dict[str, Any] = {"high": choice.high, "low": choice.low, "level": level}
     yield did.did(parts.main, **bands)
     yield did.per_letter(parts.main, **bands)
     yield did_lost.did_ipcw(parts.main, **bands)
-    yield triple(parts.whole, choice.rule, **bands)
+    yield triple(parts.whole, choice.rule, lines=lines, **bands)
 
     def variant(frame: pl.DataFrame, name: str, label: str, **other: Any) -> Estimate:
         return did.did(frame, **{**bands, **other}, design=f"did_{name}", label=f"差の差: {label}")
 
     middle = (choice.low[0] + choice.low[1] + 1) / 2
     yield variant(parts.main, "near", f"下の帯を{middle:g}～{choice.low[1]:g}に狭める", low=(middle, choice.low[1]))
-    wide = choice.low[0] - 5
-    yield variant(parts.main, "wide", f"下の帯を{wide:g}～{choice.low[1]:g}に広げる(100の線をまたぐ)",
+    wide = choice.low[0] - MARGIN
+    yield variant(parts.main, "wide", f"下の帯を{wide:g}～{choice.low[1]:g}に広げる({lines.guidance:g}の線をまたぐ)",
                   low=(wide, choice.low[1]))  # fmt: skip
     for column, word in (("institution", "健診機関"), ("workplace_id", "事業所")):
         if column in parts.main.columns:
@@ -255,16 +265,17 @@ def _span(years: Sequence[int]) -> str:
     return f"{min(years)}～{max(years)}年度" if len(years) > 1 else f"{years[0]}年度"
 
 
-def _jumps(parts: Groups, choice: Choice, level: float) -> Iterator[Estimate]:
-    width = choice.bandwidth
-    yield discontinuity.rdd(parts.main, bandwidth=width, level=level, role="diagnostic")
-    yield discontinuity.diff_in_disc(parts.main, bandwidth=width, level=level)
+def _jumps(parts: Groups, choice: Choice, lines: Lines, level: float) -> Iterator[Estimate]:
+    options: dict[str, Any] = {"cutoff": lines.cutoff, "bandwidth": choice.bandwidth, "level": level}
+    yield discontinuity.rdd(parts.main, role="diagnostic", **options)
+    yield discontinuity.diff_in_disc(parts.main, **options)
+    sides = f"{lines.cutoff - 0.5:g}・{lines.cutoff + 0.5:g}"
     yield discontinuity.diff_in_disc(
-        parts.main, bandwidth=width, donut=1.0, level=level, design="diff_in_disc_donut",
-        label="差の不連続: 基準値のすぐ両側(109・110)の人を除く",
+        parts.main, donut=1.0, design="diff_in_disc_donut", **options,
+        label=f"差の不連続: 基準値のすぐ両側({sides})の人を除く",
     )  # fmt: skip
     yield discontinuity.diff_in_disc(
-        parts.every, bandwidth=width, level=level, design="diff_in_disc_every",
+        parts.every, design="diff_in_disc_every", **options,
         label=f"差の不連続: 全年度をまとめ、再度の通知を含む({_span(choice.years)})",
     )  # fmt: skip
 
@@ -275,9 +286,18 @@ def _eligible(parts: Groups, level: float) -> Iterator[Estimate]:
         yield weighting.within_eligible(
             parts.eligible, design=design, level=level, role=roles.get(design, "sensitivity")  # type: ignore[arg-type]
         )  # fmt: skip
-    trimmed = weighting.within_eligible(parts.eligible, design="iptw", level=level, trim=0.1)
-    yield replace(trimmed, design="iptw_trim", label="対象者内のIPTW: 送付の確率が10～90%の人だけ")
+    yield _trimmed(parts.eligible, level)
     yield attrition.iptw_ipcw(parts.eligible, level=level)
+
+
+def _trimmed(eligible: pl.DataFrame, level: float) -> Estimate:
+    """IPTW among people of a middling probability only; where that leaves nobody out it would be IPTW once more."""
+    one = weighting.within_eligible(eligible, design="iptw", level=level, trim=MIDDLING)
+    design, label = "iptw_trim", f"対象者内のIPTW: 送付の確率が{MIDDLING:.0%}～{1 - MIDDLING:.0%}の人だけ"
+    if one.state == "estimated" and not one.diagnostics["trimmed"]["trimmed"].sum():
+        reason = "この範囲の外の人がいないため、IPTWと同じです"
+        return unavailable(design, label, one.estimand, one.assumption, reason=reason)
+    return replace(one, design=design, label=label)
 
 
 def _shares(eligible: pl.DataFrame, level: float) -> Iterator[Estimate]:

@@ -17,10 +17,13 @@ from kenpo_analytics.errors import EstimateError, ParameterError
 from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, independent
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation._wild import limits as wild
-from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.evaluation.did import CENTRE
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
 
 KINDS = {"delay": ("now", "later"), "leaflets": ("A", "B")}
 """Randomised delay (先に送る・後で送る) and two leaflet versions (A・B)."""
+DESIGN, FEW = "randomised", 20
+ASSIGNMENT, RECORD = "assignment.parquet", "record.json"
 ARMS = {"now": "先に送る", "later": "後で送る", "A": "版A", "B": "版B"}
 
 
@@ -162,8 +165,10 @@ def _blocks(part: pl.DataFrame, kind: str, block: int, salt: str) -> pl.DataFram
     return part.with_columns(arm=pl.Series(drawn[: part.height].tolist()))
 
 
-def with_assignment(people: pl.DataFrame, folder: Path) -> pl.DataFrame:
-    """Who was drawn into which arm? The people with `assigned` and `stratum` of what `kenpo randomise` wrote.
+def read_assignment(folder: Path) -> pl.DataFrame:
+    """Who was drawn into which arm? What `kenpo randomise` wrote, for `analysis_set(assignment=…)`.
+
+    Frame: person_id, `stratum`, `assigned`, `drawn_on`, and `unit` where whole groups were drawn.
 
     Raises
     ------
@@ -171,8 +176,8 @@ def with_assignment(people: pl.DataFrame, folder: Path) -> pl.DataFrame:
         No assignment there, or it is not the one that its record.json vouches for.
     """
     try:
-        drawn = pl.read_parquet(folder / "assignment.parquet")
-        held = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        drawn = pl.read_parquet(folder / ASSIGNMENT)
+        held = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EstimateError(
             f"割付の記録を読めません: {folder}", hint="kenpo randomise の出力先を渡してください。"
@@ -181,7 +186,9 @@ def with_assignment(people: pl.DataFrame, folder: Path) -> pl.DataFrame:
         raise EstimateError(
             "割付の表が record.json の指紋と合いません", hint="割付の後に表が書き換えられていないか確かめてください。"
         )
-    return people.join(drawn.select("person_id", "stratum", assigned="arm"), on="person_id", how="left")
+    unit = {"unit": pl.col(held["unit"])} if held.get("unit") else {}
+    day = dt.datetime.fromisoformat(held["drawn_at"]).date()
+    return drawn.select("person_id", "stratum", assigned="arm", drawn_on=pl.lit(day), **unit)
 
 
 def digest(assigned: pl.DataFrame) -> str:
@@ -202,30 +209,40 @@ def record(assigned: pl.DataFrame, **facts: Any) -> dict[str, Any]:
 
 
 def randomised(
-    people: pl.DataFrame, *, first: str = "now", cluster: str = "person_id", level: float = 0.95, role: Role = "primary"
+    people: pl.DataFrame,
+    *,
+    first: str = "now",
+    cluster: str | None = None,
+    level: float = 0.95,
+    role: Role = "primary",
 ) -> Estimate:
     """What did the first arm gain over the other, as assigned? ANCOVA on y0, covariates and strata.
 
-    `people`: analysis set with `assigned` (and `stratum`): `with_assignment`. Everybody counts in
-    the arm that was drawn, whatever happened to the letter (intention to treat); groups drawn whole are clusters.
+    `people`: analysis set made with an `assignment`. Everybody counts in the arm that was drawn, whatever happened to
+    the letter (intention to treat); groups drawn whole (`unit`) are the clusters. Diagnostics: `arms`.
     """
+    estimand = f"{ARMS[first]}群に割り付けたことの、{ARMS[_other(first)]}群に対する、次回健診の空腹時血糖への平均効果"
     names = (
-        "randomised",
+        DESIGN,
         "無作為割付による比較(割り付けどおり)",
-        "割り付けどおりに送ったことの、次回健診の空腹時血糖への平均効果",
+        estimand,
         "割付が守られ、次回健診を受けるかどうかが割付と結果に関係しない",
     )
-    seen = people.filter(pl.col("assigned").is_not_null() & pl.col("y1").is_not_null())
+    drawn = people.filter(pl.col("assigned").is_not_null())
+    seen = drawn.filter(pl.col("y1").is_not_null())
     arms = seen["assigned"].unique().to_list()
-    if len(arms) != 2 or first not in arms or seen.group_by("assigned").len()["len"].min() < 20:  # type: ignore[operator]
-        return unavailable(
-            *names, role=role, reason="割り付けた2群のどちらかで、次回健診のある人が20人に満たないため、推定しません"
-        )
+    if len(arms) != 2 or first not in arms or seen.group_by("assigned").len()["len"].min() < FEW:  # type: ignore[operator]
+        reason = f"割り付けた2群のどちらかで、次回健診のある人が{FEW}人に満たないため、推定しません"
+        return unavailable(*names, role=role, reason=reason)
     one = (seen["assigned"] == first).cast(pl.Float64).to_numpy()
-    parts = [np.ones(seen.height), one, seen["y0"].to_numpy() - 110.0, covariates(seen)[0]]
-    if "stratum" in seen.columns:
+    parts = [np.ones(seen.height), one, seen["y0"].to_numpy() - CENTRE, covariates(seen)[0]]
+    if "stratum" in seen.columns and seen["stratum"].n_unique() > 1:
         parts.append(seen["stratum"].to_dummies(drop_first=True).cast(pl.Float64).to_numpy())
-    x, groups = independent(np.column_stack(parts)), clusters(seen, cluster)
+    groups = clusters(seen, cluster or ("unit" if "unit" in seen.columns else "person_id"))
+    try:
+        x = independent(np.column_stack(parts), lead=2)
+    except TooFew as error:
+        return unavailable(*names, role=role, reason=error.message)
     result = fit(seen["y1"].to_numpy(), x, groups=groups)
     lower, upper = result.conf_int(1 - level)[1]
     few = len(np.unique(groups)) < FEW_CLUSTERS
@@ -242,4 +259,30 @@ def randomised(
         method="共分散分析、" + ("ワイルドクラスターブートストラップ" if few else "頑健標準誤差"),
         persons=int(one.sum()),
         compared=int((1 - one).sum()),
+        diagnostics={"arms": arms_of(drawn)},
+    )
+
+
+def _other(first: str) -> str:
+    return next(arm for arms in KINDS.values() if first in arms for arm in arms if arm != first)
+
+
+def arms_of(drawn: pl.DataFrame) -> pl.DataFrame:
+    """What became of each arm? `assigned`, `n`, `observed`; `letters`, `mixed` where days are known.
+
+    `mixed` are people who were sent their letter before the outcome was measured: in the arm that waits they make the
+    comparison one of an earlier with a later letter, no longer of a letter with none.
+    """
+    known = {"letter", "letter_day", "outcome_date"} <= set(drawn.columns)
+    mixed = (pl.col("letter_day") < pl.col("outcome_date")) & pl.col("y1").is_not_null()
+    counts = {"letters": pl.col("letter").sum(), "mixed": mixed.sum()} if known else {}
+    return (
+        drawn.group_by("assigned")
+        .agg(
+            n=pl.len().cast(pl.Int64),
+            observed=pl.col("y1").count().cast(pl.Int64),
+            **{name: count.cast(pl.Int64) for name, count in counts.items()},
+        )
+        .with_columns(label=pl.col("assigned").replace_strict(ARMS, return_dtype=pl.String))
+        .sort("assigned")
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import COVARIATES, Floats, clusters, covariates, fit
+from kenpo_analytics.evaluation._matrix import COVARIATES, Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
 from kenpo_analytics.stats._checks import normal_quantile
 
@@ -27,8 +27,10 @@ LABELS = {
     "aipw": "対象者内の二重頑健推定(AIPW)",
     "match": "対象者内の1対1マッチング",
 }
-TRIM = 0.02
+TRIM, CALIPER = 0.02, 0.2
 FEW = 20
+IMBALANCE = 0.1
+"""A standardised difference beyond this counts as imbalance (Austin 2011)."""
 NAMES = (*COVARIATES, "y0", "hba1c", "sbp", "ldl")
 
 
@@ -99,7 +101,8 @@ def within_eligible(
         `attrition` for weights that make up for them).
     design
         crude (no adjustment, for reference), ancova (difference at equal covariates), iptw, aipw (averages over all
-        eligible, ATE), match (1:1 nearest score without replacement, caliper 0.2 SD of the logit; over the matched).
+        eligible, ATE), match (1:1 nearest score without replacement, caliper 0.2 of the logit's SD pooled
+        within the groups; over the matched).
     trim
         People whose probability of a letter lies outside [trim, 1 - trim] are left out and counted.
 
@@ -134,10 +137,11 @@ def within_eligible(
         return unavailable(*names, reason=f"次回健診のある人が片方で{FEW}人に満たないため、推定しません", role=role)
     usable = (sent.score >= trim) & (sent.score <= 1 - trim) | (design in ("crude", "ancova"))
     inside = sent.part(seen & usable)
-    if design == "match" and len(matched(inside)) < FEW:
-        return unavailable(*names, reason=f"マッチングできた組が{FEW}に満たないため、推定しません", role=role)
-    value, error_size, weight = _ESTIMATORS[design](inside)
-    z = normal_quantile(level)
+    try:
+        value, error_size, weight = _ESTIMATORS[design](inside)
+    except TooFew as error:
+        return unavailable(*names, reason=error.message, role=role)
+    z, table = normal_quantile(level), balance(inside, weight)
     counted = inside if design != "match" or weight is None else inside.part(weight > 0)
     return Estimate(
         *names,
@@ -150,8 +154,9 @@ def within_eligible(
         method=_METHODS[design],
         persons=int(counted.letter.sum()),
         compared=int((~counted.letter).sum()),
+        warnings=tuple(_imbalance(table)),
         diagnostics={
-            "balance": balance(inside, weight),
+            "balance": table,
             "overlap": overlap(sent),
             "trimmed": pl.DataFrame({"trimmed": [int((~usable).sum())], "of": [sent.frame.height], "limit": [trim]}),
         },
@@ -177,7 +182,7 @@ def _crude(sent: Sent) -> Answer:
 
 
 def _ancova(sent: Sent) -> Answer:
-    x = np.column_stack([np.ones(len(sent.letter)), sent.letter.astype(float), sent.x])
+    x = independent(np.column_stack([np.ones(len(sent.letter)), sent.letter.astype(float), sent.x]), lead=2)
     result = fit(_y1(sent), x, groups=clusters(sent.frame, "person_id"))
     return float(result.params[1]), float(result.bse[1]), None
 
@@ -192,7 +197,7 @@ def _iptw(sent: Sent) -> Answer:
 def _aipw(sent: Sent) -> Answer:
     y, t, e = _y1(sent), sent.letter, sent.score
     x = np.column_stack([np.ones(len(t)), sent.x])
-    one, zero = (x @ fit(y[group], x[group]).params for group in (t, ~t))
+    one, zero = (x @ np.linalg.lstsq(x[group], y[group])[0] for group in (t, ~t))
     psi = one - zero + t * (y - one) / e - ~t * (y - zero) / (1 - e)
     _, person = np.unique(clusters(sent.frame, "person_id"), return_inverse=True)
     own = np.bincount(person, weights=psi - psi.mean())  # people who come in several years count once
@@ -202,8 +207,10 @@ def _aipw(sent: Sent) -> Answer:
 
 def _match(sent: Sent) -> Answer:
     pairs = matched(sent)
+    if len(pairs) < FEW:
+        raise TooFew(f"マッチングできた組が{FEW}に満たないため、推定しません")
     who = pairs.ravel()  # sent, not sent, sent …
-    x = np.column_stack([np.ones(len(who)), sent.letter[who].astype(float), sent.x[who]])
+    x = independent(np.column_stack([np.ones(len(who)), sent.letter[who].astype(float), sent.x[who]]), lead=2)
     result = fit(_y1(sent)[who], x, groups=np.repeat(np.arange(len(pairs)), 2))
     weight = np.zeros(len(sent.letter))
     weight[who] = 1.0
@@ -220,7 +227,7 @@ def _y1(sent: Sent) -> Floats:
 def matched(sent: Sent) -> NDArray[np.int64]:
     """Which pairs (sent, not sent) have the nearest scores? Smaller group first, greedy, without replacement."""
     logit = np.log(sent.score / (1 - sent.score))
-    caliper = 0.2 * logit.std()
+    caliper = CALIPER * np.sqrt((logit[sent.letter].var(ddof=1) + logit[~sent.letter].var(ddof=1)) / 2)
     few, many = (
         (sent.letter, ~sent.letter) if sent.letter.sum() <= (~sent.letter).sum() else (~sent.letter, sent.letter)
     )
@@ -243,6 +250,11 @@ def _nearest(values: Floats, free: NDArray[np.bool_], value: float, caliper: flo
         return -1
     best = able[np.argmin(np.abs(values[able] - value))]
     return int(best) if abs(values[best] - value) <= caliper else -1
+
+
+def _imbalance(table: pl.DataFrame) -> Iterator[str]:
+    if count := int((table["smd_after"].abs() > IMBALANCE).fill_null(False).sum()):
+        yield f"調整の後も、背景の差(標準化差)が{IMBALANCE:g}を超える項目が{count}つ残ります"
 
 
 def balance(sent: Sent, weight: Floats | None) -> pl.DataFrame:

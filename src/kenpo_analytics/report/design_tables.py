@@ -7,6 +7,7 @@ from typing import Any
 
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
+from kenpo_analytics.evaluation.states import LABELS
 from kenpo_analytics.report._emit import emit_html
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.designs import COVARIATES, ERAS
@@ -23,12 +24,21 @@ LEFT_OUT = {
     "gone": "除く: 予定日までに資格喪失か新しい健診",
 }  # fmt: skip
 POWER = {"detectable": "この人数で検出できる最小の差", "needed": "この差の検出に要る人数"}
+ITEMS = COVARIATES | {"persons": "人数(値の有無を問わない)", "age": "年度末年齢(歳)", "male": "男性の割合"}
 SUBGROUPS = {"sex": "性別", "age_group": "年齢", "bmi_group": "肥満", "repeat": "以前の通知"}
 SUBGROUP_VALUES = {"F": "女", "M": "男", "true": "あり", "false": "なし", "True": "あり", "False": "なし"}
 
 
 def _effect(digits: int = 2, label: str = "推定") -> dict[str, Col]:
     return {"estimate": Col(label, "index", digits), "lower": Col("95%信頼区間", "index", digits, upper="upper")}
+
+
+def _contrast(one: str, other: str) -> dict[str, Any]:
+    columns: dict[str, Any] = {"item": Col("項目", names=ITEMS)}
+    for side, name in (("one", one), ("other", other)):
+        columns |= {f"n_{side}": f"{name} 人数", f"mean_{side}": Col(f"{name} 平均", "number", 2),
+                    f"sd_{side}": Col(f"{name} SD", "number", 2)}  # fmt: skip
+    return columns | {"smd": Col("標準化差", "index", 2)}
 
 
 _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -38,8 +48,8 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     }, "平均変化は単純な前後の差で、効果ではない。全員には送付していない分、差の差は届いた人の効果より小さく出る。"),
     "falsify": ("何も見つからないはずの比較", {
         "label": "もし見つかれば", "item": Col("項目", names=COVARIATES), **_effect(),
-        "detectable": Col("見つけられた大きさ", "number", 2), "p": Col("p", "number", 3),
-        "p_holm": Col("p(Holm補正)", "number", 3), "alarm": "判定", "reason": "評価しない理由",
+        "detectable": Col("見つけられた大きさ", "number", 2), "p": Col("p", "p"),
+        "p_holm": Col("p(Holm補正)", "p"), "alarm": "判定", "reason": "評価しない理由",
     }, "0のはず。「警告」(同じ種類の中でHolm補正しp<0.05)の行があれば、主解析の前提が崩れているおそれがあり、"
        "効果を結論しない。"
        "「注意」は補正前のp<0.05。「―」は評価していない(問題がないという意味ではない)。"
@@ -64,7 +74,7 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     "moves": ("通知を送った人の、前年と通知後の改善・悪化(空腹時血糖の区分。単純前後比較)", {
         "label": "結果", "n": "人数", "before": Col("通知の前年", "percent"), "after": Col("通知の後", "percent"),
         "estimate": Col("差(ポイント)", "points", 1), "lower": Col("95%信頼区間", "points", 1, upper="upper"),
-        "p": Col("p", "number", 3),
+        "p": Col("p", "p"),
     }, "同じ人の2年分の動き(McNemar検定、最後の行は3区分の分布のStuart–Maxwell検定)。高い値の年に選ばれた人なので、"
        "通知がなくても前年は悪化、翌年は改善が多くなる。参考値であり、通知の効果ではない。"),
     "evalue": ("E値: 測っていない要因で説明するには、どれほど強い関係が要るか", {
@@ -80,10 +90,23 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "delta": Col("動かす大きさ(mg/dL)", "index", 0), **_effect(), "excludes_zero": "区間が0を含まない",
     }, "0の行は、次回健診の有無が帯・時期・調整した項目だけで決まるとき(MAR)。主解析の結論が変わる大きさが、"
        "ありえない大きさかを読む。"),
-    "cells": ("主解析が比べる4つの群の背景(健診時の平均)", {
-        "era": Col("時期", names=ERAS), "band": "空腹時血糖の帯(mg/dL)", "n": "人数", "age": Col("年齢", "number", 1),
-        "bmi": Col("BMI", "number", 1), "y0": Col("空腹時血糖", "number", 1), "hba1c": Col("HbA1c", "number", 2),
-    }, "次回健診のない人も含む。値のない人は平均に入らない。"),
+    "cells": ("表1 主解析が比べる4つの群の背景(健診時。事業の年度と事業前)", {
+        "group": "空腹時血糖の帯(mg/dL)", **_contrast("事業の年度", "事業前"),
+    }, "次回健診のない人も含む。標準化差は(事業の年度-事業前)÷標準偏差。絶対値0.1を超えると、帯の人の顔ぶれが"
+       "事業の前後で違うとみなすのが通例。差の差が前提とするのは、2つの帯で同じだけ動くことで、この差が0であることではない。"),
+    "sent": ("表1 対象者の中の、送付あり・なしの背景(健診時)", _contrast("送付あり", "送付なし"),
+             "送付なしは、予定日に送ることのできた人のうち、辞退・住所不備・不達。標準化差の絶対値0.1を超える項目は、重み付けで"
+             "調整する。"),
+    "lost": ("対象者の中の、送付あり・なし別の次回健診の有無(欠測)", {
+        "letter": Col("通知", names={"true": "送付あり", "false": "送付なし"}),
+        "outcome_state": Col("次回健診", names=LABELS | {"observed": "値あり"}), "n": "人数", "denominator": "分母",
+        "share": Col("割合", "percent"),
+    }, "脱落の重み(IPTW×IPCW)のもと。期間の終わっていない人は除く。"),
+    "arms": ("割り付けた群の人数", {
+        "label": "群", "n": "割り付けた人", "letters": "送付した人", "observed": "次回健診の値あり",
+        "mixed": "うち結果より前に通知",
+    }, "割り付けどおりに数える。どちらの群の次回健診も、先に送る群の送付日から数える。後で送る群に「結果より前に"
+       "通知」した人がいる分、送ることと送らないことの差ではなく、早く送ることと遅く送ることの差になる。"),
     "left_out": ("送付・不送付の比較に入る人と、除く人", {
         "state": Col("区分", names=LEFT_OUT), "n": "人数",
     }, "通知の予定日に加入していて、その健診より新しい健診がなかった人だけを比べる。予定日までに外れた人は通知を"
@@ -115,8 +138,8 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     }, "人数は計画上の数(実在の人の集計ではない)。ばらつき、相関、次回健診の割合は、これまでの対象者による。両側5%。"),
     "subgroups": ("部分集団と交互作用", {
         "subgroup": Col("見方", names=SUBGROUPS), "value": Col("部分集団", names=SUBGROUP_VALUES), **_effect(),
-        "persons": "人数", "p_interaction": Col("交互作用 p", "number", 3),
-        "p_adjusted": Col("同(BH補正)", "number", 3),
+        "persons": "人数", "p_interaction": Col("交互作用 p", "p"),
+        "p_adjusted": Col("同(BH補正)", "p"),
     }, "部分集団の区間が0を含むかどうかではなく、交互作用の検定で違いを判断する。"),
 }  # fmt: skip
 
@@ -167,7 +190,7 @@ def design_table(checked: Checked, *, title: str, percent: bool = False) -> None
         "state_label": "可否",
     }  # fmt: skip
     if percent and "p_adjusted" in checked.table.columns:
-        columns["p_adjusted"] = Col("p(BH補正)", "number", 3)
+        columns["p_adjusted"] = Col("p(BH補正)", "p")
     same = f"。前提: {checked.table['assumption'][0]}" if checked.table["assumption"].n_unique() == 1 else ""
     units = "、".join(checked.table["unit"].unique(maintain_order=True))
     side = "。マイナスは通知のほうが低い" if units == "mg/dL" else ""
@@ -177,10 +200,11 @@ def design_table(checked: Checked, *, title: str, percent: bool = False) -> None
 
 def assumptions(checked: Checked, *, title: str = "設計ごとの前提と、推定しない理由") -> None:
     """What must hold for each design, and why did some give no answer? One row per assumption, its designs together."""
-    rows = checked.table.select("assumption", "label", "state_label", "reason").to_dicts()
+    rows = checked.table.select("assumption", "label", "state_label", "reason", "warning").to_dicts()
     shared: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         state = row["state_label"] + (f": {row['reason']}" if row["reason"] else "")
+        state += f"。注意: {row['warning']}" if row["warning"] else ""
         shared.setdefault((row["assumption"], state), []).append(row["label"])
     body = [(_several(labels), assumption, state) for (assumption, state), labels in shared.items()]
     emit_html(_table(title, ("設計", "前提", "可否と理由"), body), f"<表: {title}>")

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from kenpo_analytics.evaluation._matrix import UNEVEN
+from kenpo_analytics.evaluation.attrition import CLIP
+from kenpo_analytics.evaluation.weighting import CALIPER, TRIM
+from kenpo_analytics.report.designs import COVARIATES
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -24,9 +29,9 @@ _HOW = {
     "pseudo_cohort": "事業前に同じ基準で選んだ人との差(共分散分析)は、平均への回帰を除くが、年度による違いを"
     "除かないため参考値とした",
     "did_ancova": "差の差は、基準値の上の帯({high})と下の帯({low})の次回健診の値を、事業の前後で比べた"
-    "(帯ごとの健診値の傾きと、年齢、性別、BMIなど両時期で測られている項目で調整。頑健標準誤差。届いたかどうかによらない)",
+    "(帯ごとの健診値の傾きと{covariates}で調整。頑健標準誤差。届いたかどうかによらない)",
     "did_ipcw": "帯と時期の4群ごとに、在籍と受診の2つのロジスティック回帰で次回健診のある確率を求め"
-    "(0.02未満は0.02とし)、"
+    "({clip:g}未満は{clip:g}とし)、"
     "その逆数で重み付けした差の差で、次回健診のない人を補った",
     "did_triple": "空腹時血糖で通知が決まらない人の差の差を引いた(差の差の差)",
     "did_per_letter": "差の差を送付割合の差で割り、実際に送った人での効果とした",
@@ -35,20 +40,20 @@ _HOW = {
     "diff_in_disc": "差の不連続は、その段差から事業前の段差を引いた",
     "ancova": "対象者の中で、送付あり・なしを共分散分析で比べた",
     "iptw": "対象者の中の比較は、通知の予定日に加入し新しい健診のない人に限り、送付の確率(ロジスティック回帰)の"
-    "逆数で重み付けした(確率が2～98%の人)",
+    "逆数で重み付けした(確率が{trim:.0%}～{rest:.0%}の人。調整した項目: {within})",
     "aipw": "二重頑健推定(AIPW)を加えた",
-    "match": "送付の確率の近い人を1対1で組にして比べた(キャリパーは0.2標準偏差)",
+    "match": "送付の確率の近い人を1対1で組にして比べた(キャリパーは、送付の確率のロジットの群内標準偏差の{caliper:g}倍)",
     "iptw_ipcw": "次回健診のない人を、資格喪失と未受診に分けた確率の逆数で補った(IPTW×IPCW)",
     "share_improved_gcomp": "改善・悪化の割合は、対象者の中のリスク差(標準化、逆確率重み付け)で示した"
     "(割合そのものの差の差は、効果がなくても0にならないため用いない)",
 }  # fmt: skip
 _CHECKED = {
     "years": "年次図", "falsify": "何も見つからないはずの比較(種類ごとにHolm補正)",
-    "tipping_primary": "主解析の転換点分析(多重代入)",
+    "tipping_primary": "主解析の転換点分析(多重代入{imputations}回)",
     "bandwidths": "幅の影響",
     "cutoffs": "偽の基準値",
     "balance": "標準化差",
-    "overlap": "傾向スコアの重なり", "tipping": "対象者の中の比較の転換点分析(多重代入)", "controls": "陰性対照",
+    "overlap": "傾向スコアの重なり", "tipping": "対象者の中の比較の転換点分析(多重代入{imputations}回)", "controls": "陰性対照",
     "subgroups": "交互作用の検定(Benjamini–Hochberg補正)",
 }  # fmt: skip
 
@@ -61,12 +66,15 @@ def methods(
     high, low = (f"{band[0]:g}～{band[1]:g}mg/dL" for band in (choice.high, choice.low))
     days, months = choice.window
     window = (
-        f"次回健診は、通知(送らなかった人は送るはずだった日)から{days}日以上あとで、健診から{months}か月以内の最初の健診とし、"
-        "それより前の健診だけの人は数えない。"
+        f"次回健診は、通知(送らなかった人は送るはずだった日: 同じ月の健診の通知の予定日の中央値)から{days}日以上あとで、"
+        f"健診から{months}か月以内の最初の健診とし、それより前の健診だけの人は数えない。"
     )
-    said = [
-        text.format(high=high, low=low, width=f"{choice.bandwidth:g}") for name, text in _HOW.items() if name in run
-    ]
+    used = {"high": high, "low": low, "width": f"{choice.bandwidth:g}"} | _adjusted(estimates)
+    said = [text.format(**used) for name, text in _HOW.items() if name in run]
+    missing = (
+        "調整する項目の値がない人は、平均で埋めて欠測の印を項目に加えた。年度による欠測の割合の違いが"
+        f"{UNEVEN:.0%}を超える項目は用いない。"
+    )
     primary = next((one for one in estimates if one.design == choice.primary), None)
     against = f"を、事業前の{_listed(choice.before)}と比べる" if choice.before else "。事業前の年度はない"
     first = (
@@ -74,10 +82,21 @@ def methods(
         f"主解析は{primary.label if primary else choice.primary}"
         f"({_listed(choice.programme)}の健診{against}。通知の基準は「{RULES[choice.rule]}」)とした。"
     )
-    looked = [text for name, text in _CHECKED.items() if _gave(checks, name)]
+    looked = [text.format(imputations=checks.imputations) for name, text in _CHECKED.items() if _gave(checks, name)]
     last = f"前提の確認として{'、'.join(looked)}を調べた。" if looked else ""
     level = next((one.level for one in estimates if one.state == "estimated"), 0.95)
-    return f"{first}{window}{'。'.join(said)}。{last}区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
+    return f"{first}{window}{'。'.join(said)}。{missing}{last}区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
+
+
+def _adjusted(estimates: Sequence[Estimate]) -> dict[str, Any]:
+    """What each model was really adjusted for, and the limits that its weights were kept within."""
+    held = {one.design: one.diagnostics for one in estimates if one.state == "estimated"}
+    tables = {"covariates": held.get("did_ancova", {}).get("adjusted"), "within": held.get("iptw", {}).get("balance")}
+    names = {
+        key: "なし" if table is None else "、".join(COVARIATES.get(name, name) for name in table["covariate"])
+        for key, table in tables.items()
+    }
+    return {**names, "clip": CLIP, "trim": TRIM, "rest": 1 - TRIM, "caliper": CALIPER}
 
 
 def _gave(checks: Checks, name: str) -> bool:

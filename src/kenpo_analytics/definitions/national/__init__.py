@@ -16,6 +16,7 @@ from kenpo_analytics.definitions.national.published import (
     jhia_branch_visit,
     jhia_series,
     ndb_checkup_bins,
+    plan_receivables,
 )
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "jhia_series",
     "ndb_checkup_bins",
     "ndb_exceedance",
+    "plan_receivables",
     "prefecture_benchmark",
     "tested_share",
 ]

@@ -71,3 +71,14 @@ def jhia_series() -> pl.DataFrame:
     ("50.6 or 53.3") because the chart lost its labels; see `status`.
     """
     return pl.read_csv(_FOLDER / "jhia_published_series.csv", infer_schema=False)
+
+
+@cache
+def plan_receivables() -> pl.DataFrame:
+    """How many debts (返納金債権) were assessed, and how many collected by the end of October, by kind of name?
+
+    fiscal_year (first half), group (日本人 / 外国人: a name in katakana only, a proxy), persons (cases assessed),
+    events (collected), status, source. Leaflets in seven languages went with the reminders from FY2023 on.
+    Source: 三重支部 令和7年度事業計画 表①.
+    """
+    return pl.read_csv(_FOLDER / "plan_receivables.csv")
