@@ -123,8 +123,8 @@ def risk_table(checked: Checked, *, title: str, row: str) -> None:
 def card_figure(checked: Checked, *, title: str, name: str, branch: str = "支部") -> None:
     """How does a group stand in every risk? O/E with its exact interval, the group above its branch, 1 as expected.
 
-    `checked` is `risks.health_card(...)` after `check_risks`; rows that may not be shown, or are of too few people, keep
-    their place and say why.
+    `checked` is `risks.health_card(...)` after `check_risks`; rows that may not be shown, or are of too few people,
+    keep their place and say why.
     """
     checked = must_be_checked(checked)
     labels = list(dict.fromkeys(checked.table["label"]))[::-1]

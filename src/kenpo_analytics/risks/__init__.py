@@ -6,7 +6,7 @@ from kenpo_analytics.risks.holders import RISKS, risk_holders
 from kenpo_analytics.risks.levels import LEVELS, guidance_levels
 from kenpo_analytics.risks.places import risk_ranks
 from kenpo_analytics.risks.rates import JUDGEMENTS, risk_rates
-from kenpo_analytics.risks.strata import nation_of, risk_counts, risk_strata
+from kenpo_analytics.risks.strata import nation_of, risk_counts, risk_reference, risk_strata
 
 __all__ = [
     "JUDGEMENTS",
@@ -20,5 +20,6 @@ __all__ = [
     "risk_holders",
     "risk_ranks",
     "risk_rates",
+    "risk_reference",
     "risk_strata",
 ]

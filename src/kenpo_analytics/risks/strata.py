@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import narwhals as nw
@@ -155,3 +156,56 @@ def must_match(cells: pl.DataFrame, weights: pl.DataFrame) -> None:
             f"標準人口にない層の人がいます: {named(found.rows())}",
             hint="年齢の範囲(age=)を標準人口とそろえてください。",
         )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the nation has for one fiscal year, and the standard population that every table of a page shares.
+
+    `strata` are those of the branches in all years up to then, `years` the fiscal years; empty without the table.
+    """
+
+    fiscal_year: int
+    strata: pl.DataFrame
+    standard: pl.DataFrame | None
+    standard_id: str | None
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """In which fiscal years has the nation values at all?"""
+        return tuple(sorted(self.strata["fiscal_year"].unique().to_list()))
+
+    @property
+    def trend(self) -> dict[str, Any]:
+        """Arguments of `risk_rates` for cells by fiscal year."""
+        return {"nation": nation_of(self.strata), "standard": self.standard, "standard_id": self.standard_id}
+
+    @property
+    def year(self) -> dict[str, Any]:
+        """Arguments of `risk_rates` and `health_card` for cells of this fiscal year."""
+        return self.trend | {"nation": nation_of(self.strata).filter(pl.col("fiscal_year") == self.fiscal_year)}
+
+
+def risk_reference(national: Any, *, fiscal_year: int) -> Reference:
+    """What is the nation in a fiscal year, and whose age mix is the standard?
+
+    `national` is the canonical table, or None. The standard population are the examined people of the 47 branches in
+    the last year up to `fiscal_year` that the table has; without it `risk_rates` takes the people at hand and says so.
+    """
+    empty = pl.DataFrame(schema=_COLUMNS)
+    strata = empty if national is None else eager(risk_strata(national))
+    strata = strata.filter(pl.col("fiscal_year") <= fiscal_year)
+    if strata.is_empty():
+        return Reference(fiscal_year, strata, None, None)
+    last = max(strata["fiscal_year"].to_list())
+    standard = nation_of(strata).filter(pl.col("fiscal_year") == last)
+    size = population_of(standard)["denominator"].sum()
+    return Reference(fiscal_year, strata, standard, f"47支部の健診受診者({last}年度、{size:,.0f}人)、性別の5歳階級")
+
+
+_COLUMNS: dict[str, Any] = {
+    "fiscal_year": pl.Int32,
+    **dict.fromkeys(("area", *STRATUM), pl.String),
+    "events": pl.Int64,
+    "denominator": pl.Float64,
+}
