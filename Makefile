@@ -12,7 +12,7 @@ INGESTED := data/ingested
 
 report: $(READY)          ## take in the sample's raw files, run the month on them and publish it under reports/
 	$(BIN)/kenpo ingest data/sample/raw --into $(INGESTED) --key data/sample/raw/sample.key
-	cp data/sample/protocol.toml $(INGESTED)/
+	cp data/sample/protocol.toml data/sample/kpi_published.csv $(INGESTED)/
 	$(BIN)/kenpo run --data $(INGESTED)
 
 test: $(READY)            ## unit, authority, property, report and notebook tests

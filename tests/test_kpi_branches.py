@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import duckdb
 import numpy as np
 import polars as pl
@@ -12,6 +14,7 @@ from typer.testing import CliRunner
 from kenpo_analytics import cli, disclosure, kpi
 from kenpo_analytics.errors import EstimateError, TableError
 from kenpo_analytics.kpi import provider
+from kenpo_analytics.sample import SEED, branch_kpis
 from kenpo_analytics.stats.ranks import rank, rank_limits
 from kenpo_analytics.stats.small_shares import shrink_shares
 from tests.notebook_page import NOTEBOOKS
@@ -200,6 +203,44 @@ def test_the_rows_pass_the_disclosure_check(table, tmp_path):
     put(tmp_path, whole(46) + line("47", top="4", under="100"))
     checked = disclosure.check_kpi(kpi.ranked(kpi.published(tmp_path), month="2025-10"), by=("kpi_id", "area"))
     assert checked.where(area="47").states["rank"][0].startswith("masked")
+
+
+# --- the sample --------------------------------------------------------------------------------------------
+
+
+def test_the_sample_has_whole_tables_whose_planted_ranks_are_covered():
+    """13 KPIs, 3 fiscal years, 47 branches: 95 % intervals hold at least 94 % of the planted ranks."""
+    held = kpi.published(SAMPLE)
+    tables = kpi.coverage(held)
+    assert tables.height == 39 and set(tables["branches"]) == set(tables["with_counts"]) == {47}
+    truth = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["branch_kpis"]
+    hits = []
+    for year in (2022, 2023, 2024):
+        rows = kpi.ranked(held, month=(year + 1) * 100 + 3).drop_nulls("rank")
+        planted = [truth[row["kpi_id"]][f"FY{year}"][row["area"]] for row in rows.to_dicts()]
+        hits += [
+            low <= at <= high for at, low, high in zip(planted, rows["rank_lower"], rows["rank_upper"], strict=True)
+        ]
+    assert len(hits) == 12 * 3 * 47 and 0.94 <= np.mean(hits) < 1
+    assert truth["incentive_checkup_rate"]["FY2024"]["24"] == 21
+
+
+def test_branch_24_of_the_sample_is_its_own_march():
+    held = kpi.published(SAMPLE).filter(pl.col("area") == "24", pl.col("status") == "支部設定")
+    monthly = pl.read_parquet(SAMPLE / "kpi_monthly.parquet").filter(pl.col("month").is_in([202303, 202403, 202503]))
+    names = ["checkup_rate_insured", "employer_checkup_data_rate", "checkup_rate_dependent"]
+    both = held.join(monthly, on=["kpi_id", "month"], suffix="_own").filter(pl.col("kpi_id").is_in(names))
+    assert both.height == 9
+    assert (both["numerator"] == both["numerator_own"]).all() and (both["denominator"] == both["denominator_own"]).all()
+    whole = held.filter(pl.col("kpi_id") == "incentive_checkup_rate").sort("month")["numerator"]
+    assert whole.to_list() == both.group_by("month").agg(pl.col("numerator").sum()).sort("month")["numerator"].to_list()
+    assert not held.filter(pl.col("area") == "全国").height
+
+
+def test_the_committed_file_is_what_the_seed_gives():
+    table, truths = branch_kpis.build(pl.read_parquet(SAMPLE / "kpi_monthly.parquet"), SEED)
+    assert (SAMPLE / provider.FILE).read_bytes() == branch_kpis.text(table)
+    assert truths == json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["branch_kpis"]
 
 
 # --- the posterior -----------------------------------------------------------------------------------------

@@ -95,8 +95,8 @@ def incentive_score(
     Notes
     -----
     The interval of a place comes from a parametric bootstrap: numerators of both years drawn anew from binomial
-    distributions, independently, shares of drug units held fixed. It covers chance alone. Measured with planted scores
-    of 47 branches in tests: see docs/incentive.md.
+    distributions, independently, shares of drug units held fixed. It covers chance alone. Measured over 40 planted
+    tables of 47 branches: 95 % intervals hold 92 % (2,000 people a branch) to 99 % (200,000) of the true places.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def _totals(
         level=pl.lit(level),
         rank_method=pl.lit(None, pl.String),
         rank_direction=pl.lit(DIRECTION["highest"]),
-        top=pl.lit(rules.top),
+        top=pl.lit(rules.top, pl.Int64),
         p_top=pl.lit(None, pl.Float64),
         line=pl.lit(line),
         gap=pl.col("points") - line,

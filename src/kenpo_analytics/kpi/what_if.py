@@ -167,7 +167,7 @@ def _needed(score: Score, n: int, at: int) -> dict[str, Any]:
     reached = np.flatnonzero(places <= score.rules.top)
     if not len(reached):
         return row | {"reason": f"100%にしても{score.rules.top}位に届かない(ほかの支部と指標はそのまま)"}
-    needed = float(steps[reached[0]])
+    needed = round(float(steps[reached[0]]), 6)
     counted = each.people and each.total is not None
     people = math.ceil(round(needed / 100 * float(each.total[at]), 6)) if counted and each.total is not None else None
     return row | {"needed": needed, "estimate_needed": row["estimate"] + needed / 100, "needed_people": people}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kenpo_analytics.sample import care, claims, edges, kpi, national, output, stretches
+from kenpo_analytics.sample import branch_kpis, care, claims, edges, kpi, national, output, stretches
 from kenpo_analytics.sample import constants as k
 from kenpo_analytics.sample.bodies import draw_traits
 from kenpo_analytics.sample.identity import identify
@@ -48,6 +48,7 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     made = make(seed=seed, persons=persons, variant=variant)
     truth = made.truth
+    (folder / branch_kpis.FILE).write_bytes(branch_kpis.text(made.branches))
     for name, table in made.tables.items():
         table.write_parquet(folder / f"{name}.parquet", compression="zstd", compression_level=9)
     if raw:
@@ -65,12 +66,13 @@ def simulate(*, seed: int, persons: int, variant: Variant) -> tuple[dict[str, pl
 
 @dataclass
 class Made:
-    """A world that has lived: its states, its tables, its truths, and what only its files say (mmol/L values)."""
+    """A world that has lived: its states, its tables, its truths, and what only its files say (mmol/L, 47 branches)."""
 
     world: World
     tables: dict[str, pl.DataFrame]
     truth: dict[str, Any]
     wrong_unit: pl.DataFrame
+    branches: pl.DataFrame
 
 
 def make(*, seed: int, persons: int, variant: Variant) -> Made:
@@ -96,7 +98,8 @@ def make(*, seed: int, persons: int, variant: Variant) -> Made:
     }
     tables["kpi_monthly"] = kpi.kpi_monthly(tables)
     truth = describe(world, tables, ids, {"twins": twins, "april": april, "heavy": heavy})
-    return Made(world, tables, truth, wrong)
+    branches, truth["branch_kpis"] = branch_kpis.build(tables["kpi_monthly"], seed)
+    return Made(world, tables, truth, wrong, branches)
 
 
 def _begin(seed: int, persons: int, variant: Variant) -> tuple[World, np.ndarray, np.ndarray, int]:
