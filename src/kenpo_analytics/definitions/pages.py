@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kenpo_analytics.definitions.allowed import told
+from kenpo_analytics.definitions.calendar import ALL, Event, events
 from kenpo_analytics.definitions.kpi.page import kpi_page
 from kenpo_analytics.definitions.markdown import NOTE, grid, page
 from kenpo_analytics.definitions.registry import Definition, Definitions, define, read
@@ -56,7 +57,7 @@ def pages(used: Definitions | None = None) -> dict[str, str]:
     return {
         "definitions.md": _definitions(used),
         "assumptions.md": _assumptions(used),
-        "kpi.md": kpi_page(),
+        "kpi.md": kpi_page() + calendar_page(),
         "tables.md": _tables(TABLES.values()),
     }
 
@@ -68,6 +69,27 @@ def write(folder: Path = DOCS) -> list[Path]:
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
         written.append(folder / name)
     return written
+
+
+def calendar_page() -> str:
+    """The events that trends show, as the last part of the page of KPIs."""
+    head = ("id", "時期", "できごと", "関わる指標・主題", "区分", "出典")
+    rows = [
+        (
+            f"`{e.id}`",
+            e.date.isoformat() + (f"～{e.until.isoformat()}" if e.until else ""),
+            e.label,
+            "すべて" if ALL in e.affects else "、".join(f"`{name}`" for name in e.affects),
+            e.status,
+            e.source,
+        )
+        for e in events()
+    ]
+    text = (
+        "推移の図に、関わる指標だけ番号の線で示します。一覧は `src/kenpo_analytics/definitions/events.csv`"
+        "(定義の変更は上の表から)。"
+    )
+    return "\n" + page(["## できごと(推移の図に示す)", text, grid(head, rows)])
 
 
 # --- definitions ----------------------------------------------------------------------------------------
@@ -161,12 +183,23 @@ def _assumptions(used: Definitions) -> str:
             "支部や本部の取扱いが分かれば、`kenpo.toml` の `[definitions]` で変えてください"
             "(書き方は [definitions.md](definitions.md))。",
             grid(head, lines),
+            "## できごとの日付",
+            "推移の図に示すできごとのうち、日付を出典で確かめられていないものです。一覧は [kpi.md](kpi.md)。",
+            grid(("id", "できごと", "日付", "仮定とした理由・参考"), map(_event, _assumed_events())),
             "## 決めたこと (D1–D8)",
             "計画や公表資料の間で食い違うこと、書かれていないことを、この分析ではこう決めました。"
             "出典や説明の中の「D1」などは、この表を指します。",
             grid(("番号", "問い", "決めたこと"), (tuple(row.values()) for row in read("decisions"))),
         ]
     )
+
+
+def _assumed_events() -> list[Event]:
+    return [event for event in events() if event.status == "仮定"]
+
+
+def _event(event: Event) -> tuple[str, ...]:
+    return (f"`{event.id}`", event.label, event.date.isoformat(), event.source)
 
 
 # --- tables ---------------------------------------------------------------------------------------------

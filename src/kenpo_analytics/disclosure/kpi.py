@@ -13,6 +13,7 @@ from kenpo_analytics.disclosure.roles import eager
 from kenpo_analytics.disclosure.rules import DisclosureRules
 
 _PAIRS = {"numerator": "denominator", "last_numerator": "last_denominator"}
+_LIMITS = ("centre", "lower", "upper", "months")
 _CHANGES = ("change", "change_lower", "change_upper")
 _PLAIN = (
     *("digits", "level", "fiscal_year", "month", "place", "years", "tried", "remaining", "target", "national"),
@@ -21,7 +22,7 @@ _PLAIN = (
 
 
 def check_kpi(table: Any, *, by: Sequence[str] = ("kpi_id",), rules: DisclosureRules | None = None) -> Checked:
-    """Which numbers of `kpi.status`, `kpi.landing` or `kpi.monthly_series` may be shown?
+    """Which numbers of `kpi.status`, `kpi.landing`, `kpi.monthly_series` or `kpi.control` may be shown?
 
     Numerator and denominator of a KPI that counts people (`counts`) are counts of people; a share, its interval, gap
     and distance are hidden with them, and so is what is still needed. Yen, cases, places and drug units are no people.
@@ -37,7 +38,8 @@ def check_kpi(table: Any, *, by: Sequence[str] = ("kpi_id",), rules: DisclosureR
             frame = frame.with_columns(pl.when(~people).then(pl.col(name)).alias(name))
             counts.append(f"people_{name}")
     rates = _rates(frame, counts)
-    plain = [name for name in (*_PLAIN, *_PAIRS, *_PAIRS.values()) if name in frame.columns]
+    limits = _LIMITS if "centre" in frame.columns else ()
+    plain = [name for name in (*_PLAIN, *limits, *_PAIRS, *_PAIRS.values()) if name in frame.columns]
     numbers = [name for name in frame.columns if frame[name].dtype.is_numeric()]
     return check(
         frame,
@@ -54,9 +56,10 @@ def check_kpi(table: Any, *, by: Sequence[str] = ("kpi_id",), rules: DisclosureR
 def _rates(frame: pl.DataFrame, counts: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     """Every other number tells of this year's people; last year's share of last year's, a change of both."""
     now, then = (tuple(n for n in counts if n.startswith("people_last_") == last) for last in (False, True))
-    used = {*_PLAIN, *_PAIRS, *_PAIRS.values(), *counts}
+    charted = "centre" in frame.columns  # a control chart: its limits tell of all months together, of none alone
+    used = {*_PLAIN, *_PAIRS, *_PAIRS.values(), *counts, *(_LIMITS if charted else ())}
     numbers = [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in used]
-    behind = {"last_year": then} | dict.fromkeys(_CHANGES, now + then)
+    behind = {"last_year": then} | dict.fromkeys((*_CHANGES, *(("estimate",) if charted else ())), now + then)
     return {name: behind.get(name, now) for name in numbers if now}
 
 

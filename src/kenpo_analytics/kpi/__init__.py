@@ -4,6 +4,7 @@ from kenpo_analytics.kpi.branches import ranked
 from kenpo_analytics.kpi.computed import untreated_visits
 from kenpo_analytics.kpi.incentive import Score, incentive_score
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN
+from kenpo_analytics.kpi.process import control
 from kenpo_analytics.kpi.projection import Landing, landing
 from kenpo_analytics.kpi.provider import coverage, read_provider
 from kenpo_analytics.kpi.readings import published
@@ -21,6 +22,7 @@ __all__ = [
     "Landing",
     "Score",
     "compare",
+    "control",
     "coverage",
     "incentive_rules",
     "incentive_score",

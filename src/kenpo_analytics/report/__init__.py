@@ -18,10 +18,11 @@ from kenpo_analytics.report.designs_text import (
     verdict_words,
     where_from,
 )
+from kenpo_analytics.report.events import event_table
 from kenpo_analytics.report.excel import Sheet, workbook
 from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.funnels import funnel_plot
-from kenpo_analytics.report.kpis import kpi_history, kpi_months
+from kenpo_analytics.report.kpis import kpi_control, kpi_history, kpi_months
 from kenpo_analytics.report.maps import municipality_map, prefecture_map
 from kenpo_analytics.report.meeting import meeting_page
 from kenpo_analytics.report.ranking import bar_rank, before_after, interval_plot
@@ -50,11 +51,13 @@ __all__ = [
     "design_table",
     "diagnostic",
     "event_study",
+    "event_table",
     "flow_figure",
     "funnel_plot",
     "heading",
     "interval_plot",
     "jump_figure",
+    "kpi_control",
     "kpi_history",
     "kpi_months",
     "limits",

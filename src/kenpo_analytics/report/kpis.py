@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from kenpo_analytics.definitions.calendar import CHANGE, Event
 from kenpo_analytics.disclosure import Checked
+from kenpo_analytics.kpi.process import ALONG, BEYOND, GROWTH
+from kenpo_analytics.months import month_index
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import Col, Style, number
-from kenpo_analytics.report.style import COLOURS, STRONG, canvas, finish
+from kenpo_analytics.report.events import Numbered, draw_events, in_years, numbered
+from kenpo_analytics.report.style import COLOURS, PLAIN, STRONG, canvas, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,12 +32,15 @@ _NUMBERS: dict[str, Col | str] = {
 }
 
 
-def kpi_months(checked: Checked, *, title: str, targets: Checked, landing: Checked | None = None) -> None:
+def kpi_months(
+    checked: Checked, *, title: str, targets: Checked, landing: Checked | None = None, events: Sequence[Event] = ()
+) -> None:
     """How does this fiscal year run against those before? A panel per KPI, a line per fiscal year from April to March.
 
     `checked` is `kpi.monthly_series` after `check_kpi`; `targets` the status rows (their `target`), `landing` the
     landing rows (drawn at March with their interval or range). Provisional months (速報) are hollow and dashed. Years
     under another definition version are dotted and not comparable; no line crosses a year, so none crosses a break.
+    `events` (`definitions.calendar.events`) stand with their number on the line of the year in which they came.
     """
     checked = must_be_checked(checked)
     goals = {row["kpi_id"]: row["target"] for row in must_be_checked(targets).table.to_dicts()}
@@ -49,6 +56,7 @@ def kpi_months(checked: Checked, *, title: str, targets: Checked, landing: Check
             if goals.get(key) is not None:
                 axes.axhline(goals[key], color=COLOURS[2], linewidth=1.2, linestyle="-.", label="目標")
             _landing(axes, ends.get(key))
+            _on_lines(axes, part, numbered(events, key))
             axes.set_xticks([(month - 4) % 12 + 1 for month in _MONTHS], [f"{month}月" for month in _MONTHS])
             axes.set_xlim(0.5, 12.9)
             _dress(axes, part)
@@ -57,11 +65,47 @@ def kpi_months(checked: Checked, *, title: str, targets: Checked, landing: Check
         finish(figure, checked, title=title, alt="".join(alts), columns=_NUMBERS)
 
 
-def kpi_history(checked: Checked, *, title: str) -> None:
+def kpi_control(checked: Checked, *, title: str, events: Sequence[Event] = ()) -> None:
+    """Which months stand out? A control chart (管理図) per KPI: centre, natural limits, and the months with a signal.
+
+    `checked` is `kpi.control` after `check_kpi`; a KPI has months of one definition version without a gap, and no
+    limits where it has too few. A month that may not be shown breaks the line.
+    """
+    checked = must_be_checked(checked)
+    keys = list(dict.fromkeys(checked.table["kpi_id"]))
+    alts = []
+    with _panels(keys, title) as (figure, panels):
+        for axes, key in zip(panels, keys, strict=True):
+            part = checked.where(kpi_id=key).table.sort("month")
+            at = [month_index(month) for month in part["month"]]
+            axes.plot(at, _floats(part, "estimate"), color=PLAIN, marker=".", markersize=4, linewidth=1, label="実績")
+            if part["centre"][0] is not None:
+                axes.axhline(part["centre"][0], color=".35", linewidth=1, label="中心線")
+                for name in ("lower", "upper"):
+                    axes.axhline(part[name][0], color=COLOURS[2], linewidth=1, linestyle="--", label="管理限界")
+            for rule, marker in zip((BEYOND, ALONG), ("o", "s"), strict=True):
+                odd = part.filter(pl.col("signal") == rule)
+                where = [month_index(month) for month in odd["month"]]
+                look: dict[str, Any] = {"color": STRONG, "marker": marker, "linestyle": "", "markersize": 6}
+                if where:
+                    axes.plot(where, _floats(odd, "estimate"), **look, label=rule)
+            low, high = at[0] - 1.0, at[-1] + 1.0
+            axes.set_xlim(low, high)
+            draw_events(axes, numbered(events, key), month_index, low=low, high=high)
+            aprils = [i for i in range(at[0], at[-1] + 1) if i % 12 == 3]
+            axes.set_xticks(aprils, [f"{i // 12 % 100:02d}年4月" for i in aprils])
+            _dress(axes, part, pad=10)
+            alts.append(_odd(part))
+        _legend(figure, panels)
+        finish(figure, checked, title=title, alt="".join(alts), columns=None)
+
+
+def kpi_history(checked: Checked, *, title: str, events: Sequence[Event] = ()) -> None:
     """What was printed in each year? A panel per KPI: 三重, its target and the nation; breaks are gaps.
 
     `checked` is `kpi.plan_history` after `check_public`. Only whole years under one definition version are joined; a
-    part-year value is hollow and stands alone; a dashed upright says where the definition changed.
+    part-year value is hollow and stands alone; a dashed upright says where the definition changed. `events` stand
+    where they lie in their fiscal year.
     """
     checked = must_be_checked(checked)
     keys = [key for key in dict.fromkeys(checked.table["kpi_id"]) if checked.where(kpi_id=key).table["mie"].count()]
@@ -78,7 +122,8 @@ def kpi_history(checked: Checked, *, title: str) -> None:
             years = range(min(part["fiscal_year"]), max(part["fiscal_year"]) + 1)
             axes.set_xticks(list(years), [str(year) for year in years])
             axes.set_xlim(years[0] - 0.6, years[-1] + 0.6)
-            _dress(axes, part)
+            draw_events(axes, numbered(events, key), in_years, low=years[0] - 0.6, high=years[-1] + 0.6)
+            _dress(axes, part, pad=10)
             alts.append(_said(part.drop_nulls("mie").rename({"mie": "estimate"}), years[-1]))
         _legend(figure, panels)
         finish(figure, checked, title=title, alt="".join(alts), columns=None)
@@ -109,8 +154,7 @@ def _year(axes: Axes, part: pl.DataFrame, current: bool, shade: int) -> None:
 
 
 def _line(axes: Axes, rows: pl.DataFrame, **look: Any) -> None:
-    values = rows["estimate"].cast(pl.Float64).fill_null(float("nan"))
-    axes.plot(rows["place"].to_list(), values.to_list(), **look)
+    axes.plot(rows["place"].to_list(), _floats(rows, "estimate"), **look)
 
 
 def _landing(axes: Axes, row: dict[str, Any] | None) -> None:
@@ -121,6 +165,30 @@ def _landing(axes: Axes, row: dict[str, Any] | None) -> None:
     axes.plot([12.4, 12.4], [row["lower"], row["upper"]], color=COLOURS[0], linewidth=2.2, alpha=0.5 if ranged else 1)
     middle = (row["lower"] + row["upper"]) / 2 if ranged else row["estimate"]
     axes.plot(12.4, middle, "_" if ranged else "D", color=COLOURS[0], markersize=5, linestyle="", label=label)
+
+
+def _on_lines(axes: Axes, part: pl.DataFrame, marks: Numbered) -> None:
+    """The number of an event at the month of its own fiscal year: an upright would cross the other years' lines."""
+    seen: dict[int, int] = {}
+    for n, event in marks:
+        row = part.filter(pl.col("month") == event.month, pl.col("estimate").is_not_null()).head(1).to_dicts()
+        if not row or event.id.startswith(CHANGE):
+            continue
+        seen[row[0]["place"]] = seen.get(row[0]["place"], -1) + 1
+        axes.plot(row[0]["place"], row[0]["estimate"], "|", color=".2", markersize=9, mew=1)
+        shift = (8 * seen[row[0]["place"]], 5)
+        at = (row[0]["place"], row[0]["estimate"])
+        axes.annotate(str(n), at, shift, textcoords="offset points", fontsize=7, color=".2", ha="center")
+
+
+def _floats(rows: pl.DataFrame, name: str) -> list[float]:
+    return rows[name].cast(pl.Float64).fill_null(float("nan")).to_list()
+
+
+def _odd(part: pl.DataFrame) -> str:
+    odd = part.drop_nulls("signal")
+    said = "、".join(f"{number(row['month'], 'month')}({row['signal']})" for row in odd.to_dicts())
+    return f"{part['short'][0]}は{said}。" if said else f"{part['short'][0]}は目立つ月なし。"
 
 
 def _printed(axes: Axes, part: pl.DataFrame, name: str, colour: str, marker: str, label: str) -> None:
@@ -137,13 +205,15 @@ def _breaks(part: pl.DataFrame) -> list[int]:
     return [int(year) + 1 for year in first["last"].to_list()[:-1]]
 
 
-def _dress(axes: Axes, part: pl.DataFrame) -> None:
+def _dress(axes: Axes, part: pl.DataFrame, *, pad: float | None = None) -> None:
     unit, digits = part["unit"][0], part["digits"][0]
     style: Style = "percent" if unit == "%" else "number"
     low, high = axes.get_ylim()
     places = digits if unit != "%" else 0 if high - low > 0.05 else max(1, digits - 1)
     axes.yaxis.set_major_formatter(lambda value, _: number(value, style, places))
-    axes.set_title(part["short"][0] + ("" if unit == "%" else f"({unit})"), fontsize=9.5, loc="left")
+    growth = "what" in part.columns and part["what"][0] == GROWTH
+    what = "増分の前年差" if growth else "" if unit == "%" else unit
+    axes.set_title(part["short"][0] + (f"({what})" if what else ""), fontsize=9.5, loc="left", pad=pad)
     axes.tick_params(labelsize=8)
     axes.margins(y=0.15)
 

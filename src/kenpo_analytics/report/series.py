@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from kenpo_analytics.definitions.calendar import Event
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.months import month_index
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import LABELS, MASK, Col, Style, names_of, number
 from kenpo_analytics.report._rows import rows_of
+from kenpo_analytics.report.events import draw_events, in_years, numbered
 from kenpo_analytics.report.style import COLOURS, HATCHES, QUIET, STROKES, canvas, finish
 
 if TYPE_CHECKING:
@@ -35,11 +37,13 @@ def lines(
     step: bool = True,
     calendar: bool = False,
     names: Mapping[str, str] | None = None,
+    events: Sequence[Event] = (),
 ) -> None:
     """How does it run over months? A line per group with its band; steps for cumulative incidence.
 
     Points that may not be shown break the line; nothing is drawn across the gap. With `calendar`, `x` holds months
-    written YYYYMM, placed a month apart and named at each April.
+    written YYYYMM, placed a month apart and named at each April. `events` (`definitions.calendar.events`) are drawn
+    where `x` is such a month, or a fiscal year.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -60,6 +64,10 @@ def lines(
             axes.set_ylim(bottom=0)  # a small dip in large counts must not look like a collapse
         elif not axes.get_ylim()[0] <= 0:
             axes.margins(y=0.1)
+        if events:
+            low, high = axes.get_xlim()
+            draw_events(axes, numbered(events), month_index if calendar else in_years, low=low, high=high)
+            axes.set_xlim(low, high)
         axes.set_ylabel(measure + ("（帯は信頼区間）" if lower else ""))
         axes.set_xlabel(x_label or Col(x).label)
         if group:
