@@ -4,6 +4,7 @@ from kenpo_analytics.kpi.branches import ranked
 from kenpo_analytics.kpi.computed import untreated_visits
 from kenpo_analytics.kpi.incentive import Score, incentive_score
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN
+from kenpo_analytics.kpi.places import with_ranks
 from kenpo_analytics.kpi.process import control
 from kenpo_analytics.kpi.projection import Landing, landing
 from kenpo_analytics.kpi.provider import coverage, read_provider
@@ -37,4 +38,5 @@ __all__ = [
     "status",
     "untreated_visits",
     "what_if_rise",
+    "with_ranks",
 ]

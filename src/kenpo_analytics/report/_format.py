@@ -72,7 +72,8 @@ class Col:
     `percent` takes a proportion (0.123 is 12.3%); `points` a difference of two (0.012 is +1.20, in ポイント: say so in
     the heading); `index` has three decimals and a sign; `unit` and `change` (with a sign) take unit and decimals from
     the row's own columns `unit` and `digits` (a share under %); `upper` names the column with the upper limit, and the
-    pair is written "(a ～ b)". `absent` is written where the row has no value of the kind, instead of ―.
+    pair is written "(a ～ b)". `absent` is written where the row has no value of the kind, instead of ―; `why` names a
+    column that says it row by row.
     """
 
     label: str
@@ -81,6 +82,7 @@ class Col:
     unit: str = ""
     upper: str | None = None
     absent: str = ""
+    why: str = ""
     names: Mapping[str, str] | None = field(default=None, hash=False)
 
 
@@ -89,7 +91,8 @@ def columns_of(checked: Checked, columns: Mapping[str, Col | str] | None) -> dic
     table = checked.table
     given = columns if columns is not None else dict.fromkeys(table.columns, "")
     uppers = [item.upper for item in given.values() if isinstance(item, Col) and item.upper]
-    if unknown := [name for name in [*given, *uppers] if name not in table.columns]:
+    reasons = [item.why for item in given.values() if isinstance(item, Col) and item.why]
+    if unknown := [name for name in [*given, *uppers, *reasons] if name not in table.columns]:
         raise ParameterError(f"表にない列です: {', '.join(unknown)}", hint=f"列: {', '.join(table.columns)}")
     return {name: _col(name, item, table.schema[name]) for name, item in given.items()}
 
@@ -182,7 +185,9 @@ def cells(checked: Checked, columns: Mapping[str, Col]) -> pl.DataFrame:
 
 
 def of_row(col: Col, row: Mapping[str, Any]) -> Col:
-    """A column whose unit changes from row to row, as it is written in this one."""
+    """A column whose unit, or reason for no value, changes from row to row, as it is written in this one."""
+    if col.why and row[col.why]:
+        col = replace(col, absent=row[col.why])
     if col.style not in ("unit", "change"):
         return col
     share, signed = row["unit"] == "%", col.style == "change"

@@ -130,6 +130,7 @@ def _facts(pair: Pair, end: Pair | None) -> str:
     if row["national_month"] and row["national_month"] != row["month"]:
         national += f"({number(row['national_month'], 'month')})"
     bare = replace(of_row(CHANGE, row), unit="ポイント" if row["unit"] == "%" else "")
+    national += _place(pair)
     gap = "" if row["gap"] is None or row["unit"] == _DONE else f"(差 {write(row['gap'], pair[1]['gap'], bare)})"
     facts = {
         "目標": _text(pair, "target") + gap,
@@ -138,6 +139,14 @@ def _facts(pair: Pair, end: Pair | None) -> str:
         "年度末": _landing(end),
     }
     return "<dl>" + "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()) + "</dl>"
+
+
+def _place(pair: Pair) -> str:
+    """The place among the 47 with its interval and its own month; a place without an interval is not told."""
+    row, states = pair
+    if row.get("rank") is None or states["rank"] != "shown":
+        return ""
+    return f" {row['rank']}位({row['rank_lower']}～{row['rank_upper']}位、{number(row['rank_month'], 'month')})"
 
 
 def _landing(end: Pair | None) -> str:
