@@ -27,7 +27,7 @@ from kenpo_analytics.report.maps import municipality_map, prefecture_map
 from kenpo_analytics.report.meeting import meeting_page
 from kenpo_analytics.report.ranking import bar_rank, before_after, interval_plot
 from kenpo_analytics.report.record import definitions_table, reproduction, strobe_record
-from kenpo_analytics.report.risks import card_figure, risk_gaps, risk_table, risk_years
+from kenpo_analytics.report.risks import card_figure, risk_ages, risk_gaps, risk_table, risk_years
 from kenpo_analytics.report.series import lines, stacked_contributions
 from kenpo_analytics.report.style import setup
 from kenpo_analytics.report.tables import show, table_html, value, value_interval
@@ -73,6 +73,7 @@ __all__ = [
     "prefecture_map",
     "protocol_text",
     "reproduction",
+    "risk_ages",
     "risk_gaps",
     "risk_table",
     "risk_years",

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from kenpo_analytics.definitions.calendar import Event
 from kenpo_analytics.disclosure import MASKED, Checked
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import MASK, SEX, Col, number
+from kenpo_analytics.report.events import SAID, Numbered, draw_events, in_years, numbered
 from kenpo_analytics.report.style import COLOURS, PLAIN, QUIET, STRONG, canvas, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-NO_NATION = "全国値なし"
+NO_NATION, UNKNOWN = "全国値なし", "判定不能"
+_ACROSS, _GREY = 4, "#f0f0f0"
 _BLUES, _ORANGES = ("#e3eef6", "#bcd9ec", "#8fc0e0"), ("#fbe9dd", "#f6cdb0", "#efac80")
 _STEPS = (0.1, 0.2)
 """O/E this far from 1 takes the next deeper shade."""
@@ -54,35 +57,52 @@ def risk_gaps(checked: Checked, *, title: str) -> None:
         finish(figure, checked, title=title, alt="".join(alts), columns=None)
 
 
-def risk_years(checked: Checked, *, title: str) -> None:
+def risk_years(checked: Checked, *, title: str, events: Sequence[Event] = ()) -> None:
     """How has each risk run? A panel per risk, a line per sex with its band; the nation dashed in the years it has.
 
-    `checked` is `risk_rates(...)` by fiscal year and sex after `check_risks`. Masked years break the line.
+    `checked` is `risk_rates(...)` by fiscal year and sex after `check_risks`; `events` (`definitions.calendar.events`)
+    stand with their number. Masked years break the line.
     """
+    _panels(checked, title, "fiscal_year", "年度", numbered(events))
+
+
+def risk_ages(checked: Checked, *, title: str) -> None:
+    """How does each risk rise with age? A panel per risk, a line per sex with its band, the nation dashed.
+
+    `checked` is `risk_rates(..., by_age=True)` after `check_risks`; at one age there is nothing to standardise.
+    """
+    _panels(checked, title, "age_band", "年齢階級", ())
+
+
+def _panels(checked: Checked, title: str, x: str, heading: str, marks: Numbered) -> None:
     checked = must_be_checked(checked)
     labels = list(dict.fromkeys(checked.table["label"]))
-    across, alts = 4, []
-    down = -(-len(labels) // across)
+    places = sorted(set(checked.table[x]))
+    down, alts = -(-len(labels) // _ACROSS), []
     with canvas(9.4, 0.9 + 1.9 * down, title) as (figure, axes):
         figure.delaxes(axes)
-        grid = figure.subplots(down, across, squeeze=False, sharex=True).ravel().tolist()
+        grid = figure.subplots(down, _ACROSS, squeeze=False, sharex=True).ravel().tolist()
         for empty in grid[len(labels) :]:
             figure.delaxes(empty)
         for panel, label in zip(grid, labels, strict=False):
             for sex, colour in (("M", COLOURS[0]), ("F", STRONG)):
-                part = checked.where(label=label, sex=sex).table.sort("fiscal_year")
-                _line(panel, part, colour, SEX[sex])
+                part = checked.where(label=label, sex=sex).table.sort(x)
+                _line(panel, [places.index(value) for value in part[x]], part, colour, SEX[sex])
                 ends = part.drop_nulls("estimate")["estimate"]
                 if len(ends):
                     alts.append(f"{label}の{SEX[sex]}は{number(ends[0], 'percent')}から{number(ends[-1], 'percent')}。")
-            years = sorted(set(checked.table["fiscal_year"]))
-            panel.set_xticks(years[:: 1 + len(years) // 5], [str(y) for y in years[:: 1 + len(years) // 5]])
+            if marks:
+                draw_events(panel, marks, lambda month: in_years(month) - places[0], low=-0.5, high=len(places) - 0.5)
+            step = 1 + len(places) // 5
+            ticks = range(len(places))[::step]
+            panel.set_xticks(list(ticks), [str(places[at]) for at in ticks], fontsize=8)
             panel.set_ylim(bottom=0)
             panel.yaxis.set_major_formatter(lambda value, _: number(value, "percent", 0))
-            panel.set_title(label, fontsize=9.5, loc="left")
-            panel.tick_params(labelsize=8)
+            panel.set_title(label, fontsize=9.5, loc="left", pad=11 if marks else 6)
+        if marks:
+            figure.supxlabel(SAID, fontsize=8.5, x=0.01, ha="left")
         _legend(figure, grid[: len(labels)])
-        columns: dict[str, Col | str] = {"label": "リスク", "sex": "性別", "fiscal_year": "年度", **_RATE}
+        columns: dict[str, Col | str] = {"label": "リスク", "sex": "性別", x: heading, **_RATE}
         columns["nation"] = Col("全国", "percent", absent=NO_NATION)
         finish(figure, checked, title=title, alt="".join(alts), columns=columns)
 
@@ -102,10 +122,10 @@ def risk_table(checked: Checked, *, title: str, row: str) -> None:
         for one, state in zip(checked.table.to_dicts(), checked.states.to_dicts(), strict=True):
             x, y = labels.index(one["label"]), len(groups) - 1 - groups.index(one[row])
             colour, text = _cell(one, state)
-            hatch = "////" if text == MASK else ""
-            axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor=".8", hatch=hatch, linewidth=0.6))
-            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=8)
-            if colour != "white" and text != MASK:
+            axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor=".8", linewidth=0.6))
+            quiet = QUIET if text in (MASK, UNKNOWN) else ".15"
+            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=8, color=quiet)
+            if colour not in ("white", _GREY):
                 marked.append(f"{one[row]}の{one['label']}{text}")
         axes.set_xlim(0, len(labels))
         axes.set_ylim(0, len(groups))
@@ -134,7 +154,7 @@ def card_figure(checked: Checked, *, title: str, name: str, branch: str = "支�
         for row, state in zip(checked.table.to_dicts(), checked.states.to_dicts(), strict=True):
             colour, marker, side, shift = looks[row["side"]]
             y = labels.index(row["label"])
-            if row["side"] == "group" and row["judgement"] == "判定不能":
+            if row["side"] == "group" and row["judgement"] == UNKNOWN:
                 state = state | {"ratio": "few"}
             _dot(axes, y + shift, row, state, ("ratio", "ratio_lower", "ratio_upper"), colour, marker, side)
             if row["side"] == "group" and row["nation"] is None:
@@ -164,15 +184,14 @@ def _dot(
 ) -> None:
     value, low, high = names
     if state[value] == "few" or row[value] is None:
-        text = MASK if state[value] in MASKED or state["events"] in MASKED else "判定不能"
+        text = MASK if state[value] in MASKED or state["events"] in MASKED else UNKNOWN
         axes.text(0.005, y, text, transform=axes.get_yaxis_transform(), **_SMALL | {"ha": "left"})
         return
     axes.plot([row[low], row[high]], [y, y], color=colour, linewidth=2)
     axes.plot(row[value], y, marker, color=colour, markersize=6, linestyle="", label=label)
 
 
-def _line(axes: Axes, part: pl.DataFrame, colour: str, label: str) -> None:
-    xs = part["fiscal_year"].to_list()
+def _line(axes: Axes, xs: Sequence[int], part: pl.DataFrame, colour: str, label: str) -> None:
     ys, low, high, nation = (
         part[name].cast(pl.Float64).fill_null(float("nan")).to_list()
         for name in ("estimate", "lower", "upper", "nation")
@@ -185,9 +204,9 @@ def _line(axes: Axes, part: pl.DataFrame, colour: str, label: str) -> None:
 def _cell(one: dict[str, Any], state: dict[str, str]) -> tuple[str, str]:
     """Colour and text of one cell of the grid."""
     if state["ratio"] in MASKED:
-        return "white", MASK
-    if one["ratio"] is None or one["judgement"] == "判定不能":
-        return "#f2f2f2", "判定不能"
+        return _GREY, MASK
+    if one["ratio"] is None or one["judgement"] == UNKNOWN:
+        return _GREY, UNKNOWN
     text = number(one["ratio"], "number")
     if one["ratio_lower"] <= 1 <= one["ratio_upper"]:
         return "white", text

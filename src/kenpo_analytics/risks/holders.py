@@ -7,7 +7,7 @@ from typing import Any
 import narwhals as nw
 
 from kenpo_analytics.cohorts.eligible import PEOPLE, Pick, Population
-from kenpo_analytics.cohorts.flow import Cohort, Stage, first_exit
+from kenpo_analytics.cohorts.flow import Cohort, Kind, Stage, first_exit
 from kenpo_analytics.definitions import Definitions
 from kenpo_analytics.frames import sure
 from kenpo_analytics.risks.marks import Marks, any_of, decided, find_markers, known, possible
@@ -26,8 +26,7 @@ RISKS: dict[str, str] = {
 }
 """Column of each risk -> what it is called. The last two split 代謝リスク."""
 _ITEMS = ("waist", "sbp", "dbp", "tg", "hdl", "fpg", "hba1c", "ast", "alt", "ggt")
-_EXTRA = (
-    *((name, f"うち{label}", "of_which") for name, label in RISKS.items()),
+_EXTRA: tuple[tuple[str, str, Kind], ...] = (
     ("implausible", "参考: 想定範囲外の検査値を使わなかった人(単位の誤りなど)", "reference"),
 )
 
@@ -94,7 +93,7 @@ def risk_holders(
         (~nw.col("medication_glucose") & nw.col("high_glucose")).alias("risk_metabolic_untreated"),
     )
     classified = judged.with_columns(*_syndrome(), first_exit(sure(nw.lit(False))))
-    stage = Stage(classified, (), "人", begins=found.begins, extra=_EXTRA)  # type: ignore[arg-type]
+    stage = Stage(classified, (), "人", begins=found.begins, extra=_EXTRA)
     return found.cohort(classified, stage, keep=[*PEOPLE, *RISKS], end_label="リスクを判定する人")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import narwhals as nw
 
 from kenpo_analytics.cohorts.eligible import PEOPLE, Pick, Population
-from kenpo_analytics.cohorts.flow import Cohort, Stage, Step, first_exit
+from kenpo_analytics.cohorts.flow import Cohort, Kind, Stage, Step, first_exit
 from kenpo_analytics.definitions import Definitions
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.frames import sure
@@ -24,7 +24,7 @@ ACTIVE, MOTIVATION, INFORMATION, ON_DRUGS, UNKNOWN = LEVELS = (
     "判定不能",
 )
 _ITEMS = ("waist", "bmi", "sbp", "dbp", "tg", "hdl", "fpg", "hba1c", "casual_glucose")
-_EXTRA = (
+_EXTRA: tuple[tuple[str, str, Kind], ...] = (
     *((f"is_{number}", f"うち{name}", "of_which") for number, name in enumerate(LEVELS)),
     ("implausible", "参考: 想定範囲外の検査値を使わなかった人(単位の誤りなど)", "reference"),
 )
@@ -100,7 +100,7 @@ def guidance_levels(
     classified = _levels(_counts(steps), found.used, year).with_columns(first_exit(sure(nw.lit(False))))
     no_sex = found.attributes is None
     absent = (Step("no_sex", "性別・年齢(加入者台帳がない)", judged=False),) if no_sex else ()
-    stage = Stage(classified, absent, "人", begins=found.begins, extra=_EXTRA)  # type: ignore[arg-type]
+    stage = Stage(classified, absent, "人", begins=found.begins, extra=_EXTRA)
     return found.cohort(classified, stage, keep=[*PEOPLE, "level", "target", "version"], end_label="階層化する人")
 
 

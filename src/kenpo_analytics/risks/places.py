@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import polars as pl
@@ -33,7 +34,8 @@ def risk_ranks(strata: Any, *, fiscal_year: int, level: float = 0.95) -> Any:
     """
     table = eager(strata).filter(pl.col("fiscal_year") == fiscal_year)
     parts = []
-    for (risk, sex), part in table.group_by(["risk", "sex"], maintain_order=True):
+    for risk, sex in itertools.product(RISKS, ("M", "F")):
+        part = table.filter(pl.col("risk") == risk, pl.col("sex") == sex)
         if part["area"].n_unique() < BRANCHES:
             continue
         mix = population_of(table.filter(pl.col("sex") == sex).group_by("risk", "sex", "age_band").agg(_SUMS))
@@ -47,9 +49,7 @@ def risk_ranks(strata: Any, *, fiscal_year: int, level: float = 0.95) -> Any:
         )
         cells = part.select("area", "age_band", "events", "denominator")
         rows = ranks(standardised_rate(cells, standard, kind="share", level=level, first="lowest", standard_id=id_))
-        named = [
-            pl.lit(value).alias(name) for name, value in (("risk", risk), ("label", RISKS[str(risk)]), ("sex", sex))
-        ]
+        named = [pl.lit(value).alias(name) for name, value in (("risk", risk), ("label", RISKS[risk]), ("sex", sex))]
         parts.append(rows.select(pl.lit(fiscal_year).alias("fiscal_year"), *named, pl.all()))
     found = pl.concat(parts) if parts else pl.DataFrame()
     return small(found, source_of(strata))
