@@ -131,6 +131,10 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "control_events": "送付なし: 改善", "control": "送付なし", "share_control": Col("割合(なし)", "percent"),
         "estimate": Col("オッズ比", "number", 2), "lower": Col("95%信頼区間(正確)", "number", 2, upper="upper"),
     }, "オッズ比は条件付き最尤法。"),
+    "misclassified": ("氏名による判定が誤るとしたら: 補正した共通オッズ比", {
+        "sensitivity": Col("感度(外国人のうちカタカナだけ)", "percent", 0),
+        "specificity": Col("特異度(日本人のうちそうでない)", "percent", 0), "estimate": Col("オッズ比", "number", 2),
+    }, "感度・特異度は仮の値(仮定)で、回収したかどうかによらないとした。最後の行(100%・100%)が補正しない値。"),
     "power": ("次の通知を無作為に割り付けたときの検出力", {
         "question": Col("問い", names=POWER),
         "persons": Col("人数(両群)", "count"), "effect": Col("差(mg/dL)", "number", 1),
@@ -200,11 +204,12 @@ def design_table(checked: Checked, *, title: str, percent: bool = False) -> None
 
 def assumptions(checked: Checked, *, title: str = "設計ごとの前提と、推定しない理由") -> None:
     """What must hold for each design, and why did some give no answer? One row per assumption, its designs together."""
-    rows = checked.table.select("assumption", "label", "state_label", "reason", "warning").to_dicts()
+    wanted = ["assumption", "label", "state_label", "reason", "warning"]
+    rows = checked.table.select(name for name in wanted if name in checked.table.columns).to_dicts()
     shared: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         state = row["state_label"] + (f": {row['reason']}" if row["reason"] else "")
-        state += f"。注意: {row['warning']}" if row["warning"] else ""
+        state += f"。注意: {row['warning']}" if row.get("warning") else ""
         shared.setdefault((row["assumption"], state), []).append(row["label"])
     body = [(_several(labels), assumption, state) for (assumption, state), labels in shared.items()]
     emit_html(_table(title, ("設計", "前提", "可否と理由"), body), f"<表: {title}>")

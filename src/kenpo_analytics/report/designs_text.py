@@ -42,7 +42,8 @@ _HOW = {
     "iptw": "対象者の中の比較は、通知の予定日に加入し新しい健診のない人に限り、送付の確率(ロジスティック回帰)の"
     "逆数で重み付けした(確率が{trim:.0%}～{rest:.0%}の人。調整した項目: {within})",
     "aipw": "二重頑健推定(AIPW)を加えた",
-    "match": "送付の確率の近い人を1対1で組にして比べた(キャリパーは、送付の確率のロジットの群内標準偏差の{caliper:g}倍)",
+    "match": "送付の確率の近い人を1対1で組にして比べた"
+    "(キャリパーは、送付の確率のロジットの群内標準偏差の{caliper:g}倍)",
     "iptw_ipcw": "次回健診のない人を、資格喪失と未受診に分けた確率の逆数で補った(IPTW×IPCW)",
     "share_improved_gcomp": "改善・悪化の割合は、対象者の中のリスク差(標準化、逆確率重み付け)で示した"
     "(割合そのものの差の差は、効果がなくても0にならないため用いない)",
@@ -53,7 +54,8 @@ _CHECKED = {
     "bandwidths": "幅の影響",
     "cutoffs": "偽の基準値",
     "balance": "標準化差",
-    "overlap": "傾向スコアの重なり", "tipping": "対象者の中の比較の転換点分析(多重代入{imputations}回)", "controls": "陰性対照",
+    "overlap": "傾向スコアの重なり", "tipping": "対象者の中の比較の転換点分析(多重代入{imputations}回)",
+    "controls": "陰性対照",
     "subgroups": "交互作用の検定(Benjamini–Hochberg補正)",
 }  # fmt: skip
 
@@ -66,8 +68,8 @@ def methods(
     high, low = (f"{band[0]:g}～{band[1]:g}mg/dL" for band in (choice.high, choice.low))
     days, months = choice.window
     window = (
-        f"次回健診は、通知(送らなかった人は送るはずだった日: 同じ月の健診の通知の予定日の中央値)から{days}日以上あとで、"
-        f"健診から{months}か月以内の最初の健診とし、それより前の健診だけの人は数えない。"
+        f"次回健診は、通知(送らなかった人は送るはずだった日: 同じ月の健診の通知の予定日の中央値)から{days}日以上"
+        f"あとで、健診から{months}か月以内の最初の健診とし、それより前の健診だけの人は数えない。"
     )
     used = {"high": high, "low": low, "width": f"{choice.bandwidth:g}"} | _adjusted(estimates)
     said = [text.format(**used) for name, text in _HOW.items() if name in run]
@@ -85,7 +87,8 @@ def methods(
     looked = [text.format(imputations=checks.imputations) for name, text in _CHECKED.items() if _gave(checks, name)]
     last = f"前提の確認として{'、'.join(looked)}を調べた。" if looked else ""
     level = next((one.level for one in estimates if one.state == "estimated"), 0.95)
-    return f"{first}{window}{'。'.join(said)}。{missing}{last}区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
+    last += f"区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
+    return f"{first}{window}{'。'.join(said)}。{missing}{last}"
 
 
 def _adjusted(estimates: Sequence[Estimate]) -> dict[str, Any]:

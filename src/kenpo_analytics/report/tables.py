@@ -94,7 +94,8 @@ def _accessible(html: str, title: str, identity: str) -> str:
     html = re.sub(
         r'<div id="([^"]+)" style="[^"]*">', r'<div id="\1" lang="ja" style="overflow-x:auto;">', html, count=1
     )
-    html = re.sub(r' headers="[^"]*"|(?<=<th)([^>]*) id="[^"]*"| (?:row|col)span="1"', r"\1", html)  # scope says it
+    html = re.sub(r' headers="[^"]*"| (?:row|col)span="1"', "", html)  # scope says it
+    html = re.sub(r'(?<=<th)([^>]*) id="[^"]*"', r"\1", html)
     html = re.sub(r' data-quarto-[a-z-]+="false"| class="gt_(?:sourcenotes?|table_body|col_headings|table)"', "", html)
     html = re.sub(r'<span class="gt_from_md">(.*?)</span>', r"\1", html)
     html = html.replace("gt_col_heading gt_columns_bottom_border ", "").replace("gt_row ", "")
