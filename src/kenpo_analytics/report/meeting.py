@@ -130,7 +130,6 @@ def _facts(pair: Pair, end: Pair | None) -> str:
     if row["national_month"] and row["national_month"] != row["month"]:
         national += f"({number(row['national_month'], 'month')})"
     bare = replace(of_row(CHANGE, row), unit="ポイント" if row["unit"] == "%" else "")
-    national += _place(pair)
     gap = "" if row["gap"] is None or row["unit"] == _DONE else f"(差 {write(row['gap'], pair[1]['gap'], bare)})"
     facts = {
         "目標": _text(pair, "target") + gap,
@@ -138,6 +137,8 @@ def _facts(pair: Pair, end: Pair | None) -> str:
         "全国": national,
         "年度末": _landing(end),
     }
+    if place := _place(pair):
+        facts["順位"] = place
     return "<dl>" + "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()) + "</dl>"
 
 
@@ -146,7 +147,7 @@ def _place(pair: Pair) -> str:
     row, states = pair
     if row.get("rank") is None or states["rank"] != "shown":
         return ""
-    return f" {row['rank']}位({row['rank_lower']}～{row['rank_upper']}位、{number(row['rank_month'], 'month')})"
+    return f"{row['rank']}位({row['rank_lower']}～{row['rank_upper']}位、{number(row['rank_month'], 'month')})"
 
 
 def _landing(end: Pair | None) -> str:
