@@ -22,6 +22,7 @@ from kenpo_analytics.report.events import event_table
 from kenpo_analytics.report.excel import Sheet, workbook
 from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.funnels import funnel_plot
+from kenpo_analytics.report.incentive import incentive_bars
 from kenpo_analytics.report.kpis import kpi_control, kpi_history, kpi_months
 from kenpo_analytics.report.maps import municipality_map, prefecture_map
 from kenpo_analytics.report.meeting import meeting_page
@@ -55,6 +56,7 @@ __all__ = [
     "flow_figure",
     "funnel_plot",
     "heading",
+    "incentive_bars",
     "interval_plot",
     "jump_figure",
     "kpi_control",

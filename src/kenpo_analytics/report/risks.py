@@ -1,29 +1,37 @@
-"""Which risks stand out? Dots and intervals beside the nation, years, a table of industries, and the health card."""
+"""Which risks stand out? Dots and intervals beside the nation, years, ages, a grid of groups, and the health card."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from kenpo_analytics.definitions.calendar import Event
 from kenpo_analytics.disclosure import MASKED, Checked
-from kenpo_analytics.report._emit import must_be_checked
-from kenpo_analytics.report._format import MASK, SEX, Col, number
+from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, fixed_id, must_be_checked
+from kenpo_analytics.report._format import MASK, SEX, Col, footnotes, number
 from kenpo_analytics.report.events import SAID, Numbered, draw_events, in_years, numbered
 from kenpo_analytics.report.style import COLOURS, PLAIN, QUIET, STRONG, canvas, finish
+from kenpo_analytics.report.tables import css
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NO_NATION, UNKNOWN = "全国値なし", "判定不能"
-_ACROSS, _GREY = 4, "#f0f0f0"
-_BLUES, _ORANGES = ("#e3eef6", "#bcd9ec", "#8fc0e0"), ("#fbe9dd", "#f6cdb0", "#efac80")
+_ACROSS = 4
+_SHADES = {
+    **{f"m{at}": colour for at, colour in enumerate(("#fbe9dd", "#f6cdb0", "#efac80"))},
+    **{f"l{at}": colour for at, colour in enumerate(("#e3eef6", "#bcd9ec", "#8fc0e0"))},
+}
+_GRID = (
+    "O/E(下は95%正確区間)。全国＝1、全国値のないリスクは支部＝1。"
+    "▲多い・▼少ない: 区間が1を含まないもの(濃いほど1から遠い)。"
+)
 _STEPS = (0.1, 0.2)
 """O/E this far from 1 takes the next deeper shade."""
 _RATE = {"estimate": Col("年齢調整率", "percent"), "lower": Col("95%信頼区間", "percent", upper="upper")}
-_RATIO = {"ratio": Col("O/E", "number"), "ratio_lower": Col("95%信頼区間", "number", upper="ratio_upper")}
 
 
 def risk_gaps(checked: Checked, *, title: str) -> None:
@@ -107,37 +115,48 @@ def _panels(checked: Checked, title: str, x: str, heading: str, marks: Numbered)
         finish(figure, checked, title=title, alt="".join(alts), columns=columns)
 
 
-def risk_table(checked: Checked, *, title: str, row: str) -> None:
-    """Which groups carry more of which risk than expected? O/E in a grid, coloured where the interval excludes 1.
+def risk_table(
+    checked: Checked, *, title: str, row: str, names: Mapping[str, str] | None = None, note: str = ""
+) -> None:
+    """Which groups carry more of which risk than expected? O/E with its interval in a grid, shaded where it excludes 1.
 
     `checked` is indirect `risk_rates(...)` with sexes together after `check_risks`; `row` the column of the groups.
     """
-    from matplotlib.patches import Rectangle
-
     checked = must_be_checked(checked)
-    labels = list(dict.fromkeys(checked.table["label"]))
-    groups = checked.table[row].unique(maintain_order=True).to_list()
-    marked = []
-    with canvas(9.4, 1.5 + 0.27 * len(groups), title) as (figure, axes):
-        for one, state in zip(checked.table.to_dicts(), checked.states.to_dicts(), strict=True):
-            x, y = labels.index(one["label"]), len(groups) - 1 - groups.index(one[row])
-            colour, text = _cell(one, state)
-            axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor=".8", linewidth=0.6))
-            quiet = QUIET if text in (MASK, UNKNOWN) else ".15"
-            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=8, color=quiet)
-            if colour not in ("white", _GREY):
-                marked.append(f"{one[row]}の{one['label']}{text}")
-        axes.set_xlim(0, len(labels))
-        axes.set_ylim(0, len(groups))
-        axes.set_xticks([x + 0.5 for x in range(len(labels))], labels, fontsize=8.5)
-        axes.set_yticks([y + 0.5 for y in range(len(groups))], groups[::-1], fontsize=8.5)
-        axes.xaxis.tick_top()
-        axes.grid(visible=False)
-        axes.set_xlabel(
-            "O/E（全国＝1、全国値のない指標は支部＝1）。色は95%信頼区間が1を含まないもの（橙: 多い、青: 少ない）"
-        )
-        alt = f"{len(groups)}群のO/E。1を含まないのは{'、'.join(marked) or 'なし'}。"
-        finish(figure, checked, title=title, alt=alt, columns={row: "", "label": "リスク", **_RATIO})
+    labels, meaning = list(dict.fromkeys(checked.table["label"])), dict(names or {})
+    keys = checked.table[row].unique(maintain_order=True).to_list()
+    pairs = zip(checked.table.to_dicts(), checked.states.to_dicts(), strict=True)
+    cells = {(one[row], one["label"]): _cell(one, state) for one, state in pairs}
+    head = "".join(f'<th scope="col">{escape(label)}</th>' for label in ("", *labels))
+    lines = {str(key): "".join(cells[key, label] for label in labels) for key in keys}
+    body = "".join(
+        f'<tr><th scope="row">{escape(meaning.get(key, key))}</th>{line}</tr>' for key, line in lines.items()
+    )
+    notes = [_GRID, *([note] if note else []), *footnotes(checked, {"ratio": Col("O/E", "number")})]
+    notes += [f"{SYNTHETIC}(実在の加入者ではない)"] if CONTEXT.synthetic and not checked.public else []
+    foot = "".join(f'<tr><td colspan="{len(labels) + 1}">{escape(line)}</td></tr>' for line in notes)
+    identity = fixed_id(title)
+    style = css(identity) + f"#{identity} td small{{display:block;color:#444}} #{identity} thead th{{text-align:right}}"
+    style += f"#{identity} .q{{color:#777;text-align:center}}" + "".join(
+        f"#{identity} .{name}{{background:{colour}}}" for name, colour in _SHADES.items()
+    )
+    html = (
+        f'<div id="{identity}" lang="ja" style="overflow-x:auto;"><style>{style}</style><table><caption>{escape(title)}'
+        f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody><tfoot>{foot}</tfoot></table></div>"
+    )
+    emit_html(html, f"<表: {title}>", log=checked.log)
+
+
+def _cell(one: dict[str, Any], state: dict[str, str]) -> str:
+    """One cell of the grid: the ratio, its interval under it; shaded, with an arrow, where the interval excludes 1."""
+    if state["ratio"] in MASKED or one["ratio"] is None or one["judgement"] == UNKNOWN:
+        return f'<td class="q">{MASK if state["ratio"] in MASKED else UNKNOWN}</td>'
+    low, high = one["ratio_lower"], one["ratio_upper"]
+    text = f"{number(one['ratio'], 'number')}<small>{number(low, 'number')}～{number(high, 'number')}</small>"
+    if low <= 1 <= high:
+        return f"<td>{text}</td>"
+    deep = sum(abs(one["ratio"] - 1) >= step for step in _STEPS)
+    return f'<td class="m{deep}">▲{text}</td>' if low > 1 else f'<td class="l{deep}">▼{text}</td>'
 
 
 def card_figure(checked: Checked, *, title: str, name: str, branch: str = "支部") -> None:
@@ -199,19 +218,6 @@ def _line(axes: Axes, xs: Sequence[int], part: pl.DataFrame, colour: str, label:
     axes.fill_between(xs, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.plot(xs, ys, color=colour, marker="o", markersize=3.5, linewidth=1.6, label=f"支部 {label}")
     axes.plot(xs, nation, color=colour, linestyle="--", marker="_", linewidth=1.2, label=f"全国 {label}")
-
-
-def _cell(one: dict[str, Any], state: dict[str, str]) -> tuple[str, str]:
-    """Colour and text of one cell of the grid."""
-    if state["ratio"] in MASKED:
-        return _GREY, MASK
-    if one["ratio"] is None or one["judgement"] == UNKNOWN:
-        return _GREY, UNKNOWN
-    text = number(one["ratio"], "number")
-    if one["ratio_lower"] <= 1 <= one["ratio_upper"]:
-        return "white", text
-    shades = _ORANGES if one["ratio"] > 1 else _BLUES
-    return shades[sum(abs(one["ratio"] - 1) >= step for step in _STEPS)], text
 
 
 def _rows(axes: Axes, labels: Sequence[str]) -> None:
