@@ -5,6 +5,7 @@ from kenpo_analytics.disclosure.checked import MASKED, STATES, Checked, State
 from kenpo_analytics.disclosure.curve import check_curve
 from kenpo_analytics.disclosure.estimates import check_diagnostics, check_estimates
 from kenpo_analytics.disclosure.flow import check_flow
+from kenpo_analytics.disclosure.incentive import check_incentive, check_incentive_totals
 from kenpo_analytics.disclosure.kpi import check_kpi
 from kenpo_analytics.disclosure.risks import check_risks
 from kenpo_analytics.disclosure.rules import DisclosureRules, municipal_population
@@ -22,6 +23,8 @@ __all__ = [
     "check_diagnostics",
     "check_estimates",
     "check_flow",
+    "check_incentive",
+    "check_incentive_totals",
     "check_kpi",
     "check_public",
     "check_risks",

@@ -3,6 +3,12 @@
 from kenpo_analytics.kpi.branches import ranked
 from kenpo_analytics.kpi.computed import untreated_visits
 from kenpo_analytics.kpi.incentive import Score, incentive_score
+from kenpo_analytics.kpi.incentive_doubts import (
+    incentive_needs,
+    incentive_sensitivity,
+    incentive_year,
+    score_or_reason,
+)
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN
 from kenpo_analytics.kpi.places import with_ranks
 from kenpo_analytics.kpi.process import control
@@ -25,8 +31,11 @@ __all__ = [
     "compare",
     "control",
     "coverage",
+    "incentive_needs",
     "incentive_rules",
     "incentive_score",
+    "incentive_sensitivity",
+    "incentive_year",
     "landing",
     "monthly_series",
     "monthly_totals",
@@ -35,6 +44,7 @@ __all__ = [
     "published",
     "ranked",
     "read_provider",
+    "score_or_reason",
     "status",
     "untreated_visits",
     "what_if_rise",

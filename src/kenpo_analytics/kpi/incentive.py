@@ -10,12 +10,12 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions
-from kenpo_analytics.definitions.kpi import kpi, version_at
-from kenpo_analytics.errors import DefinitionError, TableError
+from kenpo_analytics.definitions.kpi import kpi
 from kenpo_analytics.kpi import branches
-from kenpo_analytics.kpi.deviation import Values, components, deviations, indicator_points
+from kenpo_analytics.kpi.deviation import components, deviations, indicator_points
+from kenpo_analytics.kpi.incentive_tables import Counted, counted_tables, redrawn
 from kenpo_analytics.kpi.provider import BRANCHES
-from kenpo_analytics.kpi.weights import COMPONENTS, Indicator, Rules, incentive_rules
+from kenpo_analytics.kpi.weights import COMPONENTS, Rules, incentive_rules
 from kenpo_analytics.stats.estimate import FloatArray
 from kenpo_analytics.stats.ranks import DIRECTION, rank, rank_limits
 
@@ -24,38 +24,16 @@ METHOD = "parametric-bootstrap"
 
 
 @dataclass(frozen=True)
-class Counted:
-    """One indicator of the 47 branches as it was published, in the order of `BRANCHES`."""
-
-    item: Indicator
-    values: Values
-    total: FloatArray | None
-    total_before: FloatArray | None
-    version: str
-    source: str
-
-    @property
-    def people(self) -> bool:
-        """Is it a share of people, which chance moves? Drug units (数量) are not."""
-        return kpi(self.item.kpi_id).interval == "wilson"
-
-    @property
-    def drawable(self) -> bool:
-        """Are the counts there from which chance is drawn (or is there no chance)?"""
-        return not self.people or (
-            self.total is not None and (not self.item.looks_back or self.total_before is not None)
-        )
-
-
-@dataclass(frozen=True)
 class Score:
     """The score of a fiscal year.
 
-    `rows`: a branch and indicator a row: area, indicator, label, kpi_id, definition_version, numerator, denominator,
-    estimate (share), before, room (1 - before), rank, rank_lower, rank_upper (of the share; reason where there is
-    none), level_deviation, rise, rise_deviation, number, number_deviation, deviation, base, points, source. `totals`: a
-    branch a row: area, points, rank, rank_lower, rank_upper, level, rank_method, rank_direction, top, p_top
-    (probability of a place within the top), line (points of the last place within it), gap (points - line), reason.
+    `rows`: a branch and indicator a row: area, indicator, label, counts, kpi_id, definition_version, numerator,
+    denominator, last_numerator, last_denominator, estimate (share), before, room (1 - before), rank, rank_lower and
+    rank_upper (of the share; reason where there is none), level_deviation, rise, rise_deviation, number,
+    number_deviation, deviation, base, points, source.
+    `totals`: a branch a row: area, points, rank, rank_lower, rank_upper, level, rank_method, rank_direction, top, p_top
+    (probability of a place within the top), line (points of the last place within it), gap (points - line), reason,
+    smallest (the smallest group of people behind it).
     `covers` says in Japanese what the interval of the total covers.
     """
 
@@ -73,6 +51,7 @@ def incentive_score(
     *,
     fiscal_year: int,
     definitions: Definitions | None = None,
+    rules: Rules | None = None,
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = SEED,
@@ -87,6 +66,8 @@ def incentive_score(
         年度; the weights are those in force in its April (`incentive_rules`).
     definitions
         With the branch's own weights (`tables.definitions`).
+    rules
+        Other rules than those in force (a sensitivity analysis).
 
     Returns
     -------
@@ -107,9 +88,9 @@ def incentive_score(
     EstimateError
         What `deviation` refuses: no spread, no room for improvement, no numerators.
     """
-    rules = incentive_rules(fiscal_year, definitions=definitions)
+    rules = rules or incentive_rules(fiscal_year, definitions=definitions)
     table = branches.eager(published)
-    counted = tuple(_counted(table, item, fiscal_year) for item in rules.indicators)
+    counted = tuple(counted_tables(table, item, fiscal_year) for item in rules.indicators)
     shown = {"rise": rules.rise, "sd": rules.sd}
     points = [indicator_points(each.item, each.values, **shown) for each in counted]
     lacking = [each.item.label for each in counted if not each.drawable]
@@ -121,68 +102,10 @@ def incentive_score(
             else points[at][None, :]
             for at, each in enumerate(counted)
         )
-    totals = _totals(np.sum(points, axis=0), drawn, rules, level, lacking)
+    totals = _totals(np.sum(points, axis=0), drawn, rules, level, lacking).with_columns(smallest=_smallest(counted))
     rows = pl.concat([_rows(each, rules, points[at], level) for at, each in enumerate(counted)])
     back = frames.source_of(published)
     return Score(rules, frames.small(rows, back), frames.small(totals, back), _covers(counted), counted, drawn, level)
-
-
-def _counted(table: pl.DataFrame, item: Indicator, year: int) -> Counted:
-    month = (year + 1) * 100 + 3
-    version = version_at(item.kpi_id, month).version
-    now = _of_all(table, item, month, version)
-    before = _of_all(table, item, month - 100, version) if item.looks_back else None
-    values = Values(
-        _shares(item, now),
-        None if before is None else _shares(item, before),
-        _numbers(now, "numerator"),
-        None if before is None else _numbers(before, "numerator"),
-    )
-    under = None if before is None else _numbers(before, "denominator")
-    return Counted(item, values, _numbers(now, "denominator"), under, version, now["source"][0])
-
-
-def _of_all(table: pl.DataFrame, item: Indicator, month: int, version: str) -> pl.DataFrame:
-    """The 47 rows of one March, in the order of `BRANCHES`."""
-    held = table.filter(pl.col("kpi_id") == item.kpi_id, pl.col("month") == month, pl.col("area").is_in(BRANCHES))
-    found = held.filter(pl.col("version") == version).sort("area")
-    if found["area"].to_list() == list(BRANCHES):
-        return found
-    when = f"{item.label}の{month // 100}年{month % 100}月の値"
-    if found.is_empty() and held.height == len(BRANCHES):
-        raise DefinitionError(f"{when}の定義の版が違うため、比較しません({held['version'][0]}。必要な版は{version})。")
-    missing = [code for code in BRANCHES if code not in set(found["area"])]
-    raise TableError(
-        f"{when}が{len(BRANCHES)}支部のうち{len(BRANCHES) - len(missing)}支部しかありません"
-        + (f"(ない支部 {'、'.join(missing)})" if len(missing) < 10 else ""),
-        hint="47支部の表を kpi_published.csv に加えてください(docs/kpi.md)。",
-    )
-
-
-def _shares(item: Indicator, rows: pl.DataFrame) -> FloatArray:
-    counted = rows.drop_nulls(["numerator", "denominator"]).height == rows.height
-    shares = rows["numerator"] / rows["denominator"] if counted else rows["value"] / 100
-    return shares.to_numpy().astype(np.float64)
-
-
-def _numbers(rows: pl.DataFrame, name: str) -> FloatArray | None:
-    complete = not rows.select("numerator", "denominator").null_count().sum_horizontal()[0]
-    return rows[name].to_numpy().astype(np.float64) if complete else None
-
-
-def redrawn(each: Counted, draws: int, seed: list[int], now: FloatArray | None = None) -> Values:
-    """The indicator with its numerators drawn anew, one row per draw; `now` for other shares than were observed."""
-    rng = np.random.default_rng(seed)
-    assert each.total is not None
-    size = (draws, len(BRANCHES))
-    drawn = rng.binomial(each.total.astype(np.int64), each.values.now if now is None else now, size)
-    taken = drawn.astype(np.float64)
-    if each.total_before is None or each.values.before is None:
-        return Values(taken / each.total)
-    under: FloatArray = each.total_before
-    # the draws of a branch near 100 % or 0 must leave room, and somebody to compare with
-    then: FloatArray = np.clip(rng.binomial(under.astype(np.int64), each.values.before, size), 0.5, under - 0.5)
-    return Values(taken / each.total, then / under, taken, then)
 
 
 def _totals(
@@ -216,6 +139,18 @@ def _totals(
     )
 
 
+def _smallest(counted: tuple[Counted, ...]) -> pl.Series:
+    """The smallest group of people behind a branch's total, for the disclosure check."""
+    held = [
+        np.minimum(taken, total - taken)
+        for each in counted
+        if each.people
+        for taken, total in ((each.values.taken, each.total), (each.values.taken_before, each.total_before))
+        if taken is not None and total is not None
+    ]
+    return pl.Series(np.min(held, axis=0)).cast(pl.Int64) if held else pl.Series([None] * len(BRANCHES), dtype=pl.Int64)
+
+
 def _rows(each: Counted, rules: Rules, points: FloatArray, level: float) -> pl.DataFrame:
     item, values = each.item, each.values
     measured = components(item, values, rise=rules.rise)
@@ -228,6 +163,8 @@ def _rows(each: Counted, rules: Rules, points: FloatArray, level: float) -> pl.D
         "numerator": values.taken if values.taken is not None else nothing,
         "denominator": each.total if each.total is not None else nothing,
         "estimate": values.now,
+        "last_numerator": values.taken_before if values.taken_before is not None else nothing,
+        "last_denominator": each.total_before if each.total_before is not None else nothing,
         "before": values.before if values.before is not None else nothing,
         "room": 1 - values.before if values.before is not None else nothing,
         **{name: ranks.get(name, nothing) for name in ("rank", "rank_lower", "rank_upper")},
@@ -244,6 +181,7 @@ def _rows(each: Counted, rules: Rules, points: FloatArray, level: float) -> pl.D
     return whole.with_columns(
         indicator=pl.lit(item.key),
         label=pl.lit(item.label),
+        counts=pl.lit(kpi(item.kpi_id).counts),
         kpi_id=pl.lit(item.kpi_id),
         definition_version=pl.lit(each.version),
         base=pl.lit(item.base),

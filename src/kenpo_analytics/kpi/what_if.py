@@ -11,7 +11,8 @@ import polars as pl
 
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.kpi.deviation import indicator_points
-from kenpo_analytics.kpi.incentive import METHOD, SEED, Counted, Score, redrawn
+from kenpo_analytics.kpi.incentive import METHOD, SEED, Score
+from kenpo_analytics.kpi.incentive_tables import Counted, redrawn
 from kenpo_analytics.kpi.provider import BRANCHES
 from kenpo_analytics.stats.estimate import FloatArray
 from kenpo_analytics.stats.ranks import rank_limits
@@ -36,10 +37,11 @@ def what_if_rise(
 
     Returns
     -------
-    One row per indicator: indicator, label, estimate, room (1 - before; 伸びしろ), raised (percentage points),
-    estimate_raised, points, points_raised (of the indicator), total, total_raised, gain, rank, rank_raised with
-    rank_raised_lower and rank_raised_upper (null without counts), gap_raised (to the line of the last place within the
-    top, recomputed), reason (why there is no number: above 100 %).
+    One row per indicator: indicator, label, counts, numerator, denominator, last_numerator, last_denominator,
+    estimate, room (1 - before; 伸びしろ), raised (percentage points), estimate_raised, points, points_raised (of the
+    indicator), total, total_raised, gain, rank, rank_raised with rank_raised_lower and rank_raised_upper (null without
+    counts), gap_raised (to the line of the last place within the top, recomputed), reason (why there is no number:
+    above 100 %).
 
     Notes
     -----
@@ -62,9 +64,10 @@ def needed_rise(score: Score, *, branch: str) -> pl.DataFrame:
 
     Returns
     -------
-    One row per indicator: indicator, label, estimate, room, needed (percentage points, the smallest step of 0.1 that
-    reaches it with the others held fixed; 0 when it is there already; null when 100 % would not be enough),
-    estimate_needed, needed_people (null for drug units and without counts), top, reason.
+    One row per indicator: indicator, label, counts, numerator, denominator, last_numerator, last_denominator,
+    estimate, room, needed (percentage points, the smallest step of 0.1 that reaches it with the others held fixed; 0
+    when it is there already; null when 100 % would not be enough), estimate_needed, needed_people (null for drug units
+    and without counts), top, reason.
     """
     at = _at(branch)
     return pl.DataFrame([_needed(score, n, at) for n in range(len(score.counted))], infer_schema_length=None)
@@ -94,9 +97,18 @@ def _base(each: Counted, at: int) -> dict[str, Any]:
     return {
         "indicator": each.item.key,
         "label": each.item.label,
+        "counts": "people" if each.people else "units",
+        "numerator": _one(each.values.taken, at),
+        "denominator": _one(each.total, at),
+        "last_numerator": _one(each.values.taken_before, at),
+        "last_denominator": _one(each.total_before, at),
         "estimate": float(each.values.now[at]),
         "room": None if before is None else float(1 - before[at]),
     }
+
+
+def _one(values: FloatArray | None, at: int) -> float | None:
+    return None if values is None else float(values[at])
 
 
 def _row(score: Score, n: int, at: int, points: float, seed: int) -> dict[str, Any]:
