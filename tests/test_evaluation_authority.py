@@ -6,13 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 import statsmodels.api as sm
+from causaldata import nhefs, nsw_mixtape
 from scipy.linalg import toeplitz
 from scipy.stats import truncnorm
 from statsmodels.treatment.treatment_effects import TreatmentEffect
 
 from kenpo_analytics.evaluation._matrix import fit
 from kenpo_analytics.evaluation._wild import DRAWS, limits
-from kenpo_analytics.evaluation.attrition import pooled
+from kenpo_analytics.evaluation.attrition import pooled, seen_weights
 from kenpo_analytics.evaluation.did import did
 from kenpo_analytics.evaluation.doubts import adjust, e_value
 from kenpo_analytics.evaluation.estimate import Estimate
@@ -20,7 +21,7 @@ from kenpo_analytics.evaluation.regression_to_mean import expected_change
 from kenpo_analytics.evaluation.states import paired
 from kenpo_analytics.evaluation.stratified import by_stratum, stratified
 from kenpo_analytics.evaluation.time_series import interrupted, reml, whiten
-from kenpo_analytics.evaluation.weighting import prepare, within_eligible
+from kenpo_analytics.evaluation.weighting import _ESTIMATORS, Sent, prepare, propensity, weights, within_eligible
 from tests.simulation.worlds import Truth, cohort
 
 # Admissions to Berkeley, 1973, by department: men admitted and rejected, women admitted and rejected
@@ -211,3 +212,54 @@ def test_wild_bootstrap_limits_are_where_cameron_gelbach_miller_2008_just_reject
     assert p(high + 0.4) < 0.05 < p(high - 0.4)
     plain = fit(y, x, groups=groups).conf_int()[2]
     assert high - low > plain[1] - plain[0]  # few clusters: the ordinary interval is too narrow
+
+
+def quitters(*, seen_only: bool) -> Sent:
+    """NHEFS with the covariates of Hernán, Robins (2020) Causal Inference: What If, ch. 12: 1,629 smokers of 1971.
+
+    "Sent a letter" is having quit by 1982, the outcome is the gain of weight (kg); 63 people have none.
+    """
+    data = nhefs.load_pandas().data
+    data = data[data["wt82_71"].notna()] if seen_only else data
+    columns = [data[name].to_numpy(float) for name in ("sex", "race")]
+    for name in ("education", "exercise", "active"):
+        value = data[name].to_numpy(float)
+        columns += [(value == level).astype(float) for level in np.unique(value)[1:]]
+    for name in ("age", "smokeintensity", "smokeyrs", "wt71"):
+        value = data[name].to_numpy(float)
+        value = (value - value.mean()) / value.std()
+        columns += [value, value**2]
+    x, quit_smoking = np.column_stack(columns), data["qsmk"].to_numpy(float) == 1
+    frame = pl.DataFrame({"person_id": np.arange(len(x)), "y1": data["wt82_71"].to_numpy(float)})
+    frame = frame.with_columns(pl.col("y1").fill_nan(None), enrolled1=pl.lit(True))
+    return Sent(frame, quit_smoking, x, [], propensity(quit_smoking, x))
+
+
+@pytest.mark.parametrize(("design", "published"), [("crude", 2.5), ("ancova", 3.5), ("iptw", 3.4)])
+def test_weight_gain_of_quitters_of_hernan_robins_what_if(design, published):
+    """Printed: crude 2.5 (ch. 12.1), outcome regression 3.5 (ch. 15.1), weighting 3.4 with limits 2.4 to 4.5 (12.2)."""
+    value, size, _ = _ESTIMATORS[design](quitters(seen_only=True))
+    assert round(value, 1) == published
+    if design == "iptw":
+        assert (round(value - 1.96 * size, 1), round(value + 1.96 * size, 1)) == (2.4, 4.5)
+
+
+def test_weights_for_the_censored_quitters_of_hernan_robins_what_if():
+    """Printed in ch. 12.6: 3.5 when the 63 without a weight in 1982 are weighted for."""
+    sent = quitters(seen_only=False)
+    seen = sent.frame["y1"].is_not_null().to_numpy()
+    weight = weights(sent.letter, sent.score) * seen_weights(sent.frame, sent.letter, sent.x)
+    x = np.column_stack([np.ones(seen.sum()), sent.letter[seen]])
+    result = fit(sent.frame["y1"].drop_nulls().to_numpy(), x, weights=weight[seen])
+    assert (sent.frame.height, int(seen.sum())) == (1629, 1566)
+    assert round(float(result.params[1]), 1) == 3.5
+
+
+def test_earnings_of_the_trained_of_dehejia_wahba_1999_experiment():
+    """The randomised benchmark of LaLonde's data (185 trained, 260 not): 1,794 dollars (J Am Stat Assoc 94:1053)."""
+    data = nsw_mixtape.load_pandas().data
+    people = pl.DataFrame({"person_id": np.arange(len(data)), "y1": data["re78"].to_numpy(float)})
+    trained = data["treat"].to_numpy() == 1
+    nothing = np.empty((len(data), 0))
+    value, _, _ = _ESTIMATORS["crude"](Sent(people, trained, nothing, [], np.full(len(data), 0.5)))
+    assert (int(trained.sum()), round(value)) == (185, 1794)

@@ -28,7 +28,7 @@ def flow(analysis: AnalysisSet, choice: Choice, parts: Groups, era: str) -> pl.D
     years = choice.before if era == "before" else choice.programme
     base = analysis.people.filter(pl.col("era") == era, pl.col("fiscal_year").is_in(years))
     bands = banded(parts.main.filter(pl.col("era") == era), choice.high, choice.low)
-    start = "空腹時血糖が使え、血糖の薬を飲まず、糖尿病域でない人"
+    start = "空腹時血糖が使え、血糖の服薬がなく、糖尿病域でない人"
     kept = [("start", start, base.height)]
     first = parts.whole.filter(pl.col("era") == era).height
     kept.append(("repeat", "以前に通知を受けた、または前年すでに対象だった", first))

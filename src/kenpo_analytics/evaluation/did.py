@@ -45,7 +45,7 @@ def did(
 
     y1 on band x era, a slope of y0 for each band, and covariates (age, age squared, sex, BMI, last year's FPG): the
     coefficient of band x era. Everybody in the bands whose outcome was observed counts, mailed or not
-    (intention to treat); both bands must be under the same rule (see `analysis.restricted`).
+    (intention to treat); both bands must be under the same rule (see `subsets.restricted`).
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ def diff_in_disc(people: pl.DataFrame, **options: Any) -> Estimate:
     ----------
     people
         Analysis set: person_id, era, y0, y1 and covariates, of people for whom `y0` alone decides the letter (rule
-        "or": HbA1c below 6.0; see `analysis.restricted`).
+        "or": HbA1c below 6.0; see `subsets.restricted`).
     cutoff, bandwidth, donut
         In mg/dL; within `donut` of the cutoff nobody counts.
     adjust

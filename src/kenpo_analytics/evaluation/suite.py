@@ -169,7 +169,7 @@ class Groups:
 
     main: first-ever letters of the primary years and the years before, where FPG decides the letter; whole: the same
     whatever HbA1c; every: all years, repeated letters too, where FPG decides; eligible: first-ever eligible of all
-    programme years who could be sent a letter on its day (`analysis.at_letter`).
+    programme years who could be sent a letter on its day (`subsets.at_letter`).
     """
 
     main: pl.DataFrame

@@ -131,14 +131,16 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "control_events": "送付なし: 改善", "control": "送付なし", "share_control": Col("割合(なし)", "percent"),
         "estimate": Col("オッズ比", "number", 2), "lower": Col("95%信頼区間(正確)", "number", 2, upper="upper"),
     }, "オッズ比は条件付き最尤法。"),
-    "misclassified": ("氏名による判定が誤るとしたら: 補正した共通オッズ比", {
+    "misclassified": ("外国人の回収のオッズ(日本人を1とする): 氏名による判定が誤るとしたら", {
         "sensitivity": Col("感度(外国人のうちカタカナだけ)", "percent", 0),
-        "specificity": Col("特異度(日本人のうちそうでない)", "percent", 0), "estimate": Col("オッズ比", "number", 2),
-    }, "感度・特異度は仮の値(仮定)で、回収したかどうかによらないとした。最後の行(100%・100%)が補正しない値。"),
+        "specificity": Col("特異度(日本人のうちそうでない)", "percent", 0),
+        "estimate": Col("共通オッズ比", "number", 2),
+    }, "年度を層とするMantel–Haenszel法。感度・特異度は仮の値(仮定)で、回収したかどうかによらないとした。"
+       "最後の行(100%・100%)が補正しない値。"),
     "power": ("次の通知を無作為に割り付けたときの検出力", {
         "question": Col("問い", names=POWER),
-        "persons": Col("人数(両群)", "count"), "effect": Col("差(mg/dL)", "number", 1),
-        "power": Col("検出力", "percent", 0),
+        "persons": Col("人数(両群)", "count"), "years": Col("今の通知で何年分", "number", 1),
+        "effect": Col("差(mg/dL)", "number", 1), "power": Col("検出力", "percent", 0),
     }, "人数は計画上の数(実在の人の集計ではない)。ばらつき、相関、次回健診の割合は、これまでの対象者による。両側5%。"),
     "subgroups": ("部分集団と交互作用", {
         "subgroup": Col("見方", names=SUBGROUPS), "value": Col("部分集団", names=SUBGROUP_VALUES), **_effect(),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COUNT = Col("", "count")
-_WRAP, _WRAP_LEFT = 26, 30  # characters that fit the boxes
+_WRAP, _WRAP_START, _WRAP_LEFT = 26, 15, 30  # characters that fit the boxes
 _LINE, _PAD, _INCH = 1.0, 1.0, 0.2  # a line of text, the air around a box (both in lines), inches per line
 
 
@@ -62,7 +62,7 @@ def _texts(
     judged = state[excluded] in ("shown", "masked", "masked_secondary")
     left = "" if what != "exclude" else left + (mark if judged else "")
     addition, name = what in ("of_which", "reference"), str(row[label])
-    wrapped = "\n".join(textwrap.wrap(name, _WRAP_LEFT if left else _WRAP)) or name
+    wrapped = "\n".join(textwrap.wrap(name, _WRAP_LEFT if left else _WRAP if addition else _WRAP_START)) or name
     return {
         "name": name,
         "kind": "addition" if addition else "step",
