@@ -104,7 +104,8 @@ def scattered(seed: int, count: int, missing: float) -> list[dict]:
         "waist": (84.9, 85, 89.9, 90, 300), "bmi": (24.9, 25), "sbp": (129, 130, 14), "dbp": (84, 85),
         "tg": (149, 150, 174, 175), "hdl": (39, 40), "fpg": (5.5, 99, 100, 109, 110),
         "hba1c": (5.5, 5.6, 5.9, 6.0, 60),
-        "casual_glucose": (99, 100), "ast": (30, 31), "alt": (30, 31), "ggt": (50, 51), "smoking": ("yes", "no", "past"),
+        "casual_glucose": (99, 100), "ast": (30, 31), "alt": (30, 31), "ggt": (50, 51),
+        "smoking": ("yes", "no", "past"),
         "fasting": ("fasting", "casual", "post_meal"), **dict.fromkeys(DRUGS, (False, False, False, True)),
     }  # fmt: skip
     return [
