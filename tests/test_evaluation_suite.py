@@ -142,6 +142,31 @@ def test_a_randomised_plan_without_an_assignment_cannot_tell(planted) -> None:
     assert one.state == "estimated" and one.lower <= -6.0 <= one.upper
 
 
+def test_a_page_on_a_drawn_mailing_speaks_of_its_arms(planted) -> None:
+    """Half of the later arm got its letter before the outcome: the sentence says so, counts are those of the arms."""
+    choice, day = replace(CHOICE, primary="randomised"), dt.date(2023, 1, 20)
+    arm = pl.when(pl.col("eligible") & (pl.col("era") == "programme")).then(
+        pl.when(pl.col("letter")).then(pl.lit("now")).otherwise(pl.lit("later"))
+    )
+    late = pl.when(pl.col("person_id") % 2 == 0).then(dt.date(2023, 5, 1))
+    people = planted[0].people.with_columns(
+        assigned=arm, letter_day=pl.when(pl.col("letter")).then(day).otherwise(late)
+    )
+    found = replace(planted[0], people=people)
+    designs = run_designs(found, choice)
+    checks = diagnose(found, choice, designs, imputations=2)
+    arms = checks.tables["arms"]
+    assert arms["label"].to_list() == ["先に送る", "後で送る"]
+    assert 0.4 < arms["mixed"][1] / arms["observed"][1] < 0.6
+    assert "早く送ることと遅く送ることの差" in checks.essential[0]
+    assert "evalue" in checks.tables and "randomised" not in checks.tables["evalue"]["design"]
+    said = designs_text.people_seen(check_diagnostics(checks.tables), "randomised")
+    assert said.startswith(f"先に送る群{arms['n'][0]:,}人のうち") and f"後で送る群{arms['n'][1]:,}人" in said
+    text = designs_text.methods(designs, choice, checks)
+    assert "無作為割付試験である" in text and "後ろ向き" not in text
+    assert designs_text.limits(designs, choice, checks).startswith("- 主解析のほかの設計は無作為割付ではない")
+
+
 def test_without_years_before_letters_the_texts_say_so(planted) -> None:
     later = replace(planted[0], people=planted[0].people.filter(pl.col("era") == "programme"), before=())
     choice = replace(CHOICE, before=())

@@ -22,12 +22,12 @@ from kenpo_analytics.evaluation import (
     regression_to_mean,
     states,
 )
-from kenpo_analytics.evaluation.analysis import AnalysisSet
+from kenpo_analytics.evaluation.analysis import LATER, AnalysisSet
 from kenpo_analytics.evaluation.cost import cost
 from kenpo_analytics.evaluation.estimate import POWER_Z, Estimate
 from kenpo_analytics.evaluation.falsify import falsify, warnings_of
 from kenpo_analytics.evaluation.lines import Lines
-from kenpo_analytics.evaluation.suite import Choice, Groups, groups
+from kenpo_analytics.evaluation.suite import RANDOMISED, Choice, Groups, groups
 
 BIN = 3
 """mg/dL of FPG that one point of the figure stands for: single values hold too few people to be shown."""
@@ -87,7 +87,12 @@ def diagnose(
 
 
 def _essential(choice: Choice, tables: Mapping[str, pl.DataFrame]) -> Iterator[str]:
-    """Parallel trends before the programme: two years without letters are the least that can show them."""
+    """Parallel trends before the programme: two years without letters are the least that can show them. Mixed arms."""
+    if choice.primary == RANDOMISED and "arms" in tables and _mixed(tables["arms"]):
+        yield (
+            "後で送る群の人も、多くが結果より前に通知を受けているため(人数は「割り付けた群の人数」)、"
+            "送ることと送らないことの差ではなく、早く送ることと遅く送ることの差です"
+        )
     if choice.primary not in (did.DESIGN, discontinuity.DIFFERENCE) or not choice.before:
         return
     held = tables.get("falsify")
@@ -95,6 +100,14 @@ def _essential(choice: Choice, tables: Mapping[str, pl.DataFrame]) -> Iterator[s
         one = len(choice.before) == 1
         why = "事業前の年度が1つのため" if one else "事業前の年度どうしを比べられないため"
         yield f"{why}、上下の帯が事業前から同じように動いていたか(平行な推移)は確かめられていません"
+
+
+def _mixed(arms: pl.DataFrame) -> bool:
+    """Was more than a tenth of the waiting arm sent a letter before its outcome?"""
+    if "mixed" not in arms.columns:
+        return False
+    later = arms.filter(pl.col("assigned") == LATER, pl.col("observed") > 0)
+    return bool((later["mixed"] > later["observed"] / 10).any())
 
 
 def _makers(
@@ -198,7 +211,8 @@ def evalues(parts: Groups, choice: Choice, named: Mapping[str, Estimate]) -> pl.
     """
     main = parts.main.filter(pl.col("y0").is_between(*choice.high))
     own = {True: _sd(main), False: _sd(parts.eligible)}  # each design on the spread of its own people
-    wanted = [named[name] for name in dict.fromkeys((choice.primary, "iptw", "aipw")) if name in named]
+    asked = [name for name in dict.fromkeys((choice.primary, "iptw", "aipw")) if name != RANDOMISED]
+    wanted = [named[name] for name in asked if name in named]
     rows = []
     for one in (one for one in wanted if one.state == "estimated"):
         found = doubts.e_value(one, sd=own[one.design in (did.DESIGN, discontinuity.DIFFERENCE)])

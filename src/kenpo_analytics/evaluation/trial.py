@@ -284,5 +284,5 @@ def arms_of(drawn: pl.DataFrame) -> pl.DataFrame:
             **{name: count.cast(pl.Int64) for name, count in counts.items()},
         )
         .with_columns(label=pl.col("assigned").replace_strict(ARMS, return_dtype=pl.String))
-        .sort("assigned")
+        .sort(pl.col("assigned").replace_strict({arm: i for i, arm in enumerate(ARMS)}))
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kenpo_analytics.evaluation._matrix import UNEVEN
 from kenpo_analytics.evaluation.attrition import CLIP
+from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
 from kenpo_analytics.evaluation.weighting import CALIPER, TRIM
 from kenpo_analytics.report.designs import COVARIATES
 
@@ -24,6 +25,8 @@ _VERDICTS = {
     "disagree": "設計が食い違い判断できない", "warned": "前提が疑わしく結論しない",
 }  # fmt: skip
 _HOW = {
+    "randomised": "無作為割付による比較は、割り付けたとおりの2群の次回健診の値を、"
+    "健診値・{covariates}・層で調整した共分散分析で比べた(送付の有無によらない)",
     "naive": "通知を送った人の次回健診までの平均変化(単純前後比較の1つ。t分布)は、平均への回帰を含むため"
     "参考値とした",
     "pseudo_cohort": "事業前に同じ基準で選んだ人との差(共分散分析)は、平均への回帰を除くが、年度による違いを"
@@ -78,9 +81,11 @@ def methods(
         f"{UNEVEN:.0%}を超える項目は用いない。"
     )
     primary = next((one for one in estimates if one.design == choice.primary), None)
+    drawn = _drawn(primary)
     against = f"を、事業前の{_listed(choice.before)}と比べる" if choice.before else "。事業前の年度はない"
+    against = "。割り付けた2群を比べる" if drawn else against
     first = (
-        f"本評価は後ろ向き観察研究である。主要評価項目は{outcome}、"
+        f"本評価は{'無作為割付試験' if drawn else '後ろ向き観察研究'}である。主要評価項目は{outcome}、"
         f"主解析は{primary.label if primary else choice.primary}"
         f"({_listed(choice.programme)}の健診{against}。通知の基準は「{RULES[choice.rule]}」)とした。"
     )
@@ -89,6 +94,10 @@ def methods(
     level = next((one.level for one in estimates if one.state == "estimated"), 0.95)
     last += f"区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
     return f"{first}{window}{'。'.join(said)}。{missing}{last}"
+
+
+def _drawn(primary: Estimate | None) -> bool:
+    return primary is not None and primary.design == RANDOMISED and primary.state == "estimated"
 
 
 def _adjusted(estimates: Sequence[Estimate]) -> dict[str, Any]:
@@ -115,7 +124,8 @@ def limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> str
 
 def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> Iterator[str]:
     run = {one.design: one for one in estimates if one.state == "estimated"}
-    yield "無作為割付ではないため、測っていない要因(生活習慣、職場の取組など)による違いが残りえます"
+    others = "主解析のほかの設計は" if _drawn(run.get(choice.primary)) else ""
+    yield f"{others}無作為割付ではないため、測っていない要因(生活習慣、職場の取組など)による違いが残りえます"
     if primary := run.get(choice.primary):
         yield f"主解析の前提: {primary.assumption}。データだけでは確かめきれません"
     if {"rdd", "diff_in_disc"} & set(run):
@@ -151,8 +161,14 @@ def precision(primary: Estimate, detectable: float | None) -> str:
     )
 
 
-def people_seen(bands: Checked | None) -> str:
-    """How many people of the band were seen again, and how many were they compared with? Empty where one is masked."""
+def people_seen(shown: Mapping[str, Checked], primary: str) -> str:
+    """How many people were seen again, and how many were they compared with? Empty where one number is masked."""
+    if primary == RANDOMISED:
+        rows = shown["arms"].table.to_dicts() if "arms" in shown else []
+        if not rows or any(row[name] is None for row in rows for name in ("n", "observed")):
+            return ""
+        return "、".join(f"{row['label']}群{row['n']:,}人のうち次回の値がある{row['observed']:,}人" for row in rows)
+    bands = shown.get("bands")
     rows = [] if bands is None else bands.table.to_dicts()
     if len(rows) != 4 or any(row[name] is None for row in rows for name in ("n", "observed")):
         return ""
