@@ -308,3 +308,65 @@ def test_it_says_what_it_used_and_whom_it_covers():
         "順位の95%区間 ",
     ):
         assert said in text
+
+
+PRIORITY = ("late_night", "holiday", "after_hours_special", "ped_evening", "after_hours")
+CLASSES = dict(zip(PRIORITY, ("深夜", "休日", "時間外特例", "小児夜間", "時間外"), strict=True))
+
+
+def by_class(first: int, last: int) -> tuple[Counter, Counter]:
+    """Visits by (type, class, age band), each of its first class, and member-months by age: one line at a time."""
+    spells, months, events = defaultdict(list), Counter(), Counter()
+    for member in pl.read_parquet(SAMPLE / "members.parquet").iter_rows(named=True):
+        spells[member["person_id"]].append(member)
+    visits: dict = {}
+    for line in pl.read_parquet(SAMPLE / "claim_fees.parquet").iter_rows(named=True):
+        if not oracle.reason(line, first, last, False, True, None):
+            code = oracle.CODES[line["code"]]
+            key = (line["person_id"], line["institution"], line["treatment_month"], line["day"], code["visit_type"])
+            place = PRIORITY.index(code["out_of_hours"])
+            visits[key] = min(place, visits.get(key, place))
+    for (person, _, month, _, kind), place in visits.items():
+        row = oracle.stretch_of(person, month, spells[person])
+        if row is not None and row["branch"] == BRANCH:
+            events[kind, PRIORITY[place], oracle.age_band(row["fy_age_base"], month)] += 1
+    for person, rows in spells.items():
+        for month in oracle.months_of(first, last):
+            row = oracle.stretch_of(person, month, rows)
+            if row is not None and row["branch"] == BRANCH:
+                months[oracle.age_band(row["fy_age_base"], month)] += 1
+    return events, months
+
+
+def test_the_change_from_last_year_is_parted_by_class_and_adds_up(shown):
+    now, here = by_class(FIRST, LAST)
+    then, there = by_class(FIRST - 100, LAST - 100)
+    rows = shown[f"区分・受診種別の寄与(前年度からの変化、{FIRST // 100}年度)"]
+    assert len(rows) == 10
+    total = 0.0
+    for name, kind_of, events, _, expected, contribution in rows:
+        kind = next(key for key, word in KINDS.items() if word == kind_of)
+        hours = next(key for key, word in CLASSES.items() if word == name)
+        share = sum(
+            there[age] * (now[kind, hours, age] / here[age] - then[kind, hours, age] / there[age]) for age in there
+        ) / sum(then.values())
+        total += share
+        assert numbers(events)[0] == sum(now[kind, hours, age] for age in here)
+        assert numbers(contribution)[0] == pytest.approx(share, abs=0.0000501)
+        by_rate = sum(here[age] * then[kind, hours, age] / there[age] for age in there)
+        assert numbers(expected)[0] == pytest.approx(by_rate, abs=0.501)
+    whole = sum(there[age] * (sum(n for (_, _, a), n in now.items() if a == age) / here[age]) for age in there) / sum(
+        then.values()
+    )
+    assert total == pytest.approx(whole - 1, abs=1e-12)
+    page = json.dumps(nbformat.read(NOTEBOOK, 4), ensure_ascii=False)
+    assert f"全体の変化(寄与の合計)は{total:+.4f}" in page
+
+
+def test_events_of_the_trend_are_listed_with_the_status_of_their_date(shown):
+    rows = {row[2]: row[3] for row in shown["図に示したできごと"]}
+    assert rows["令和6年度診療報酬改定の施行(6月へ後ろ倒し)"] == "確認済"
+    assert (
+        rows["令和4年度診療報酬改定の施行"] == "【仮定】"
+        and "第4期の特定健診・特定保健指導の開始(令和6年度から)" not in rows
+    )

@@ -10,7 +10,14 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.errors import EstimateError, StrataError, TableError
-from kenpo_analytics.regional import branch_cells, compare, regional_index, standardised_rate, total_of
+from kenpo_analytics.regional import (
+    branch_cells,
+    compare,
+    contributions_by,
+    regional_index,
+    standardised_rate,
+    total_of,
+)
 from kenpo_analytics.stats import poisson
 from kenpo_analytics.stats.standardise import direct
 
@@ -427,3 +434,48 @@ def test_compare_puts_settings_side_by_side_by_key(engine: Any) -> None:
         compare({})
     with pytest.raises(StrataError, match="列がありません: municipality"):
         compare({"age": by_age}, area="municipality")
+
+
+def of_classes(frame: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """The same events, parted at random into three classes that all lie over the same members."""
+    rng = np.random.default_rng(seed)
+    events = np.array([rng.multinomial(n, (0.5, 0.3, 0.2)) for n in frame["events"]])
+    parts = [
+        frame.drop("events_sq", "persons", strict=False).with_columns(
+            events=pl.Series(events[:, i]), hours=pl.lit(name)
+        )
+        for i, name in enumerate(("holiday", "late_night", "after_hours"))
+    ]
+    return pl.concat(parts)
+
+
+@pytest.mark.parametrize("method", ["direct", "indirect"])
+@pytest.mark.parametrize("visit", [None, "first"])
+def test_contributions_by_class_add_up_to_the_index_and_to_each_cell(method: str, visit: str | None) -> None:
+    cells = world(2)
+    parted, nation = of_classes(cells, 5), total_of(cells)
+    standard = total_of(parted, by=("visit_type", "sex", "age_band", "hours"))
+    options = {"method": method, "visit_type": visit, "strata": ("sex", "age_band")}
+    index = regional_index(cells.drop("events_sq", "persons", strict=False), nation, **options)
+    found = contributions_by(
+        parted.sample(fraction=1, shuffle=True, seed=9), standard.reverse(), part="hours", **options
+    )
+    total = dict(found.group_by("area").agg(pl.col("contribution").sum()).iter_rows())
+    assert total == pytest.approx(dict(index.rows.select("area", "estimate").iter_rows()), abs=1e-14)
+    keys = ["area", "sex", "age_band", "visit_type"]
+    cell = found.group_by(keys).agg(pl.col("events", "expected", "contribution").sum()).sort(keys)
+    whole = index.contributions.sort(keys)
+    assert cell["events"].to_list() == whole["events"].to_list()
+    assert np.allclose(cell["contribution"], whole["contribution"], atol=1e-14)
+    assert np.allclose(cell["expected"], whole["expected"])
+
+
+def test_classes_that_do_not_lie_over_the_same_members_are_refused() -> None:
+    parted = of_classes(world(2), 5)
+    standard = total_of(parted, by=("visit_type", "sex", "age_band", "hours"))
+    some = parted.filter(pl.col("hours") != "holiday")
+    with pytest.raises(StrataError, match="片方の表にしかない区分があります: holiday"):
+        contributions_by(some, standard, part="hours")
+    fewer = pl.when(pl.col("hours") == "holiday").then(pl.col("denominator") / 2).otherwise("denominator")
+    with pytest.raises(StrataError, match="区分によって層または分母が違います"):
+        contributions_by(parted.with_columns(denominator=fewer), standard, part="hours")

@@ -13,7 +13,7 @@ from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import DateError
 from kenpo_analytics.months import index_of, parse_month
-from kenpo_analytics.outcomes.out_of_hours_lines import LineRules, line_rules
+from kenpo_analytics.outcomes.out_of_hours_lines import HOURS, LineRules, line_rules
 from kenpo_analytics.outcomes.out_of_hours_members import (
     BAND_LABELS,
     Area,
@@ -62,6 +62,7 @@ def out_of_hours(
     evening_early: bool | None = None,
     definitions: Definitions | None = None,
     data_through: int | str | None = None,
+    by_hours: bool = False,
 ) -> OutOfHours:
     """How many out-of-hours visits (時間外受診), first (初診) and return (再診) apart, over how many member-months?
 
@@ -89,6 +90,9 @@ def out_of_hours(
         Also count 夜間・早朝等加算, given inside opening hours; default: definition `out_of_hours.evening_early`.
     data_through
         Hide lines received after this month (knowledge cut).
+    by_hours
+        Also by class of the add-on: a column `hours` ("holiday", "late_night", … of `fee_codes`), every class in every
+        stratum, with the same member-months. A visit with several is of the first in `HOURS` (深夜, 休日, …; 仮定).
 
     Raises
     ------
@@ -117,12 +121,12 @@ def out_of_hours(
     stretches = stretches_of(members, strata)
     frames.same_key("person_id", claim_fees=lines, members=stretches)
     single, several = by_number(stretches)
-    visits = _visits(lines, rules)
+    visits = _visits(lines, rules, by_hours)
     tally, distinct, found, *enrolled, overlaps = frames.collect_all(
         [
             rules.tally(lines),
             visits.group_by("is_first").agg(count()),
-            _numerator(visits, nw.concat([single, several]), strata),
+            _numerator(visits, nw.concat([single, several]), strata, by_hours),
             denominator(single, strata, once=True),
             denominator(several, strata, once=False),
             overlapping(several),
@@ -134,25 +138,29 @@ def out_of_hours(
         tally, int(distinct["n"].sum()), int(elsewhere) if strata.branch else None, int(ours["events"].sum())
     )
     source = frames.Source(frames.kind_of(claim_fees))
-    return OutOfHours(frames.small(_cells(ours, pl.concat(enrolled), strata), source), frames.small(account, source))
+    cells = _cells(ours, pl.concat(enrolled), strata, rules.classes if by_hours else None)
+    return OutOfHours(frames.small(cells, source), frames.small(account, source))
 
 
-def _visits(lines: nw.LazyFrame, rules: LineRules) -> nw.LazyFrame:
+def _visits(lines: nw.LazyFrame, rules: LineRules, by_hours: bool) -> nw.LazyFrame:
     """One row per visit: add-ons of one person, institution, month, day and visit type are one visit."""
-    counted = lines.filter(rules.counts()).select(
-        "person_id", "institution", "treatment_month", "day", rules.is_first()
-    )
-    return counted.unique().select("person_id", "is_first", index_of(nw.col("treatment_month")).alias("month"))
+    keys = ("person_id", "institution", "treatment_month", "day")
+    counted = lines.filter(rules.counts())
+    month = index_of(nw.col("treatment_month")).alias("month")
+    if by_hours:
+        one = counted.select(*keys, rules.is_first(), rules.hours()).group_by(*keys, "is_first")
+        return one.agg(nw.col("hours").min()).select("person_id", "is_first", month, "hours")
+    return counted.select(*keys, rules.is_first()).unique().select("person_id", "is_first", month)
 
 
-def _numerator(visits: nw.LazyFrame, stretches: nw.LazyFrame, strata: Strata) -> nw.LazyFrame:
+def _numerator(visits: nw.LazyFrame, stretches: nw.LazyFrame, strata: Strata, by_hours: bool) -> nw.LazyFrame:
     """Visits by cell: place each in the stretch of its month, count by person, then by cell."""
     month = nw.col("month")
     placed = visits.join(stretches, on="person_id", how="inner")
     placed = placed.filter((nw.col("begins") <= month) & (month < nw.col("ends")))
     if "age_band" in strata.by:
         placed = placed.with_columns(band((month - 3) // 12))
-    keys = ["home", "is_first", *strata.keys]
+    keys = ["home", "is_first", *(["hours"] if by_hours else []), *strata.keys]
     by_person = placed.group_by(*keys, "person_id").agg(count())
     n = nw.col("n")
     return (
@@ -166,17 +174,24 @@ def _numerator(visits: nw.LazyFrame, stretches: nw.LazyFrame, strata: Strata) ->
     )
 
 
-def _cells(found: pl.DataFrame, enrolled: pl.DataFrame, strata: Strata) -> pl.DataFrame:
-    """Every stratum with member-months, for both visit types, 0 where nobody came."""
+def _cells(found: pl.DataFrame, enrolled: pl.DataFrame, strata: Strata, classes: list[int] | None) -> pl.DataFrame:
+    """Every stratum with member-months, for both visit types (and every class), 0 where nobody came."""
     visits = pl.DataFrame({"visit_type": VISITS, "is_first": [True, False]})
+    parts = ["is_first"]
+    if classes is not None:
+        names = [HOURS[at] for at in classes]
+        visits = visits.join(pl.DataFrame({"hours": classes, "class": names}), how="cross", maintain_order="left_right")
+        found, parts = found.with_columns(pl.col("hours").cast(pl.Int64)), ["is_first", "hours"]
     numbers = ["events", "events_sq", "persons"]
     enrolled = enrolled.group_by(strata.keys).agg(pl.col("members", "denominator").sum())
-    cells = visits.join(enrolled, how="cross").join(found, on=["is_first", *strata.keys], how="left")
-    cells = cells.sort(pl.col("is_first"), *strata.keys, descending=[True, *[False] * len(strata.keys)])
+    cells = visits.join(enrolled, how="cross").join(found, on=[*parts, *strata.keys], how="left")
+    keys = [*parts, *strata.keys]
+    cells = cells.sort(keys, descending=[True, *[False] * (len(keys) - 1)])
     if "age_band" in strata.by:
         cells = cells.with_columns(age_band=pl.col("age_band").replace_strict(BAND_LABELS))
     return cells.select(
         "visit_type",
+        *([] if classes is None else [pl.col("class").alias("hours")]),
         *strata.by,
         *(pl.col(name).fill_null(0) for name in numbers),
         "members",

@@ -19,6 +19,8 @@ from kenpo_analytics.months import format_month
 EVENING_EARLY = "evening_early_in_hours"
 COUNTED_STATUS = ("normal", "reclaimed")
 """A re-claimed claim (再請求) replaces the returned one (返戻), which never counts."""
+HOURS = ("late_night", "holiday", "after_hours_special", "ped_evening", "after_hours", EVENING_EARLY)
+"""A visit with add-ons of several classes is of the first of these (仮定): it must be of one only, to add up."""
 _STATUS = (*COUNTED_STATUS, "returned", "after_loss")
 
 
@@ -54,6 +56,19 @@ class LineRules:
     def is_first(self) -> nw.Expr:
         """Is a counted line of a first visit (初診)?"""
         return _is(_codes(row for row in self.counted if row.visit_type == "first")).alias("is_first")
+
+    def hours(self) -> nw.Expr:
+        """The place in `HOURS` of a counted line's class."""
+        place = nw.lit(len(HOURS))
+        for number in reversed(range(len(HOURS))):
+            codes = _codes(row for row in self.counted if row.out_of_hours == HOURS[number])
+            place = nw.when(_is(codes)).then(nw.lit(number)).otherwise(place)
+        return place.alias("hours")
+
+    @property
+    def classes(self) -> list[int]:
+        """Which classes are counted at all? Places in `HOURS`."""
+        return sorted({HOURS.index(row.out_of_hours) for row in self.counted})
 
     def counts(self) -> nw.Expr:
         """Does a line count? One filter over raw lines, so that engines can push it into the scan."""

@@ -4,6 +4,7 @@ from kenpo_analytics.regional.branches import branch_cells, branch_years
 from kenpo_analytics.regional.cells import total_of
 from kenpo_analytics.regional.index import Index, compare, regional_index
 from kenpo_analytics.regional.judge import funnel, ranks, shrunken
+from kenpo_analytics.regional.parts import contributions_by
 from kenpo_analytics.regional.rates import standardised_rate
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "branch_cells",
     "branch_years",
     "compare",
+    "contributions_by",
     "funnel",
     "ranks",
     "regional_index",

@@ -157,7 +157,7 @@ def regional_index(
     rows = rows.with_columns(unstable=pl.col("expected") < unstable_below)
     rows = rows.with_columns(pl.lit(visit_type or ALL_VISITS).alias(VISIT), pl.lit(id_).alias("standard"))
     rows = _ordered(with_rank(rows, area, "estimate", "lowest", unranked), area)
-    parts = pl.concat([_contributions(aligned, one, method) for one in aligned.areas]).rename({"area": area})
+    parts = pl.concat([contributions_of(aligned, one, method) for one in aligned.areas]).rename({"area": area})
     return Index(
         small(rows, source), small(parts, source), small(_standard(aligned), source), id_, method, tuple(strata)
     )
@@ -237,14 +237,18 @@ def _row(
     }
 
 
-def _contributions(aligned: Aligned, one: Area, method: str) -> pl.DataFrame:
+def contributions_of(aligned: Aligned, one: Area, method: str, *, total: float | None = None) -> pl.DataFrame:
+    """What each stratum and visit type adds to an area's index.
+
+    `total`: the events (indirect: expected events) of the whole index, where these strata hold only a part of them.
+    """
     base, rates = aligned.standard, aligned.standard_rates
     expected = one.denominator[:, None] * rates
     if method == "direct":
         own = one.events / one.denominator[:, None]
-        share = base.denominator[:, None] * (own - rates) / base.events.sum()
+        share = base.denominator[:, None] * (own - rates) / (total or base.events.sum())
     else:
-        share = (one.events - expected) / expected.sum()
+        share = (one.events - expected) / (total or expected.sum())
     grid = aligned.strata.join(pl.DataFrame({VISIT: aligned.visits}), how="cross", maintain_order="left_right")
     people = [] if one.visitors is None else [pl.Series("persons", one.visitors.ravel()).cast(pl.Int64)]
     return grid.with_columns(

@@ -12,7 +12,7 @@ from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import Col, Style, number
 from kenpo_analytics.report._rows import Row, rows_of
-from kenpo_analytics.report.style import COLOURS, MARKERS, QUIET, STRONG, canvas, finish
+from kenpo_analytics.report.style import COARSE, COLOURS, MARKERS, QUIET, STRONG, canvas, finish
 from kenpo_analytics.stats.funnel import funnel_limits
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def funnel_plot(
     if not drawn:
         raise ParameterError("ファネルに描く行がありません。", hint="regional.funnel を通した表を渡してください。")
     outside = [row for row in drawn if not row["funnel_lower"] <= row[estimate] <= row["funnel_upper"]]
-    with canvas(7.2, 4.4, title) as (figure, axes):
+    with canvas(6.6, 4.0, title) as (figure, axes):
         sizes = [row[SIZE] for row in drawn]
         _curves(axes, drawn[0], np.geomspace(min(sizes) * 0.85, max(sizes) * 1.15, _POINTS), style)
         for row in drawn:
@@ -73,7 +73,7 @@ def funnel_plot(
             "funnel_lower": Col("ファネルの範囲", style, upper="funnel_upper"),
             Z: Col("z", "number"),
         }
-        finish(figure, checked, title=title, alt=alt, columns=columns if numbers else None)
+        finish(figure, checked, title=title, alt=alt, columns=columns if numbers else None, dpi=COARSE)
 
 
 def _curves(axes: Axes, row: Row, sizes: Any, style: Style) -> None:

@@ -14,7 +14,7 @@ from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import LABELS, MASK, Col, Style, names_of, number
 from kenpo_analytics.report._rows import rows_of
 from kenpo_analytics.report.events import draw_events, in_years, numbered
-from kenpo_analytics.report.style import COLOURS, HATCHES, QUIET, STROKES, canvas, finish
+from kenpo_analytics.report.style import COARSE, COLOURS, HATCHES, QUIET, STROKES, canvas, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,12 +38,13 @@ def lines(
     calendar: bool = False,
     names: Mapping[str, str] | None = None,
     events: Sequence[Event] = (),
+    coarse: bool = False,
 ) -> None:
     """How does it run over months? A line per group with its band; steps for cumulative incidence.
 
     Points that may not be shown break the line; nothing is drawn across the gap. With `calendar`, `x` holds months
     written YYYYMM, placed a month apart and named at each April. `events` (`definitions.calendar.events`) are drawn
-    where `x` is such a month, or a fiscal year.
+    where `x` is such a month, or a fiscal year. `coarse` makes a smaller picture, for a few points on a full page.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -65,7 +66,8 @@ def lines(
         elif not axes.get_ylim()[0] <= 0:
             axes.margins(y=0.1)
         if events:
-            low, high = axes.get_xlim()
+            xs = checked.table[x].drop_nulls()
+            low, high = axes.get_xlim() if calendar else (xs.min() - 0.5, xs.max() + 0.5)
             draw_events(axes, numbered(events), month_index if calendar else in_years, low=low, high=high)
             axes.set_xlim(low, high)
         axes.set_ylabel(measure + ("（帯は信頼区間）" if lower else ""))
@@ -77,7 +79,14 @@ def lines(
         columns |= {x: Col(x_label or x, "month" if calendar else "plain"), y: Col(measure, style)}
         if lower and upper:
             columns[lower] = Col("信頼区間", style, upper=upper)
-        finish(figure, checked, title=title, alt=f"{measure}の推移。{''.join(alts)}", columns=columns)
+        finish(
+            figure,
+            checked,
+            title=title,
+            alt=f"{measure}の推移。{''.join(alts)}",
+            columns=columns,
+            dpi=COARSE if coarse else None,
+        )
 
 
 def _one_line(
@@ -163,7 +172,7 @@ def stacked_contributions(
         figure.legend(loc="outside right upper", frameon=False)
         alt = _contribution_alt(categories, sums, drawn, measure, style)
         columns: dict[str, Col | str] = {category: "", part: Col("区分", names=meaning), value: Col(measure, style)}
-        finish(figure, checked, title=title, alt=alt, columns=columns)
+        finish(figure, checked, title=title, alt=alt, columns=columns, dpi=COARSE)
 
 
 def _bar(axes: Axes, at: int, height: float, base: float, i: int, label: str) -> None:

@@ -122,7 +122,7 @@ def canvas(width: float, height: float, title: str) -> Iterator[tuple[Figure, Ax
         yield figure, axes
 
 
-def png(figure: Figure) -> str:
+def png(figure: Figure, dpi: int | None = None) -> str:
     """The picture as base64: the same bytes in every run (no dates, no versions), in its 24 commonest colours.
 
     A quarter of the size of full colour. Common colours stay exact, shades at the edges of letters take the nearest.
@@ -131,7 +131,7 @@ def png(figure: Figure) -> str:
     from PIL import Image
 
     raw = io.BytesIO()
-    dpi = COARSE if figure.get_figheight() > TALL else DPI
+    dpi = dpi or (COARSE if figure.get_figheight() > TALL else DPI)
     figure.savefig(raw, format="png", dpi=dpi, metadata={"Software": None})
     raw.seek(0)
     image = Image.open(raw).convert("RGB")
@@ -157,10 +157,12 @@ def finish(
     alt: str,
     columns: Mapping[str, Col | str] | None,
     credit: str = "",
+    dpi: int | None = None,
 ) -> None:
     """Sign the figure, show it with its text alternative, and fold the numbers behind it underneath.
 
-    `columns` None: the page shows these numbers as a table of its own, right beside the figure.
+    `columns` None: the page shows these numbers as a table of its own, right beside the figure. `dpi`: dots per inch,
+    default as its height asks for; a page with many figures of few words can do with `COARSE`.
     """
     from kenpo_analytics.report.tables import table_html
 
@@ -173,7 +175,7 @@ def finish(
             0.5, 0.5, SYNTHETIC, fontsize=46, color=".5", alpha=0.16, ha="center", va="center", rotation=24, zorder=20
         )
     plain = f"<図: {title}>"
-    emit({"image/png": png(figure), "text/plain": plain}, log=checked.log, alt=f"{title}。{alt}")
+    emit({"image/png": png(figure, dpi), "text/plain": plain}, log=checked.log, alt=f"{title}。{alt}")
     if columns is None:
         return
     numbers = table_html(checked, title=f"{title}（数値）", columns=columns, note=credit or None)
