@@ -46,9 +46,9 @@ def guidance_decrease(
     -------
     pandas for pandas, polars otherwise; a row for those who received guidance (`received`), those who did not, and all:
     group, fiscal_year (the second), targets (of the year before), unseen (no checkup this year), unknown (判定不能 this
-    year), still, started_drugs (out because of a drug), decreased (no longer a target, without a drug), numerator,
-    denominator, estimate, lower, upper (Wilson), level, method, estimate_other (drug starters the other way),
-    received_rule, drugs_rule, version_before, version_after.
+    year), not_judged (both), still, started_drugs (out because of a drug), decreased (no longer a target, without a
+    drug), numerator, denominator, estimate, lower, upper (Wilson), level, method, estimate_other (drug starters the
+    other way), received_rule, drugs_rule, version_before, version_after.
 
     Raises
     ------
@@ -110,6 +110,7 @@ def _row(name: str, counts: pl.DataFrame, who: list[bool], drugs: str, level: fl
     found = share(numerator, denominator, level=level)
     other = both["count" if drugs == "exclude" else "exclude"]
     return {
-        "group": name, "targets": sum(n.values()), **n, "numerator": numerator, "denominator": denominator,
+        "group": name, "targets": sum(n.values()), **n, "not_judged": n["unknown"] + n["unseen"],
+        "numerator": numerator, "denominator": denominator,
         **found, "level": level, "method": "wilson", "estimate_other": share(*other, level=level)["estimate"],
     }  # fmt: skip
