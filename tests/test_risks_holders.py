@@ -223,31 +223,28 @@ def test_row_order_and_kind_of_frame_change_nothing(engine) -> None:
 # --- the sample world ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def world() -> tuple[ka.Tables, dict[int, dict]]:
-    """The sample, and person -> raw row with sex and age of one member stretch, found by hand (FY2024)."""
+def sample_people(year: int) -> dict[int, dict]:
+    """Person -> raw row of the picked checkup, with sex, age and workplace of the stretch then, found by hand."""
     found = load(SAMPLE, month="2025-10")
     stretches: dict[int, list[dict]] = {}
     for row in found.polars("members").to_dicts():
         stretches.setdefault(row["person_id"], []).append(row)
-    first, last = dt.date(2024, 4, 1), dt.date(2025, 3, 31)
+    span = pl.col("checkup_date").is_between(dt.date(year, 4, 1), dt.date(year + 1, 3, 31))
     kept: dict[int, tuple] = {}
-    raw = found.polars("checkups").filter(
-        pl.col("checkup_date").is_between(first, last), pl.col("kind") == "生活習慣病予防健診"
-    )
-    for row in raw.to_dicts():
+    for row in found.polars("checkups").filter(span, pl.col("kind") == "生活習慣病予防健診").to_dicts():
         for spell in stretches.get(row["person_id"], []):
             inside = spell["valid_from"] <= row["checkup_date"] < (spell["valid_to"] or dt.date.max)
-            age = 2024 - spell["fy_age_base"]
+            age = year - spell["fy_age_base"]
             order = (row["checkup_date"], row["received_month"], row["record_id"])
             later = row["person_id"] not in kept or order > kept[row["person_id"]][0]
             if inside and spell["relationship"] == "insured" and 40 <= age <= 74 and later:
-                kept[row["person_id"]] = (order, row | {"sex": spell["sex"], "age": age})
-    return found, {person: row for person, (_, row) in kept.items()}
+                more = {"sex": spell["sex"], "age": age, "workplace_id": spell["workplace_id"]}
+                kept[row["person_id"]] = (order, row | more)
+    return {person: row for person, (_, row) in kept.items()}
 
 
-def test_every_person_of_the_sample_as_the_oracle_says(world) -> None:
-    found, people = world
+def test_every_person_of_the_sample_as_the_oracle_says() -> None:
+    found, people = load(SAMPLE, month="2025-10"), sample_people(2024)
     holders = ka.risk_holders(found.checkups, found.members, fiscal_year=2024).collect().people
     assert set(holders["person_id"]) == set(people) and holders.height == 10843
     ours = {row["person_id"]: {name: row[name] for name in RISKS} for row in holders.to_dicts()}
