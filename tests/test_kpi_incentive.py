@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from scipy.stats import zscore
 
-from kenpo_analytics import kpi
+from kenpo_analytics import disclosure, kpi
 from kenpo_analytics.definitions import define
 from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError, TableError
 from kenpo_analytics.kpi.deviation import Values, components, deviation_value, deviations, indicator_points
@@ -331,3 +331,25 @@ def test_the_interval_of_the_total_covers_the_true_place():
         place = rank(true, first="highest")
         hits.append((found["rank_lower"].to_numpy() <= place) & (place <= found["rank_upper"].to_numpy()))
     assert 0.90 <= np.mean(hits) < 0.99
+
+
+# --- disclosure --------------------------------------------------------------------------------------------
+
+
+def test_one_branch_with_few_people_hides_the_indicator_and_the_totals_of_all(published):
+    """The deviation values of 47 branches average 50: 46 of them would give the hidden one back."""
+    few = (pl.col("kpi_id") == KPIS["reduction"]) & (pl.col("month") == 202503) & (pl.col("area") == "10")
+    held = published.with_columns(numerator=pl.when(few).then(5.0).otherwise("numerator"))
+    score = kpi.incentive_score(held, fiscal_year=YEAR)
+    rows = disclosure.check_incentive(score.rows, by=["area", "indicator"])
+    hidden = rows.where(indicator="reduction")
+    assert hidden.table["points"].null_count() == hidden.table["rank"].null_count() == 47
+    assert hidden.where(area="10").table["people_numerator"][0] is None
+    assert hidden.where(area="24").table["people_numerator"][0] is not None
+    assert rows.where(indicator="visit").table["points"].null_count() == 0
+    totals = disclosure.check_incentive_totals(score.totals, by=["area"])
+    assert totals.table["points"].null_count() == totals.table["rank"].null_count() == 47
+    fine = kpi.incentive_score(published, fiscal_year=YEAR)
+    assert disclosure.check_incentive_totals(fine.totals, by=["area"]).table["rank"].null_count() == 0
+    shown = disclosure.check_incentive(kpi.what_if_rise(fine, branch="24", points=1), by=["indicator"])
+    assert shown.table["gain"].null_count() == 0 and "least" not in shown.table.columns

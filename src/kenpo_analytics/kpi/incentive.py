@@ -140,13 +140,14 @@ def _totals(
 
 
 def _smallest(counted: tuple[Counted, ...]) -> pl.Series:
-    """The smallest group of people behind a branch's total, for the disclosure check."""
+    """The smallest group of people behind a branch's total (nobody is no group), for the disclosure check."""
     held = [
-        np.minimum(taken, total - taken)
+        np.where(group > 0, group, np.inf)
         for each in counted
         if each.people
         for taken, total in ((each.values.taken, each.total), (each.values.taken_before, each.total_before))
         if taken is not None and total is not None
+        for group in (taken, total - taken)
     ]
     return pl.Series(np.min(held, axis=0)).cast(pl.Int64) if held else pl.Series([None] * len(BRANCHES), dtype=pl.Int64)
 

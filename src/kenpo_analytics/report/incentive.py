@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import Col, number
 from kenpo_analytics.report._rows import rows_of
 from kenpo_analytics.report.areas import branch_names
 from kenpo_analytics.report.ranking import _mark, _name_rows, _ordered, _picked, _place
-from kenpo_analytics.report.style import COLOURS, HATCHES, canvas, finish
+from kenpo_analytics.report.style import COLOURS, STRONG, canvas, finish
 
 _SHADES = (COLOURS[0], COLOURS[5], COLOURS[2], COLOURS[4], COLOURS[3])
 
@@ -31,21 +29,23 @@ def incentive_bars(rows: Checked, totals: Checked, *, title: str, highlight: str
         for shade, (key, label) in enumerate(labels.items()):
             left = [sum(parts[row.key, name] or 0 for name in list(labels)[:shade]) for row in ordered]
             width = [(parts[row.key, key] or 0) if row.has("points") else 0 for row in ordered]
-            look: dict[str, Any] = {"color": _SHADES[shade], "hatch": HATCHES[shade], "edgecolor": "white"}
-            axes.barh(range(len(ordered)), width, left=left, height=0.74, linewidth=0.3, label=label, **look)
+            axes.barh(range(len(ordered)), width, left=left, height=0.74, color=_SHADES[shade], label=label)
         for at, row in enumerate(ordered):
             if not row.has("points"):
                 _mark(axes, at, row.mark)
-        axes.axvline(line, color=".1", linewidth=1.3, linestyle="--", label=f"{top}位の点 {number(line, 'number', 1)}")
+            elif row.key == highlight:
+                axes.plot(row["points"] + 4, at, "<", color=STRONG, markersize=8)
+        said = f"{top}位の点 {number(line, 'number', 1)}"
+        axes.axvline(line, color=COLOURS[6], linewidth=1.3, linestyle="--", label=said)
         _name_rows(axes, [_place(r, "rank", limits) for r in ordered], [r.key == highlight for r in ordered], size=8.5)
         axes.set_xlabel("合計点(点)。支部名の後は順位(1位が最も高い)と、その95%区間")
-        figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8.5)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
         shown: dict[str, Col | str] = {
             "area": "支部",
             "points": Col("合計点", "number", 1),
             "rank": Col("順位", "count"),
         }
         shown |= {"rank_lower": Col("順位の95%区間", "count", upper="rank_upper")}
-        said = _picked(ordered, highlight, "points", "number", "rank")
-        alt = f"47支部の合計点の積み上げ横棒。{top}位の点は{number(line, 'number', 1)}。{said}"
+        picked = _picked(ordered, highlight, "points", "number", "rank")
+        alt = f"{len(ordered)}支部の合計点の積み上げ横棒。{said}。{picked}"
         finish(figure, totals, title=title, alt=alt, columns=shown)
