@@ -57,7 +57,7 @@ def test_the_page_is_publishable_and_every_output_is_stamped(page):
 
 def test_all_nineteen_kpis_stand_with_value_interval_target_and_nation(page):
     shown = page.table("KPIの一覧(2025年10月)")
-    assert len(shown) == 19 + 2
+    assert len(shown) == 19 + 3  # two of out-of-hours visits, and the standardised declarations
     for name, (kpi_id, target, nation) in CHECKUPS.items():
         row, counted = line(shown, name), total(kpi_id, 202510)
         low, high = proportion_confint(counted["numerator"], counted["denominator"], method="wilson")
@@ -80,7 +80,7 @@ def test_status_and_reason_add_up_to_the_plan(page):
         assert int(row["指標"]) == sum(int(row[name]) for name in kpi.STATUSES)
     reasons = page.table("状態の理由と全国との差")
     assert {row["状態"] for row in reasons if row["理由"] == "この年度の実績が届いていない"} == {"判定不能"}
-    assert "判定不能の計画のKPIは15指標です" in page.text("判定不能の計画のKPIは")
+    assert "判定不能の計画のKPIは13指標です" in page.text("判定不能の計画のKPIは")
 
 
 def test_the_landing_is_the_factor_of_the_four_complete_years(page):
@@ -131,6 +131,54 @@ def test_the_plans_figures_are_public_apart_and_never_called_synthetic(page):
     ]
     text = json.dumps([o["data"].get("text/plain", "") for o in page.outputs], ensure_ascii=False)
     assert "年度をまたいでつなぎません" in text and "前後の値は比べられません" in text
+
+
+def test_the_workplaces_are_counted_and_said_to_be_so(page):
+    places = pl.read_parquet(SAMPLE / "workplaces.parquet")
+    rows = {row["指標"]: row for row in page.table("支部の事業所一覧から数えた値と、届いた値")}
+    assert rows["健康宣言事業所"]["数えた値"] == f"{places['declared_from'].count()}事業所"
+    member = places.filter("committee_member")["insured_count"].sum() / places["insured_count"].sum()
+    assert numbers(rows["健康保険委員(被保険者)"]["数えた値"])[0] == pytest.approx(100 * member, abs=0.00501)
+    assert {row["届いた値"] for row in rows.values()} == {"届いていない"}
+    assert "仮定" in rows["健康宣言事業所"]["数え方とデータから分からないこと"]
+    shown = line(page.table("KPIの一覧(2025年10月)"), "健康宣言事業所")
+    assert shown["状態"] == "進捗中" and "速報" in shown["時点"]
+
+
+def test_no_rank_stands_without_its_interval_and_every_gap_says_why(page):
+    shown = page.table("47支部の中の順位")
+    assert len(shown) == 19 + 3
+    for row in shown:
+        if row["順位"].endswith("位"):
+            low, high = numbers(row["順位の95%区間"])
+            assert low <= numbers(row["順位"])[0] <= high and row["順位の時点"] == "2025年3月"
+        else:
+            assert row["順位"] and row["順位"] != "―" and row["順位の95%区間"] == "―"
+    assert line(shown, "SNSの発信")["順位"] == "47支部の値なし"
+    assert "計算できない" in line(shown, "ジェネリック(数量)")["順位"]
+
+
+def test_the_charts_limits_are_those_of_the_final_months(page):
+    values = (
+        MONTHLY.filter(pl.col("kpi_id") == "out_of_hours_first", pl.col("state") == "final")
+        .sort("month")
+        .select(1000 * pl.col("share"))
+        .to_series()
+        .to_numpy()
+    )
+    half = 3 * np.abs(np.diff(values)).mean() / 1.128379
+    row = line(page.table("管理限界"), "時間外受診(初診)")
+    assert numbers(row["中心線"])[0] == pytest.approx(values.mean(), abs=0.00501) and int(row["月数"]) == len(values)
+    assert numbers(row["管理限界"]) == pytest.approx([values.mean() - half, values.mean() + half], abs=0.00501)
+
+
+def test_events_and_attachments_are_named(page):
+    listed = {row["できごと"]: row["区分"] for row in page.table("図に示したできごと")}
+    assert listed["長期収載品の選定療養の開始"] == "確認済" and listed["令和4年度診療報酬改定の施行"] == "【仮定】"
+    assert sum("定義の変更" in name for name in listed) == 3
+    assert page.text("添付: ") == (
+        "添付: KPI会議資料(2025年10月)(07_kpi_meeting.html)、KPIの表(2025年10月)(07_kpi_tables.xlsx)"
+    )
 
 
 def test_few_people_are_masked_with_their_share_and_what_is_needed():

@@ -17,7 +17,17 @@ _LIMITS = ("centre", "lower", "upper", "months")
 _CHANGES = ("change", "change_lower", "change_upper")
 _PLAIN = (
     *("digits", "level", "fiscal_year", "month", "place", "years", "tried", "remaining", "target", "national"),
-    *("national_month", "rank_month", "widen", "mae", "mae_last_year", "coverage", "compared", "calendar_month"),
+    *(
+        "national_month",
+        "rank_month",
+        "arrived_month",
+        "widen",
+        "mae",
+        "mae_last_year",
+        "coverage",
+        "compared",
+        "calendar_month",
+    ),
 )
 
 

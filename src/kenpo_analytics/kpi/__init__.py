@@ -19,6 +19,7 @@ from kenpo_analytics.kpi.series import monthly_series, monthly_totals, plan_hist
 from kenpo_analytics.kpi.standing import STATUSES, compare, status
 from kenpo_analytics.kpi.weights import incentive_rules
 from kenpo_analytics.kpi.what_if import needed_rise, what_if_rise
+from kenpo_analytics.kpi.workplaces import beside_reported, workplace_totals
 
 __all__ = [
     "MET",
@@ -28,6 +29,7 @@ __all__ = [
     "UNKNOWN",
     "Landing",
     "Score",
+    "beside_reported",
     "compare",
     "control",
     "coverage",
@@ -49,4 +51,5 @@ __all__ = [
     "untreated_visits",
     "what_if_rise",
     "with_ranks",
+    "workplace_totals",
 ]

@@ -11,6 +11,7 @@ from kenpo_analytics.definitions.kpi import NATION, kpi, kpis, printed, targets,
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.kpi.computed import UNTREATED, untreated_visits
 from kenpo_analytics.kpi.readings import readings
+from kenpo_analytics.kpi.workplaces import LIMITS, workplace_totals
 from kenpo_analytics.months import fiscal_year_of, parse_month
 from kenpo_analytics.store import Tables
 
@@ -30,16 +31,22 @@ _SCHEMA: dict[str, Any] = {
 def monthly_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
     """Which monthly totals are there? Those that were reported, and those the branch can compute itself.
 
-    The table `kpi_monthly` with the rows of `untreated_visits` where the branch's own table has none of that KPI.
+    The table `kpi_monthly` with the rows of `untreated_visits` and `workplace_totals`, of each KPI of which the
+    branch's own table has none.
     """
     reported = tables.polars("kpi_monthly")
-    if reported.filter(pl.col("kpi_id") == UNTREATED, pl.col("branch") == branch).height:
-        return reported
-    try:
-        counted = untreated_visits(tables, branch=branch)
-    except EstimateError:
-        return reported
-    return pl.concat([reported, counted.cast(reported.schema)], how="diagonal")
+    ours = set(reported.filter(pl.col("branch") == branch)["kpi_id"])
+    parts = [reported]
+    for count, ids in ((untreated_visits, {UNTREATED}), (workplace_totals, set(LIMITS))):
+        if ids <= ours:
+            continue
+        try:
+            counted = count(tables, branch=branch)
+        except EstimateError:
+            continue
+        kept = counted.filter(~pl.col("kpi_id").is_in(list(ours)))
+        parts.append(kept.cast({name: reported.schema[name] for name in kept.columns}))
+    return pl.concat(parts, how="diagonal")
 
 
 def monthly_series(monthly: Any, *, month: int | str, branch: str) -> Any:

@@ -26,6 +26,7 @@ def kpi_page() -> str:
         head = ("id", "指標", "グループ", "単位", "分子", "分母", "累計", "向き", "区間", "対象年度", "区分", "出典")
         parts += [f"## {name}", grid(head, rows)]
     parts += ["## 定義の版", "版が2つ以上ある指標です。ほかの指標の版は「令和6年度」の1つだけです。", _versions()]
+    parts += ["## 支部で数えられる指標", _counted()]
     parts += ["## 目標(三重支部)", _targets(), "## 公表値", _printed(), *_own()]
     return page(parts)
 
@@ -65,6 +66,20 @@ def _versions() -> str:
         if len(versions(item.id)) > 1
     ]
     return grid(("id", "版", "有効期間", "数え方", "版が変わった理由", "出典"), rows)
+
+
+def _counted() -> str:
+    by: dict[str, list[str]] = {}
+    for item in kpis():
+        if item.computed_by:
+            by.setdefault(item.computed_by, []).append(f"`{item.id}`")
+    found = "、".join(f"{'、'.join(ids)}({name})" for name, ids in by.items())
+    return (
+        f"実績が届いていなければ、支部の表から数えた値を用います: {found}。"
+        "健康宣言・健康保険委員は事業所一覧(`workplaces`)の基準月の値だけで、速報として扱います。宣言の終わりと健康保険委員の委嘱の経過が"
+        "データにないため、過去の月は数えられません。宣言した事業所はすべて続けるとみなし、被保険者数は一覧の値で、任意継続の人は"
+        "分母にも入りません(仮定)。"
+    )
 
 
 def _targets() -> str:

@@ -1,0 +1,105 @@
+"""KPIs counted from the workplaces: recounted by hand, what the data cannot say, and the totals that arrive win."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import kenpo_analytics as ka
+from kenpo_analytics import kpi
+from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.store import Tables
+from tests.test_kpi_status import NEW, OLD, rows, table
+
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
+PLACES = pl.DataFrame(
+    {
+        "workplace_id": ["A", "B", "C", "D", "E"],
+        "industry": ["x"] * 5,
+        "insured_count": [10, 20, 30, 0, 40],
+        "declared_from": [date(2024, 5, 1), None, date(2025, 4, 1), date(2020, 4, 1), date(2020, 4, 1)],
+        "declaration_standardised": [True, True, False, True, True],
+        "committee_member": [True, True, False, False, True],
+    }
+)
+MEMBERS = pl.DataFrame(
+    {"workplace_id": ["A", "B", "C", "C", "E", None], "branch": ["24", "24", "23", "24", "23", "24"]}
+)
+
+
+def held(places: pl.DataFrame | None = PLACES, monthly: pl.DataFrame | None = None) -> Tables:
+    base = ka.load(SAMPLE, month="2025-10")
+    return replace(
+        base,
+        members=MEMBERS.lazy(),
+        workplaces=None if places is None else places.lazy(),
+        kpi_monthly=(table() if monthly is None else monthly).lazy(),
+    )
+
+
+def counted(found: pl.DataFrame) -> dict[str, tuple]:
+    return {row["kpi_id"]: (row["numerator"], row["denominator"]) for row in found.to_dicts()}
+
+
+def test_workplaces_are_counted_by_hand_for_the_month_of_the_data_only():
+    found = kpi.workplace_totals(held(), branch="24")  # E is of another branch, D has nobody but has declared
+    assert counted(found) == {
+        "declared_workplaces": (3, None),
+        "declared_workplaces_std": (2, None),
+        "committee_coverage_rate": (30, 60),
+        "committee_workplaces": (2, None),
+    }
+    assert found["month"].unique().to_list() == [202510] and found["state"].unique().to_list() == ["provisional"]
+    assert found["definition_version"].unique().to_list() == [NEW]
+
+
+def test_what_is_not_in_the_table_has_no_row():
+    assert set(counted(kpi.workplace_totals(held(PLACES.drop("committee_member")), branch="24"))) == {
+        "declared_workplaces",
+        "declared_workplaces_std",
+    }
+    gap = PLACES.with_columns(insured_count=pl.Series([10, None, 30, 0, 40]))
+    assert "committee_coverage_rate" not in counted(kpi.workplace_totals(held(gap), branch="24"))
+    with pytest.raises(EstimateError, match="事業所の表"):
+        kpi.workplace_totals(held(None), branch="24")
+    with pytest.raises(EstimateError, match="健康宣言日も健康保険委員も"):
+        kpi.workplace_totals(held(PLACES.select("workplace_id", "industry")), branch="24")
+
+
+def test_the_totals_that_arrive_are_used_and_stand_beside():
+    arrived = table(
+        rows("committee_workplaces", {202509: (5, None)}),
+        rows("declared_workplaces", {202509: (7, None, OLD)}),
+        rows("untreated_visit_rate", {202509: (5, 10)}),  # there already: not counted from the checkups
+    )
+    totals = kpi.monthly_totals(held(monthly=arrived), branch="24")
+    assert counted(totals.filter(pl.col("kpi_id") == "committee_workplaces")) == {"committee_workplaces": (5, None)}
+    assert totals.filter(pl.col("kpi_id") == "committee_coverage_rate")["numerator"].to_list() == [30]
+    beside = kpi.beside_reported(kpi.workplace_totals(held(), branch="24"), arrived, branch="24")
+    by_id = {row["kpi_id"]: row for row in beside.to_dicts()}
+    committee = by_id["committee_workplaces"]
+    assert (committee["estimate"], committee["arrived"], committee["arrived_month"]) == (2, 5, 202509)
+    assert by_id["declared_workplaces"]["arrived"] is None  # another definition version is no value to compare with
+    assert by_id["committee_coverage_rate"]["estimate"] == pytest.approx(0.5)
+
+
+def test_the_sample_is_recounted_row_by_row():
+    tables = ka.load(SAMPLE, month="2025-10")
+    places = pl.read_parquet(SAMPLE / "workplaces.parquet").to_dicts()
+    found = counted(kpi.workplace_totals(tables, branch="24"))
+    assert found["declared_workplaces"][0] == sum(row["declared_from"] is not None for row in places)
+    with_member = [row for row in places if row["committee_member"]]
+    assert found["committee_workplaces"][0] == len(with_member)
+    whole = sum(row["insured_count"] for row in places)
+    assert found["committee_coverage_rate"] == (sum(row["insured_count"] for row in with_member), whole)
+
+
+def test_a_later_declaration_is_not_yet_known():
+    early = ka.load(SAMPLE, month="2023-10")
+    found = counted(kpi.workplace_totals(early, branch="24"))["declared_workplaces"][0]
+    places = pl.read_parquet(SAMPLE / "workplaces.parquet")
+    assert found == places.filter(pl.col("declared_from") <= date(2023, 10, 31)).height > 0
