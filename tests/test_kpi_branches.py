@@ -135,7 +135,7 @@ def test_the_command_line_checks_the_file(tmp_path):
         (tmp_path / f"{name}.parquet").symlink_to(SAMPLE / f"{name}.parquet")
     put(tmp_path, whole(46))
     told = CliRunner().invoke(cli.app, ["check", str(tmp_path)])
-    assert "47支部のうち46支部だけ" in told.stdout
+    assert "47支部のうち46支部だけ" in told.stdout and "誤り 0 種類、注意 1 種類" in told.stdout
 
 
 # --- ranks -------------------------------------------------------------------------------------------------

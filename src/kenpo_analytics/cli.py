@@ -233,10 +233,12 @@ def check(
         print(describe(row))
     from kenpo_analytics.kpi.provider import describe as describe_provider
 
-    for line in describe_provider(data):
+    told = describe_provider(data)
+    for line in told:
         print(line)
     errors = sum(row["level"] == "error" for row in rows)
-    print(f"誤り {errors} 種類、注意 {len(rows) - errors} 種類" if rows else "問題は見つかりませんでした。")
+    warnings = len(rows) - errors + sum(line.startswith("注意") for line in told)
+    print(f"誤り {errors} 種類、注意 {warnings} 種類" if errors + warnings else "問題は見つかりませんでした。")
     if errors:
         raise typer.Exit(DATA_INVALID)
 
