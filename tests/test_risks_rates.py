@@ -39,12 +39,16 @@ NATION = cells(
 ).drop("persons")
 
 
+FEWER = ka.define(overrides={"risk.few_direct": 100})
+
+
 def one(frame: pl.DataFrame, **where: object) -> dict:
     return frame.filter(**where).row(0, named=True)
 
 
 def test_crude_direct_indirect_and_gap_by_hand() -> None:
-    row = one(ka.risk_rates(OURS, nation=NATION), sex="M")
+    row = one(ka.risk_rates(OURS, nation=NATION, definitions=FEWER), sex="M")
+    assert one(ka.risk_rates(OURS, nation=NATION), sex="M")["reason"] == "判定できた人が500人未満(直接法)"
     low, high = proportion_confint(140, 300, method="wilson")
     assert (row["events"], row["denominator"], row["persons"], row["unknown"]) == (140, 300, 306, 6)
     assert (row["rate"], row["rate_lower"], row["rate_upper"]) == pytest.approx((140 / 300, low, high))
@@ -100,10 +104,12 @@ def test_every_judgement_and_no_number_stands_in_for_a_missing_nation() -> None:
 
 
 def test_nobody_everybody_and_nothing_expected() -> None:
-    found = ka.risk_rates(cells({"M": (0, 0, 0)}, {"M": (100, 100, 100)}), nation=NATION).row(0, named=True)
+    nobody = cells({"M": (0, 0, 0)}, {"M": (100, 100, 100)})
+    found = ka.risk_rates(nobody, nation=NATION, definitions=FEWER).row(0, named=True)
     assert found["estimate"] == found["lower"] == 0 and 0 < found["upper"] < 0.05 and found["judgement"] == "低い"
     assert found["ratio"] == 0 and found["ratio_upper"] == pytest.approx(3.6889 / 125, rel=1e-4)  # exact limit of 0
-    every = ka.risk_rates(cells({"M": (100, 100, 100)}, {"M": (100, 100, 100)}), nation=NATION).row(0, named=True)
+    everybody = cells({"M": (100, 100, 100)}, {"M": (100, 100, 100)})
+    every = ka.risk_rates(everybody, nation=NATION, definitions=FEWER).row(0, named=True)
     assert every["estimate"] == every["upper"] == 1.0 and every["judgement"] == "高い"
     alone = ka.risk_rates(cells({"M": (0, 0, 0)}, {"M": (100, 100, 100)})).row(0, named=True)
     assert alone["ratio"] is None and alone["expected_from"] == "base"
@@ -137,7 +143,7 @@ def test_one_standard_population_for_every_year() -> None:
             NATION.with_columns(fiscal_year=pl.lit(2024)),
         ]
     )
-    found = ka.risk_rates(years, nation=nation).filter(pl.col("sex") == "M").sort("fiscal_year")
+    found = ka.risk_rates(years, nation=nation, definitions=FEWER).filter(pl.col("sex") == "M").sort("fiscal_year")
     assert (
         found["estimate"].n_unique() == 1 and found["standard"].n_unique() == 1 and "2024年度" in found["standard"][0]
     )

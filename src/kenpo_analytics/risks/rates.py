@@ -73,7 +73,8 @@ def risk_rates(
     base
         Strata whose rates are expected where the nation has none; default all groups of `cells` together.
     method
-        Of `estimate`. "direct": the standard's age mix with the group's rates; needs somebody in every age band.
+        Of `estimate`. "direct": the standard's age mix with the group's rates; needs somebody in every age band, and
+        is judged from 500 people on only (definition `risk.few_direct`: with fewer its interval is too narrow).
         "indirect": observed over expected times the standardised rate of the nation (or base), for small groups.
     sexes
         "apart", or "together" (sex and age as strata, `sex` = "MF").
@@ -98,7 +99,8 @@ def risk_rates(
             f"方法の指定が違います: method={method}、sexes={sexes}",
             hint="method は direct か indirect、sexes は apart か together です。",
         )
-    few = (definitions or define()).number("risk.few")
+    used = definitions or define()
+    few = (used.number("risk.few"), used.number("risk.few_direct"))
     table = eager(cells)
     groups = [name for name in table.columns if name not in (*STRATUM, *_COUNTS)]
     nations = None if nation is None else eager(nation)
@@ -171,7 +173,7 @@ def _aligned(weights: pl.DataFrame, strata: pl.DataFrame) -> Pair:
 
 
 def _row(
-    one: dict[str, Any], part: pl.DataFrame, mix: _Mix, method: Method, level: float, few: float
+    one: dict[str, Any], part: pl.DataFrame, mix: _Mix, method: Method, level: float, few: tuple[float, float]
 ) -> dict[str, Any]:
     events, people, persons = (int(part[name].sum()) for name in _COUNTS)
     crude = share(events, people, level=level)
@@ -188,7 +190,7 @@ def _row(
         "expected_from": "base" if mix.nation is None else "nation", **_named("nation_", "nation", nation),
     }  # fmt: skip
     row |= _named("gap_", "gap", _gap(chosen, nation))
-    judgement, reason = _judged(row, few)
+    judgement, reason = _judged(row, few[0], few[1] if len(mix.weight) > 1 else few[0])
     return row | {"judgement": judgement, "reason": reason}
 
 
@@ -234,11 +236,13 @@ def _gap(own: Three, nation: Three) -> Three:
     return value - other, value - other - below, value - other + above
 
 
-def _judged(row: dict[str, Any], few: float) -> tuple[str, str | None]:
+def _judged(row: dict[str, Any], few: float, few_direct: float) -> tuple[str, str | None]:
     if row["denominator"] < few:
         return UNKNOWN, f"判定できた人が{few:g}人未満"
     if row["estimate"] is None:
         return UNKNOWN, "人のいない年齢階級がある" if row["method"] == "direct-wilson" else "期待される人数がない"
+    if row["method"] == "direct-wilson" and row["denominator"] < few_direct:  # empty strata narrow the interval
+        return UNKNOWN, f"判定できた人が{few_direct:g}人未満(直接法)"
     if row["nation"] is None:
         return NO_NATION, "この指標・年度の全国値がない"
     if row["gap_lower"] > 0:
