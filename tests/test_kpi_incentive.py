@@ -353,3 +353,13 @@ def test_one_branch_with_few_people_hides_the_indicator_and_the_totals_of_all(pu
     assert disclosure.check_incentive_totals(fine.totals, by=["area"]).table["rank"].null_count() == 0
     shown = disclosure.check_incentive(kpi.what_if_rise(fine, branch="24", points=1), by=["indicator"])
     assert shown.table["gain"].null_count() == 0 and "least" not in shown.table.columns
+
+
+def test_the_nation_is_what_was_printed_or_nothing(published, score):
+    assert score.rows["national"].null_count() == 5 * 47
+    row = published.filter(pl.col("kpi_id") == KPIS["visit"], pl.col("month") == 202503).head(1)
+    nation = row.with_columns(area=pl.lit("全国"), value=pl.lit(36.2), numerator=None, denominator=None)
+    other = nation.with_columns(version=pl.lit("前の版"), value=pl.lit(99.0))
+    found = kpi.incentive_score(pl.concat([published, nation, other], how="diagonal_relaxed"), fiscal_year=YEAR)
+    assert found.rows.filter(pl.col("indicator") == "visit")["national"].to_list() == pytest.approx([0.362] * 47)
+    assert found.totals.equals(score.totals)

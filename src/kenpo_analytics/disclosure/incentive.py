@@ -14,7 +14,7 @@ from kenpo_analytics.disclosure.rules import DisclosureRules
 
 _PAIRS = {"numerator": "denominator", "last_numerator": "last_denominator"}
 _LEAST = "least"
-_PLAIN = ("base", "level", "top", "line", "raised")
+_PLAIN = ("base", "level", "top", "line", "raised", "national")
 
 
 def check_incentive(table: Any, *, by: Sequence[str], rules: DisclosureRules | None = None) -> Checked:

@@ -30,7 +30,7 @@ class Score:
     `rows`: a branch and indicator a row: area, indicator, label, counts, kpi_id, definition_version, numerator,
     denominator, last_numerator, last_denominator, estimate (share), before, room (1 - before), rank, rank_lower and
     rank_upper (of the share; reason where there is none), level_deviation, rise, rise_deviation, number,
-    number_deviation, deviation, base, points, source.
+    number_deviation, deviation, base, points, national (the printed share of the nation, else null), source.
     `totals`: a branch a row: area, points, rank, rank_lower, rank_upper, level, rank_method, rank_direction, top, p_top
     (probability of a place within the top), line (points of the last place within it), gap (points - line), reason,
     smallest (the smallest group of people behind it).
@@ -186,6 +186,7 @@ def _rows(each: Counted, rules: Rules, points: FloatArray, level: float) -> pl.D
         kpi_id=pl.lit(item.kpi_id),
         definition_version=pl.lit(each.version),
         base=pl.lit(item.base),
+        national=pl.lit(each.national, pl.Float64),
         reason=pl.lit(None if ranks else _no_rank(each), pl.String),
         source=pl.lit(each.source),
     )

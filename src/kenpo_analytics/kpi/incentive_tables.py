@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from kenpo_analytics.definitions.kpi import kpi, version_at
+from kenpo_analytics.definitions.kpi import NATION, kpi, version_at
 from kenpo_analytics.errors import DefinitionError, TableError
 from kenpo_analytics.kpi.deviation import Values
 from kenpo_analytics.kpi.provider import BRANCHES
@@ -25,6 +25,7 @@ class Counted:
     total_before: FloatArray | None
     version: str
     source: str
+    national: float | None = None
 
     @property
     def people(self) -> bool:
@@ -60,7 +61,15 @@ def counted_tables(table: pl.DataFrame, item: Indicator, year: int) -> Counted:
         None if before is None else _numbers(before, "numerator"),
     )
     under = None if before is None else _numbers(before, "denominator")
-    return Counted(item, values, _numbers(now, "denominator"), under, version, now["source"][0])
+    total, nation = _numbers(now, "denominator"), _national(table, item, month, version)
+    return Counted(item, values, total, under, version, now["source"][0], nation)
+
+
+def _national(table: pl.DataFrame, item: Indicator, month: int, version: str) -> float | None:
+    """The nation's printed share of the same month and version; None where nobody printed one."""
+    same = (pl.col("kpi_id") == item.kpi_id) & (pl.col("month") == month) & (pl.col("version") == version)
+    found = table.filter(same, pl.col("area") == NATION)["value"]
+    return None if found.is_empty() else kpi(item.kpi_id).of_printed(found[0])
 
 
 def _of_all(table: pl.DataFrame, item: Indicator, month: int, version: str) -> pl.DataFrame:
