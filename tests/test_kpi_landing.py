@@ -176,7 +176,7 @@ def test_the_sample_lands_with_its_record_and_frames_keep_their_kind():
     assert (row["method"], row["years"], row["month"], row["outlook"]) == (
         "development_factor",
         4,
-        202507,
+        202505,  # checkups of later months have not all come
         "届かない見込み",
     )
     assert 0.70 <= row["coverage"] <= 0.90 and row["mae"] < row["mae_last_year"]

@@ -496,6 +496,21 @@ def test_monthly_kpis_are_counted_from_the_tables(tables: dict[str, pl.DataFrame
     assert {row["state"] for (_, month), row in kpis.items() if month >= 202508} == {"provisional"}
 
 
+def test_a_kpi_month_is_final_when_nearly_all_it_counts_has_arrived(tables: dict[str, pl.DataFrame]) -> None:
+    """Checkups come later than claims, those of employers last: a month said to be final must not grow by much."""
+    final = tables["kpi_monthly"].filter(pl.col("state") == "final")
+    last = dict(final.group_by("kpi_id").agg(pl.col("month").max()).iter_rows())
+    assert last["checkup_rate_insured"] == last["checkup_rate_dependent"] == 202505
+    assert (last["employer_checkup_data_rate"], last["out_of_hours_first"]) == (202501, 202507)
+    lag = pl.col("received_month") // 100 * 12 + pl.col("received_month") % 100
+    lag -= pl.col("checkup_date").dt.year() * 12 + pl.col("checkup_date").dt.month()
+    settled = tables["checkups"].filter(pl.col("checkup_date").dt.year().is_between(2021, 2023))
+    for kind, months in (("生活習慣病予防健診", 5), ("特定健診", 5), ("事業者健診", 9)):
+        arrived = settled.filter(pl.col("kind") == kind).select((lag <= months).mean()).item()
+        assert arrived >= 0.985, kind
+    assert (final["received_month"] >= final["month"]).all() and final["received_month"].max() == 202510
+
+
 def test_the_smallest_world_can_be_built():
     tables, _ = simulate(seed=1, persons=2000, variant="full")
     assert tables["mailings"].schema["programme"] == pl.String

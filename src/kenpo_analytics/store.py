@@ -84,7 +84,8 @@ def load(data: Path | str | None = None, *, month: int | str | None = None) -> T
     declaration of a workplace is not yet known (null). `national` holds published periods and is not cut.
 
     Nobody knows when a row without `received_month` came, so it is there only where nothing is cut (`month` is the last
-    received one) and in no earlier month; `kenpo check` reports such rows as errors. Rows received after today are
+    received one) and in no earlier month; `kenpo check` reports such rows as errors. Of `kpi_monthly`, where the column
+    may be absent, such a row is there from the month that it tells of. Rows received after today are
     typing errors: they never set the month, and are hidden as any later row when a month is given.
 
     Parameters
@@ -225,7 +226,9 @@ def _cut(table: Table, lazy: pl.LazyFrame, month: int, last_received: int) -> pl
     names, last = _clocks(table, lazy), last_day(month)
     for name in (name for name in names if name in _HIDES):
         limit: Any = month if name == RECEIVED else last
-        undated = name != RECEIVED or month >= last_received  # without a receipt, but not later than all that came
+        undated: Any = name != RECEIVED or month >= last_received  # without a receipt, not later than all that came
+        if table.name == "kpi_monthly":
+            undated = pl.col("month") <= month
         lazy = lazy.filter((pl.col(name) <= limit).fill_null(undated))
     year = lazy.collect_schema().get("fiscal_year") if table.name == "guidance" else None
     if year is not None and year.is_integer():  # no interview yet, of a year to come

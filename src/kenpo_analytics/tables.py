@@ -227,6 +227,7 @@ KPI_MONTHLY = Table(
         C("numerator", "float", "分子"),
         C("denominator", "float", "分母", low=0),
         C("state", "str", "速報・確定", required=True, values=("provisional", "final")),
+        C("received_month", "month", "受領月(この値になった月)", low=200804, high=210012),
     ),
     optional=True,
 )

@@ -44,7 +44,7 @@ def readings(monthly: Any, *, branch: str, month: int) -> dict[str, list[Reading
     TableError
         A missing column, or two rows of one KPI, month and definition version.
     """
-    lazy = frames.enter(monthly, TABLE, [column.name for column in TABLE.columns])
+    lazy = frames.enter(monthly, TABLE, [column.name for column in TABLE.columns if column.name != "received_month"])
     rows = frames.collect(lazy).filter(pl.col("branch") == branch, pl.col("month") <= month).sort("kpi_id", "month")
     if twice := int(rows.select(TABLE.key).is_duplicated().sum()):
         raise TableError(

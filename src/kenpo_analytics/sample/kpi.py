@@ -15,15 +15,22 @@ CHECKUP_RATES = {
 VISITS = {"out_of_hours_first": "111", "out_of_hours_return": "112"}
 BASE = (*k.BASE_FEE.values(), *k.EVENING_EARLY.values())
 VERSION = "令和6年度"
-PROVISIONAL_FROM = 202508
-"""Claims of the last three months are still coming in."""
+LAGS = {
+    "checkup_rate_insured": 5,
+    "employer_checkup_data_rate": 9,
+    "checkup_rate_dependent": 5,
+    "out_of_hours_first": 3,
+    "out_of_hours_return": 3,
+}
+"""After how many months have 99 % of what a month counts arrived? Checkups from employers are the last to come."""
 
 
 def kpi_monthly(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
     """Which numerator and denominator has each KPI in each month since April 2021?
 
     Checkup rates: people examined since April of the fiscal year, over members enrolled on the month's last day.
-    Out-of-hours visits: add-ons of the month (夜間・早朝等 left out), over members enrolled on its last day.
+    Out-of-hours visits: add-ons of the month (夜間・早朝等 left out), over members enrolled on its last day. A month is
+    final once `LAGS` months have passed, and was received then; later ones are as counted in the last month.
     """
     months = pl.DataFrame({"at": range(k.CLAIMS_START, k.SNAPSHOT + 1)}, schema={"at": pl.Int32})
     months = months.with_columns(
@@ -72,7 +79,8 @@ def _takers(
 
 
 def _named(rows: pl.DataFrame, kpi_id: str) -> pl.DataFrame:
-    state = pl.when(pl.col("month") >= PROVISIONAL_FROM).then(pl.lit("provisional")).otherwise(pl.lit("final"))
+    known = pl.min_horizontal(pl.col("at") + LAGS[kpi_id], pl.lit(k.SNAPSHOT))
+    late = pl.col("at") + LAGS[kpi_id] > k.SNAPSHOT
     return rows.select(
         branch=pl.lit(k.BRANCH),
         kpi_id=pl.lit(kpi_id),
@@ -80,5 +88,6 @@ def _named(rows: pl.DataFrame, kpi_id: str) -> pl.DataFrame:
         definition_version=pl.lit(VERSION),
         numerator=pl.col("numerator").fill_null(0.0),
         denominator="denominator",
-        state=state,
+        state=pl.when(late).then(pl.lit("provisional")).otherwise(pl.lit("final")),
+        received_month=(known // 12 * 100 + known % 12 + 1).cast(pl.Int32),
     )

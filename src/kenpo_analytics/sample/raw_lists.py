@@ -155,6 +155,7 @@ def _kpi(table: pl.DataFrame) -> pl.DataFrame:
         pl.col("numerator").alias("分子"),
         pl.col("denominator").alias("分母"),
         pl.col("state").replace_strict({"provisional": "速報", "final": "確定"}).alias("速報・確定"),
+        pl.col("received_month").cast(pl.String).alias("受領月"),
     )
 
 
