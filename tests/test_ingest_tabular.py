@@ -331,8 +331,8 @@ def test_lists_without_people() -> None:
         "kpi_list",
     )
     assert rows.drop("entry", "line", "filed").rows() == [
-        ("24", "K1", 202410, "1", 12.0, 100.0, "provisional"),
-        ("24", "K1", 202411, "1", None, 100.0, "final"),
+        ("24", "K1", 202410, "1", 12.0, 100.0, "provisional", None),
+        ("24", "K1", 202411, "1", None, 100.0, "final", None),
     ]
     assert told(rejected) == [(4, "row", "month", "not_a_month")]
     rows, rejected = table(
