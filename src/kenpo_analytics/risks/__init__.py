@@ -2,15 +2,18 @@
 
 from kenpo_analytics.risks.card import health_card
 from kenpo_analytics.risks.decrease import guidance_decrease
-from kenpo_analytics.risks.holders import RISKS, risk_holders
-from kenpo_analytics.risks.levels import LEVELS, guidance_levels
+from kenpo_analytics.risks.holders import MAIN, METABOLIC, RISKS, risk_holders
+from kenpo_analytics.risks.levels import FIRST_YEAR, LEVELS, guidance_levels
 from kenpo_analytics.risks.places import risk_ranks
 from kenpo_analytics.risks.rates import JUDGEMENTS, risk_rates
 from kenpo_analytics.risks.strata import nation_of, risk_counts, risk_reference, risk_strata
 
 __all__ = [
+    "FIRST_YEAR",
     "JUDGEMENTS",
     "LEVELS",
+    "MAIN",
+    "METABOLIC",
     "RISKS",
     "guidance_decrease",
     "guidance_levels",

@@ -25,6 +25,8 @@ RISKS: dict[str, str] = {
     "risk_metabolic_untreated": "代謝リスク(服薬なし)",
 }
 """Column of each risk -> what it is called. The last two split 代謝リスク."""
+METABOLIC = ("risk_metabolic", "risk_metabolic_treated", "risk_metabolic_untreated")
+MAIN = tuple(name for name in RISKS if name not in METABOLIC[1:])
 _ITEMS = ("waist", "sbp", "dbp", "tg", "hdl", "fpg", "hba1c", "ast", "alt", "ggt")
 _EXTRA: tuple[tuple[str, str, Kind], ...] = (
     ("implausible", "参考: 想定範囲外の検査値を使わなかった人(単位の誤りなど)", "reference"),

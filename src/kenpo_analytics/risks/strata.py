@@ -30,7 +30,9 @@ HOLDERS = Table(
 )
 
 
-def risk_counts(people: Any, *, by: Sequence[str] = (), workplaces: Any = None) -> Any:
+def risk_counts(
+    people: Any, *, by: Sequence[str] = (), workplaces: Any = None, risks: Sequence[str] | None = None
+) -> Any:
     """How many people carry each risk, in each group, sex and age band?
 
     Parameters
@@ -40,6 +42,8 @@ def risk_counts(people: Any, *, by: Sequence[str] = (), workplaces: Any = None) 
     by
         Columns of `people` that make groups (fiscal_year, municipality, workplace_id ...), or `industry` (業態), which
         is taken from `workplaces` by the workplace of the checkup day. No workplace or residence on file: 不明.
+    risks
+        Which risks, in this order; default all that `people` has.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def risk_counts(people: Any, *, by: Sequence[str] = (), workplaces: Any = None) 
         No risk column, or people without sex or age (the cohort was made without members).
     """
     names = frames.columns_of(people)
-    risks = [name for name in RISKS if name in names]
+    risks = [name for name in risks or RISKS if name in names]
     if not risks:
         raise TableError("リスクの列がありません。", hint="risk_holders(...).people を渡してください。")
     joins = "industry" in by and "industry" not in names
