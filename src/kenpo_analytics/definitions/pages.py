@@ -186,7 +186,7 @@ def _assumptions(used: Definitions) -> str:
             "## できごとの日付",
             "推移の図に示すできごとのうち、日付を出典で確かめられていないものです。一覧は [kpi.md](kpi.md)。",
             grid(("id", "できごと", "日付", "仮定とした理由・参考"), map(_event, _assumed_events())),
-            "## 決めたこと (D1–D8)",
+            "## 決めたこと (D1–D9)",
             "計画や公表資料の間で食い違うこと、書かれていないことを、この分析ではこう決めました。"
             "出典や説明の中の「D1」などは、この表を指します。",
             grid(("番号", "問い", "決めたこと"), (tuple(row.values()) for row in read("decisions"))),

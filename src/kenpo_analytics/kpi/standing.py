@@ -34,7 +34,7 @@ _SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("target", "gap", "last_year", "change", "change_lower", "change_upper", "national"), pl.Float64),
     "national_month": pl.Int64,
     **dict.fromkeys(("distance_target", "distance_national"), pl.Float64),
-    **dict.fromkeys(("status", "reason", "note"), pl.String),
+    **dict.fromkeys(("status", "reason", "note", "target_source", "national_source"), pl.String),
 }
 
 
@@ -73,7 +73,7 @@ def status(
     upper (Wilson, shares of people or cases only), level, method, rule, target, gap (estimate - target), last_year
     (same month) with last_numerator and last_denominator, change with change_lower and change_upper (Newcombe; both
     months 確定), national with national_month, distance_target, distance_national (standard errors under the
-    reference value; same month of the year only), status, reason, note.
+    reference value; same month of the year only), status, reason, note, target_source and national_source (documents).
 
     Notes
     -----
@@ -185,7 +185,8 @@ def _row(
     usable = [r for r in begun if r.version == official and (use == "latest" or r.final)]
     now = usable[-1] if usable else None
     goal, lacking = judging.goal(item, demand, held, year, official)
-    row |= {"target": goal} | _nation(item, national, now, at, official)
+    row |= {"target": goal, "target_source": demand.source if demand else None}
+    row |= _nation(item, national, now, at, official)
     if now is None:
         return row | {"status": UNKNOWN, "reason": _absent(begun, official, use), "definition_version": official}
     return (
@@ -271,7 +272,8 @@ def _nation(item: Kpi, national: pl.DataFrame, now: Reading | None, at: int, off
     whole = rows.filter(~pl.col("part_year"), pl.col("month") <= month).sort("month").tail(1)
     for found in (same, whole):
         if len(found):
-            return {"national": item.of_printed(found["value"][0]), "national_month": found["month"][0]}
+            value, month, source = (found[name][0] for name in ("value", "month", "source"))
+            return {"national": item.of_printed(value), "national_month": month, "national_source": source}
     return {"national": None, "national_month": None}
 
 

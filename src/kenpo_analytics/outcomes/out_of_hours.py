@@ -92,7 +92,7 @@ def out_of_hours(
         Hide lines received after this month (knowledge cut).
     by_hours
         Also by class of the add-on: a column `hours` ("holiday", "late_night", … of `fee_codes`), every class in every
-        stratum, with the same member-months. A visit with several is of the first in `HOURS` (深夜, 休日, …; 仮定).
+        stratum, with the same member-months. A visit with several is of the first in `HOURS` (深夜, 休日, …; D9, 仮定).
 
     Raises
     ------
