@@ -134,3 +134,10 @@ def test_the_figure_draws_limits_signals_and_the_gap_of_a_masked_month(monkeypat
 def test_unchecked_rows_are_refused():
     with pytest.raises(Exception, match="秘匿処理"):
         report.kpi_control(chart(level(FLOW)), title="x")
+
+
+def test_every_kind_of_frame_gives_the_same_chart(engine):
+    parts = [*level((*FLOW, 70.0)), *rows("checkup_rate_insured", running({m: 30 + m % 4 for m in months(202304, 24)}))]
+    found = kpi.control(engine(table(parts)), month=202603, branch="24")
+    assert engine.kind(found) == ("pandas" if engine.name == "pandas" else "polars")
+    assert engine.frame(found).to_dicts() == chart(parts).to_dicts()

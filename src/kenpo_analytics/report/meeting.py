@@ -93,7 +93,8 @@ def _card(pair: Pair, end: Pair | None, runs: Checked, marks: Mapping[int, Event
         return f'<article class="card empty">{head}{_facts(pair, end)}</article>'
     when = number(row["month"], "month") + {"final": "確定", "provisional": "速報"}.get(row["state"], "")
     limits = _limits(row, states)
-    counted = "/".join(text for text in (_count(pair, "numerator"), _count(pair, "denominator")) if text)
+    below = _count(pair, "denominator")
+    counted = f"{_count(pair, 'numerator')}/{below}" if below else ""  # else the value is the number itself
     figure = timeline(
         own.table,
         first=span[0],
