@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -196,7 +197,7 @@ def test_both_arms_of_a_delay_count_from_the_day_of_the_first():
     unaware = analysis_set(checkups, members, mailings, programme=[2022], before=[2017], data_through=202412)
     assert row(unaware, 3)["begin"] == D(2023, 5, 20) and row(unaware, 3)["outcome_state"] == "before_letter"
     counts = arms_of(made.people.filter(pl.col("assigned").is_not_null())).select("assigned", "n", "letters", "mixed")
-    assert counts.rows() == [("later", 1, 1, 0), ("now", 2, 2, 1)]
+    assert counts.rows() == [("now", 2, 2, 1), ("later", 1, 1, 0)]
 
 
 def test_a_draw_belongs_to_the_last_checkup_before_it():
@@ -216,6 +217,34 @@ def test_lines_come_from_the_definitions():
         (100, 104),
         4,
     )
-    assert restricted(made.people, "and", made.lines)["hba1c"].min() == 5.9
+    assert restricted(made.people, "and", made.lines).height == made.people["hba1c"].count()
     assert restricted(made.people, "or", made.lines)["hba1c"].drop_nulls().is_empty()
     assert Lines.of(define()) == LINES
+
+
+def test_a_mailing_that_was_drawn_whole_has_a_clock():
+    """Nobody undrawn was mailed: everybody counts from the day of the arm that was sent first."""
+    everybody = drawn({person: "now" if person % 2 else "later" for person in PEOPLE})
+    for before in ([2017], []):
+        made = analysis_set(*tables(), programme=[2022], before=before, data_through=202412, assignment=everybody)
+        assert {row(made, person)["begin"] for person in (1, 2, 3, 4)} == {D(2023, 1, 20)}
+        assert made.drawn == {"now": 6, "later": 6}
+
+
+def test_a_draw_of_other_people_is_refused():
+    options = {"programme": [2022], "before": [2017], "data_through": 202412}
+    with pytest.raises(EstimateError, match="1人もいません"):
+        analysis_set(*tables(), **options, assignment=drawn({999: "now"}))
+    with pytest.raises(EstimateError, match="個人IDの型"):
+        analysis_set(*tables(), **options, assignment=drawn({1: "now"}).cast({"person_id": pl.String}))
+
+
+@pytest.mark.parametrize("engine", ["pandas", "duckdb"])
+def test_every_engine_makes_the_same_set(engine, found):
+    if engine == "pandas":
+        given = tuple(table.to_pandas() for table in tables())
+    else:
+        connection = duckdb.connect()
+        given = tuple(connection.from_arrow(table.to_arrow()) for table in tables())
+    made = analysis_set(*given, programme=[2022], before=[2017], data_through=202412)
+    assert made.people.select(sorted(made.people.columns)).equals(found.people.select(sorted(found.people.columns)))

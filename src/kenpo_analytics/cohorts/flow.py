@@ -89,8 +89,13 @@ class Cohort:
         last = self._stages[-1]
         names = self._classified.collect_schema().names()
         needed = {*self._keep, *_STRETCH, EXIT, *(name for name, _, _ in last.extra)}
-        narrow = self._classified.select(*(name for name in names if name in needed))
-        held, *counts = self._run([narrow], self._stages[:-1])
+        plans = [self._classified.select(*(name for name in names if name in needed))]
+        if self._attributes is not None:
+            plans.append(self._theirs(survivors(self._classified)))
+        held, *rest = self._run(plans, self._stages[:-1])
+        counts = rest[len(plans) - 1 :]
+        if self._attributes is not None:
+            self._attributes = nw.from_native(rest[0].lazy())
         self._classified = nw.from_native(held.lazy())
         final = replace(last, plan=self._classified)
         self._counts: list[pl.DataFrame] = [*counts, frames.collect(final.counts())]
@@ -130,9 +135,13 @@ class Cohort:
     def _people(self) -> nw.LazyFrame:
         people = survivors(self._classified)
         if self._attributes is not None:
-            theirs = self._attributes.join(people.select("person_id"), on="person_id", how="semi")
-            people = people.join(theirs.unique(list(_STRETCH)), on=list(_STRETCH), how="left")
+            people = people.join(self._theirs(people), on=list(_STRETCH), how="left")
         return people.select(*self._keep)
+
+    def _theirs(self, people: nw.LazyFrame) -> nw.LazyFrame:
+        """The attributes of these people, one row per stretch."""
+        theirs: Any = self._attributes
+        return theirs.join(people.select("person_id"), on="person_id", how="semi").unique(list(_STRETCH))
 
     def __repr__(self) -> str:
         size = "未実行"

@@ -73,7 +73,12 @@ def clusters(frame: pl.DataFrame, by: str) -> NDArray[np.int64]:
 
 
 def independent(x: Floats, *, lead: int) -> Floats:
-    """Without columns that those before them already make up (strata by sex beside the covariate sex).
+    """Without columns that those before them already make up (strata by sex beside the covariate sex): `kept`."""
+    return x[:, kept(x, lead=lead)]
+
+
+def kept(x: Floats, *, lead: int) -> NDArray[np.bool_]:
+    """Which columns are not already made up by those before them?
 
     Raises
     ------
@@ -83,10 +88,10 @@ def independent(x: Floats, *, lead: int) -> Floats:
     if len(x) < x.shape[1] + SPARE:
         raise TooFew("調整する項目の数に対して人数が少ないため、推定しません")
     size = np.abs(np.diag(np.linalg.qr(x, mode="r")))
-    kept = size > 1e-9 * np.maximum(np.linalg.norm(x, axis=0), 1e-300)
-    if not kept[:lead].all():
+    found = np.asarray(size > 1e-9 * np.maximum(np.linalg.norm(x, axis=0), 1e-300))
+    if not found[:lead].all():
         raise TooFew("比べる群のどれかに人がいないため、推定しません")
-    return x[:, kept]
+    return found
 
 
 def fit(y: Floats, x: Floats, *, groups: NDArray[np.int64] | None = None, weights: Floats | None = None) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kenpo_analytics.evaluation._matrix import Floats
+from kenpo_analytics.evaluation.estimate import TooFew
 
 FEW_CLUSTERS = 42
 """Below this many clusters ordinary cluster errors are too small (Angrist, Pischke 2009, ch. 8)."""
@@ -21,12 +22,19 @@ def limits(
 
     Null imposed, Rademacher signs per cluster, the same signs at every value tried, limits by bisection.
 
+    Raises
+    ------
+    TooFew
+        With so few clusters no value can be rejected at this level, whatever the data.
+
     Notes
     -----
     Cameron, Gelbach, Miller (2008) Rev Econ Stat 90:414; limits by inversion as in Roodman et al. (2019) Stata J 19:4.
     """
     _, code = np.unique(groups, return_inverse=True)
     count = int(code.max()) + 1
+    if 2 ** (1 - count) > 1 - level:
+        raise TooFew(f"まとまり(クラスター)が{count}しかないため、区間を作れません")
     bread = np.linalg.pinv(x.T @ x)
     beta = bread @ (x.T @ y)
     parts = [x[code == g] for g in range(count)]
@@ -44,7 +52,7 @@ def limits(
         moved = signs @ restricted  # X' of the drawn errors: bread @ moved is the drawn change of all coefficients
         top = moved @ row
         bottom = np.sqrt(((signs * (restricted @ row) - moved @ through.T) ** 2).sum(axis=1))
-        beyond = np.abs(top) >= abs(value - null) / error * bottom - 1e-12
+        beyond = np.abs(top) >= abs(value - null) / error * bottom * (1 - 1e-9)
         return (1 + int(beyond.sum())) / (1 + DRAWS) < 1 - level
 
     return _edge(rejected, value, -error), _edge(rejected, value, error)

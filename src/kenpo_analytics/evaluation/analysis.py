@@ -5,7 +5,7 @@ Every design of this room reads this table; a simulated world can make one direc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,7 @@ class AnalysisSet:
     before: tuple[int, ...]
     programme: tuple[int, ...]
     definitions: Definitions = field(default_factory=define, compare=False, repr=False)
+    drawn: Mapping[str, int] = field(default_factory=dict)  # people drawn into each arm, whether among `people` or not
 
     @property
     def lines(self) -> Lines:
@@ -107,7 +108,7 @@ def analysis_set(
             "事業の年度と事業前の年度を、重ならないように渡してください", hint="programme=[2022], before=[2017]"
         )
     used = definitions or define()
-    chosen = rule or rule_in_force(mailings, checkups, fiscal_year=programme[0], programme=letters)
+    chosen = rule or rule_in_force(mailings, checkups, fiscal_year=min(programme), programme=letters)
     base = pl.concat(
         [
             _index(checkups, members, year, "programme" if year in programme else "before", branch, used)
@@ -124,7 +125,9 @@ def analysis_set(
     people = _outcome(base, after, used, chosen, month_index(parse_month(data_through)))
     people = _lost(people, members, used, parse_month(data_through))
     people = _present(people, members)
-    return AnalysisSet(_judged(people, used), chosen, tuple(sorted(before)), tuple(sorted(programme)), used)
+    years = tuple(sorted(before)), tuple(sorted(programme))
+    drawn = {} if assignment is None else dict(assignment.group_by("assigned").len().iter_rows())
+    return AnalysisSet(_judged(people, used), chosen, *years, used, drawn)
 
 
 def _index(checkups: Any, members: Any, year: int, era: str, branch: str | None, used: Definitions) -> pl.DataFrame:
@@ -187,30 +190,45 @@ def _mailed(base: pl.DataFrame, letters: pl.DataFrame) -> pl.DataFrame:
     own = pl.coalesce(pl.when("letter").then(pl.coalesce("sent_date", "planned_date")), "planned_date")
     base = base.with_columns(letter_day=pl.when("letter").then(own), own=own).drop("planned_date", "sent_date")
     if "assigned" not in base.columns:
-        return _begun(base, base, pl.coalesce("own", "would"))
-    waits = pl.col("assigned").is_not_null()
-    first = base.filter(waits, pl.col("assigned") != LATER)
-    parts = (base.filter(~waits), base.filter(waits))
-    return pl.concat(
-        [_begun(parts[0], parts[0], pl.coalesce("own", "would")), _begun(parts[1], first, pl.col("would"))]
-    )
+        return base.with_columns(begin=pl.coalesce("own", usual_day(base))).drop("own")
+    drawn = pl.col("assigned").is_not_null()
+    usual = usual_day(base, base.filter((pl.col("assigned") != LATER).fill_null(True)))
+    first = usual_day(base, base.filter(drawn, pl.col("assigned") != LATER))
+    begin = pl.when(drawn).then(pl.coalesce(first, usual)).otherwise(pl.coalesce("own", usual))
+    return base.with_columns(begin=begin).drop("own")
 
 
-def _begun(base: pl.DataFrame, planned: pl.DataFrame, day: pl.Expr) -> pl.DataFrame:
-    """From which day does each person count? `would`: the median day of `planned` for checkups of the same month."""
+def usual_day(base: pl.DataFrame, planned: pl.DataFrame | None = None) -> pl.Series:
+    """On which day would a letter for each checkup go out? As long after the first of its month as in the median.
+
+    The median of `planned` (default: `base`) for checkups of the same calendar month, else of all; `own` is a letter's
+    day. Null where there is none at all.
+    """
+    planned = base if planned is None else planned
     start = pl.col("checkup_date").dt.month_start()
     lag = (pl.col("own") - start).dt.total_days().median().alias("lag")
     month = pl.col("checkup_date").dt.month().alias("month")
-    base = base.with_columns(month).join(planned.group_by(month).agg(lag), on="month", how="left")
-    would = start + pl.duration(days=pl.col("lag").fill_null(planned.select(lag).item()))
-    return base.with_columns(would=would).with_columns(begin=day.cast(pl.Date)).drop("month", "lag", "own", "would")
+    overall = pl.lit(planned.select(lag).item(), pl.Float64)
+    joined = base.with_columns(month).join(
+        planned.group_by(month).agg(lag), on="month", how="left", maintain_order="left"
+    )
+    return joined.select((start + pl.duration(days=pl.coalesce("lag", overall))).cast(pl.Date).alias("day"))["day"]
 
 
 def _drawn(base: pl.DataFrame, assignment: pl.DataFrame) -> pl.DataFrame:
     """Who was drawn into which arm, on the checkup that the draw was made for: the last one before it."""
+    if base["person_id"].dtype != assignment["person_id"].dtype:
+        raise EstimateError(
+            "割付の個人IDの型が、データと違います",
+            hint="割付に使った対象者の表の個人IDを、データと同じ型にしてください。",
+        )
     own = [name for name in assignment.columns if name not in ("person_id", "drawn_on")]
     found = base.filter(pl.col("era") == "programme").join(assignment, on="person_id")
     found = found.filter(pl.col("checkup_date") <= pl.col("drawn_on")).sort("checkup_date")
+    if found.is_empty():
+        raise EstimateError(
+            "割り付けた人が、評価する年度の対象者の中に1人もいません", hint="割付と年度を確かめてください。"
+        )
     found = found.unique("person_id", keep="last").select("record_id", *own)
     return base.join(found, on="record_id", how="left")
 
@@ -269,14 +287,9 @@ def _index_of(name: str) -> pl.Expr:
 
 def _lost(people: pl.DataFrame, members: Any, used: Definitions, through: int) -> pl.DataFrame:
     """Who had left twelve months after the index checkup? Leaving and not coming are different losses."""
-    stretches = frames.collect(frames.enter(members, MEMBERS, ["person_id", "valid_from", "valid_to"]))
-    year_on = people.select("record_id", "person_id", day=pl.col("checkup_date").dt.offset_by("12mo"))
-    held = year_on.join(stretches, on="person_id").filter(
-        pl.col("day") >= pl.col("valid_from"), pl.col("valid_to").is_null() | (pl.col("day") < pl.col("valid_to"))
-    )
-    enrolled = pl.col("record_id").is_in(held["record_id"].unique().implode())
-    known = pl.col("checkup_date").dt.offset_by("12mo") <= last_day(through)
-    people = people.with_columns(enrolled1=pl.when(known).then(enrolled))
+    year_on = pl.col("checkup_date").dt.offset_by("12mo")
+    enrolled = _enrolled(people, members, year_on)
+    people = people.with_columns(enrolled1=pl.when(year_on <= last_day(through)).then(enrolled))
     lost = pl.col("outcome_state").is_in(["unexamined", "late", "before_letter"]) & (pl.col("enrolled1") == False)  # noqa: E712
     state = pl.when(lost.fill_null(False)).then(pl.lit("left")).otherwise("outcome_state")
     return people.with_columns(outcome_state=state)
@@ -284,17 +297,17 @@ def _lost(people: pl.DataFrame, members: Any, used: Definitions, through: int) -
 
 def _present(people: pl.DataFrame, members: Any) -> pl.DataFrame:
     """Who could still be sent a letter on its day? Enrolled, and not examined again (the newer checkup replaces it)."""
-    stretches = frames.collect(frames.enter(members, MEMBERS, ["person_id", "valid_from", "valid_to"]))
-    held = (
-        people.select("record_id", "person_id", "begin")
-        .join(stretches, on="person_id")
-        .filter(
-            pl.col("begin") >= pl.col("valid_from"),
-            pl.col("valid_to").is_null() | (pl.col("begin") < pl.col("valid_to")),
-        )
-    )
-    enrolled = pl.col("record_id").is_in(held["record_id"].unique().implode())
+    enrolled = _enrolled(people, members, pl.col("begin"))
     return people.with_columns(present=enrolled & ~pl.col("newer").fill_null(False)).drop("newer")
+
+
+def _enrolled(people: pl.DataFrame, members: Any, day: pl.Expr) -> pl.Expr:
+    stretches = frames.collect(frames.enter(members, MEMBERS, ["person_id", "valid_from", "valid_to"]))
+    here = people.select("record_id", "person_id", day=day).join(stretches, on="person_id")
+    held = here.filter(
+        pl.col("day") >= pl.col("valid_from"), pl.col("valid_to").is_null() | (pl.col("day") < pl.col("valid_to"))
+    )
+    return pl.col("record_id").is_in(held["record_id"].unique().implode())
 
 
 def _judged(people: pl.DataFrame, used: Definitions) -> pl.DataFrame:

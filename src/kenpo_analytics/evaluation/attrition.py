@@ -9,10 +9,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation._matrix import Floats, clusters, fit, independent
-from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
-from kenpo_analytics.evaluation.weighting import ASSUMPTION, ESTIMAND, FEW, prepare, propensity, weights
+from kenpo_analytics.evaluation._matrix import Floats, clusters, fit, independent, kept
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
+from kenpo_analytics.evaluation.weighting import (
+    ASSUMPTION,
+    ESTIMAND,
+    FEW,
+    TRIM,
+    overlapping,
+    prepare,
+    propensity,
+    weights,
+)
 from kenpo_analytics.stats._checks import normal_quantile
 
 LOST = ASSUMPTION + "。次回健診を受けるかどうかは、調整した項目と通知のほかには次回健診の値と関係しない"
@@ -78,7 +86,7 @@ def iptw_ipcw(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensit
     """
     names = ("iptw_ipcw", "対象者内の重み付け(送付と追跡、IPTW×IPCW)", ESTIMAND, LOST)
     try:
-        sent = prepare(closed(people))
+        sent = overlapping(prepare(closed(people)), TRIM)
     except TooFew as error:
         return unavailable(*names, reason=error.message, role=role)
     seen = sent.frame["y1"].is_not_null().to_numpy()
@@ -88,20 +96,11 @@ def iptw_ipcw(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensit
     x = np.column_stack([np.ones(seen.sum()), sent.letter[seen].astype(float)])
     groups = clusters(sent.frame, "person_id")[seen]
     result: Any = fit(sent.frame["y1"].drop_nulls().to_numpy(), x, weights=weight[seen], groups=groups)
-    lower, upper = result.conf_int(1 - level)[1]
-    return Estimate(
-        *names,
-        role=role,
-        estimate=float(result.params[1]),
-        lower=float(lower),
-        upper=float(upper),
-        standard_error=float(result.bse[1]),
-        level=level,
-        method="重み付き回帰、頑健標準誤差",
-        persons=int((seen & sent.letter).sum()),
-        compared=int((seen & ~sent.letter).sum()),
+    return answer(
+        *names, result=result, place=1, level=level, role=role, method="重み付き回帰、頑健標準誤差",
+        persons=int((seen & sent.letter).sum()), compared=int((seen & ~sent.letter).sum()),
         diagnostics={"lost": lost(sent.frame, sent.letter), "weights": _spread(weight[seen])},
-    )
+    )  # fmt: skip
 
 
 def lost(frame: pl.DataFrame, letter: NDArray[np.bool_]) -> pl.DataFrame:
@@ -154,12 +153,9 @@ def tipping_point(
 
 def draws(y: Floats, x: Floats, seen: NDArray[np.bool_], imputations: int, rng: np.random.Generator) -> list[Floats]:
     """Values for everybody from the posterior of a linear model with flat prior: coefficients, variance and noise."""
+    x = x[:, kept(x[seen], lead=1)]  # what varies only among the unseen has no coefficient
     q, r = np.linalg.qr(x[seen])
     freedom = int(seen.sum()) - x.shape[1]
-    if freedom < FEW:
-        raise EstimateError(
-            "次回健診のある人が少なすぎて、補完の模型を当てはめられません", hint="年度を増やしてください。"
-        )
     middle = np.linalg.solve(r, q.T @ y[seen])
     squares = float(((y[seen] - x[seen] @ middle) ** 2).sum())
     made = []

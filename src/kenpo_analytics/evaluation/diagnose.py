@@ -27,7 +27,9 @@ from kenpo_analytics.evaluation.cost import cost
 from kenpo_analytics.evaluation.estimate import POWER_Z, Estimate
 from kenpo_analytics.evaluation.falsify import falsify, warnings_of
 from kenpo_analytics.evaluation.lines import Lines
-from kenpo_analytics.evaluation.suite import RANDOMISED, Choice, Groups, groups
+from kenpo_analytics.evaluation.suite import Choice, Groups, groups
+from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
+from kenpo_analytics.stats._checks import normal_quantile
 
 BIN = 3
 """mg/dL of FPG that one point of the figure stands for: single values hold too few people to be shown."""
@@ -116,16 +118,16 @@ def _makers(
     bands, lines = {"high": choice.high, "low": choice.low}, analysis.lines
     inside = analysis.people.filter("eligible", pl.col("fiscal_year").is_in([*choice.before, *choice.years]))
     mailed = analysis.people.filter(pl.col("fiscal_year").is_in(choice.years))
-    yield "falsify", partial(falsify, parts.whole, rule=choice.rule, lines=lines, level=level, **bands)
+    yield "falsify", partial(falsify, parts.whole, parts.eligible, rule=choice.rule, lines=lines, level=level, **bands)
     if choice.before:
         yield "years", partial(did.by_year, parts.every, reference=max(choice.before), level=level, **bands)
     yield "bandwidths", partial(discontinuity.bandwidths, parts.main, cutoff=lines.cutoff, level=level)
     yield "cutoffs", partial(discontinuity.placebo_cutoffs, parts.main, lines=lines, level=level)
     yield "jump", partial(jump, parts.main, choice.bandwidth, lines.cutoff)
     yield "tipping", partial(attrition.tipping_point, parts.eligible, level=level, imputations=imputations)
-    yield "controls", partial(doubts.negative_controls, parts.main, level=level, **bands)
+    yield "controls", partial(doubts.negative_controls, parts.main, parts.eligible, level=level, **bands)
     yield "subgroups", partial(doubts.subgroups, parts.main, level=level, **bands)
-    yield "expected", partial(expected, parts, named, lines)
+    yield "expected", partial(expected, parts, lines)
     yield "evalue", partial(evalues, parts, choice, named)
     yield "moves", partial(states.moves, mailed, level=level, definitions=analysis.definitions)
     yield "states", partial(_states, inside, analysis.definitions)
@@ -182,13 +184,13 @@ def jump(people: pl.DataFrame, bandwidth: float, cutoff: float) -> pl.DataFrame:
     return pl.concat(rows).select("era", "side", "y0", "persons", "estimate", "fitted").sort("era", "y0")
 
 
-def expected(parts: Groups, named: Mapping[str, Estimate], lines: Lines) -> pl.DataFrame:
+def expected(parts: Groups, lines: Lines) -> pl.DataFrame:
     """What fall would there have been without letters? By the normal formula, in the years before, and after letters.
 
     Frame: `what`, `estimate`, `lower`, `upper`, `persons`, `warning`.
     """
     found = regression_to_mean.expected(parts.main, lines=lines)
-    before = parts.whole.filter(pl.col("era") == "before", pl.col("eligible"), pl.col("y1").is_not_null())
+    before = parts.main.filter(pl.col("era") == "before", pl.col("eligible"), pl.col("y1").is_not_null())
     own = regression_to_mean.naive(before.with_columns(era=pl.lit("programme"), letter=True))
     rows = [
         {
@@ -198,7 +200,7 @@ def expected(parts: Groups, named: Mapping[str, Estimate], lines: Lines) -> pl.D
             "warning": found.warning or "",
         },
         _change("通知のない事業前に、同じ基準で選んだ人の変化", own),
-        _change("通知を送った人の変化(単純前後比較)", named["naive"]),
+        _change("通知を送った人の変化(単純前後比較)", regression_to_mean.naive(parts.main)),
     ]
     numbers = dict.fromkeys(("estimate", "lower", "upper"), pl.Float64)
     return pl.DataFrame(rows, schema={"what": pl.String, **numbers, "persons": pl.Int64, "warning": pl.String})
@@ -263,10 +265,21 @@ def _warnings(choice: Choice, tables: Mapping[str, pl.DataFrame]) -> Iterator[st
     if choice.primary in (did.DESIGN, discontinuity.DIFFERENCE) and "falsify" in tables:
         yield from warnings_of(tables["falsify"])
     controls = tables.get("controls")
-    if choice.primary not in (did.DESIGN, discontinuity.DIFFERENCE) and controls is not None:
-        within = controls.filter(pl.col("design").str.starts_with("対象者内"), pl.col("warns"))
-        if within.height:
-            yield f"通知で動くはずのない結果が動いています({'、'.join(within['label'])})"
+    if choice.primary in ("iptw", "aipw", "ancova", "iptw_ipcw") and controls is not None:
+        within = controls.filter(pl.col("design").str.starts_with("対象者内"))
+        moved = within.filter(_corrected(within) < 1 - within["level"])
+        if moved.height:
+            yield f"通知で動くはずのない結果が動いています({'、'.join(moved['label'])})"
+
+
+def _corrected(rows: pl.DataFrame) -> pl.Series:
+    """p of each row after Holm's correction, from its interval."""
+    from scipy.special import ndtr
+
+    z = np.array([normal_quantile(level) for level in rows["level"]])
+    size = ((rows["upper"] - rows["lower"]) / 2).to_numpy() / z
+    p = 2 * ndtr(-np.abs(rows["estimate"].to_numpy()) / size)
+    return pl.Series(doubts.adjust(p.tolist(), method="holm"), dtype=pl.Float64)
 
 
 def detectable_by(one: Estimate) -> float | None:

@@ -13,7 +13,7 @@ from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation._wild import limits as wild
-from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
 from kenpo_analytics.evaluation.lines import LINES
 
 DESIGN, LABEL = "did_ancova", "差の差(基準値の上下の帯 × 事業前後、共分散分析)"
@@ -83,33 +83,22 @@ def did(
         reason = f"帯と時期で分けた群に、次回健診のある人が{FEW}人に満たないものがあるため、推定しません"
         return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=reason, role=role, diagnostics={"bands": table})
     x, position = matrix(seen)
+    groups, y = clusters(seen, cluster), seen["y1"].to_numpy()
+    few = (count := len(np.unique(groups))) < FEW_CLUSTERS
     try:
         x = independent(x, lead=position + 1)  # a band of one value has no slope
+        limits = wild(y, x, position, groups, level=level) if few else None
     except TooFew as error:
         return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=error.message, role=role)
-    groups = clusters(seen, cluster)
-    result = fit(seen["y1"].to_numpy(), x, groups=groups)
-    lower, upper = result.conf_int(1 - level)[position]
-    method, count = f"共分散分析、頑健標準誤差({_UNITS.get(cluster, cluster)})", len(np.unique(groups))
-    if count < FEW_CLUSTERS:
-        lower, upper = wild(seen["y1"].to_numpy(), x, position, groups, level=level)
-        method = f"共分散分析、ワイルドクラスターブートストラップ({_UNITS.get(cluster, cluster)}{count})"
-    return Estimate(
-        design,
-        label,
-        ESTIMAND,
-        ASSUMPTION,
-        role=role,
-        estimate=float(result.params[position]),
-        lower=float(lower),
-        upper=float(upper),
-        standard_error=float(result.bse[position]),
-        level=level,
-        method=method,
-        persons=seen.filter(pl.col("high") & (pl.col("era") == "programme")).height,
-        compared=seen.height - seen.filter(pl.col("high") & (pl.col("era") == "programme")).height,
+    persons = seen.filter(pl.col("high") & pl.col("programme")).height
+    unit = _UNITS.get(cluster, cluster)
+    how = f"ワイルドクラスターブートストラップ({unit}{count})" if few else f"頑健標準誤差({unit})"
+    found = answer(
+        design, label, ESTIMAND, ASSUMPTION, result=fit(y, x, groups=groups), place=position, level=level, role=role,
+        method=f"共分散分析、{how}", persons=persons, compared=seen.height - persons,
         diagnostics={"bands": table, "adjusted": pl.DataFrame({"covariate": covariates(seen)[1]})},
-    )
+    )  # fmt: skip
+    return found if limits is None else replace(found, lower=limits[0], upper=limits[1])
 
 
 def per_letter(people: pl.DataFrame, **options: Any) -> Estimate:

@@ -21,7 +21,7 @@ from kenpo_analytics.evaluation.did import (
     matrix,
     smallest,
 )
-from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
 from kenpo_analytics.stats._checks import normal_quantile
 
 DESIGN, LABEL = "did_ipcw", "差の差: 次回健診のない人を重みで補う(IPCW)"
@@ -60,11 +60,9 @@ def did_ipcw(
         return unavailable(DESIGN, LABEL, ESTIMAND, LOST, reason=error.message, role=role)
     weight = chance[frame["y1"].is_not_null().to_numpy()]
     result = fit(seen["y1"].to_numpy(), x, weights=weight, groups=clusters(seen, "person_id"))
-    lower, upper = result.conf_int(1 - level)[place]
     persons = seen.filter(pl.col("high") & pl.col("programme")).height
-    return Estimate(
-        DESIGN, LABEL, ESTIMAND, LOST, role=role, estimate=float(result.params[place]), lower=float(lower),
-        upper=float(upper), standard_error=float(result.bse[place]), level=level,
+    return answer(
+        DESIGN, LABEL, ESTIMAND, LOST, result=result, place=place, level=level, role=role,
         method="重み付き共分散分析、頑健標準誤差", persons=persons, compared=seen.height - persons,
     )  # fmt: skip
 

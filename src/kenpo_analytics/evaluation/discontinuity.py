@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
-from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
 from kenpo_analytics.evaluation.lines import LINES, Lines
 
 FEW = 50
@@ -95,20 +95,10 @@ def _estimate(
         result, position = _jump(seen, cutoff, bandwidth, outcome, adjust, programme_only)
     except TooFew as error:
         return unavailable(*names, reason=error.message, role=role)
-    lower, upper = result.conf_int(1 - level)[position]
     above = seen.filter((pl.col("y0") > cutoff) & (pl.col("era") == "programme")).height
-    return Estimate(
-        *names,
-        role=role,
-        estimate=float(result.params[position]),
-        lower=float(lower),
-        upper=float(upper),
-        standard_error=float(result.bse[position]),
-        level=level,
-        method=f"局所線形(三角カーネル、幅{bandwidth:g})、頑健標準誤差(個人)",
-        persons=above,
-        compared=seen.height - above,
-    )
+    how = f"局所線形(三角カーネル、幅{bandwidth:g})、頑健標準誤差(個人)"
+    counts = {"persons": above, "compared": seen.height - above}
+    return answer(*names, result=result, place=position, level=level, role=role, method=how, **counts)
 
 
 def near(people: pl.DataFrame, cutoff: float, bandwidth: float, donut: float = 0.0) -> pl.DataFrame:
@@ -222,6 +212,8 @@ def _heap(part: pl.DataFrame, era: Any, cutoff: float, width: int, level: float)
     grid = np.arange(np.ceil(cutoff - 15), cutoff + 15)
     found = dict(counts.iter_rows())
     n: NDArray[np.float64] = np.array([found.get(value, 0) for value in grid], dtype=float)
+    if n.sum() < FEW:
+        raise TooFew(f"基準値の前後15mg/dLに{FEW}人に満たない時期があるため、偏りを調べません")
     gap = (grid - cutoff) / 15
     above = (grid > cutoff) & (grid < cutoff + width)
     below = (grid < cutoff) & (grid > cutoff - width)

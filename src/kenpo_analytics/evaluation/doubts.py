@@ -63,11 +63,14 @@ def _bound(ratio: float) -> float:
     return ratio + float(np.sqrt(ratio * (ratio - 1)))
 
 
-def negative_controls(people: pl.DataFrame, *, level: float = 0.95, **bands: tuple[float, float]) -> pl.DataFrame:
+def negative_controls(
+    people: pl.DataFrame, eligible: pl.DataFrame | None = None, *, level: float = 0.95, **bands: tuple[float, float]
+) -> pl.DataFrame:
     """Does the design find an effect where there cannot be one? Each row should hold 0.
 
     height: body height at the outcome checkup; prior: last year's FPG, before the letter; before_letter: FPG at a
-    checkup after the index but before the letter could act. Each by the designs that can read it (差の差, 対象者内).
+    checkup after the index but before the letter could act. Each by the difference-in-differences of `people`, and by
+    letter sent or not among `eligible` where they are given.
 
     Returns
     -------

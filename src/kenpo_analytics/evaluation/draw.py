@@ -79,7 +79,7 @@ def draw(
         "ethics_id": ethics,
         "registration_id": registration,
         "approved": NONE_YET not in (ethics.strip(), registration.strip()),
-        "drawn_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "drawn_at": dt.datetime.now().astimezone().isoformat(timespec="seconds"),
         "people_file": people.name,
         "people_sha256": hashlib.sha256(people.read_bytes()).hexdigest(),
         "version": version("kenpo-analytics"),

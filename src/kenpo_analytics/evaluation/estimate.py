@@ -9,6 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.stats._checks import normal_quantile
 
 Role = Literal["primary", "sensitivity", "secondary", "reference", "diagnostic"]
 State = Literal["estimated", "not_identified", "refused"]
@@ -52,6 +53,27 @@ class Estimate:
         if self.lower is None or self.upper is None:
             return False
         return self.lower > self.null_value or self.upper < self.null_value
+
+
+def answer(*names: str, result: Any, place: int, level: float, **facts: Any) -> Estimate:
+    """The estimate of one coefficient of a fitted regression, with the limits that the regression gives."""
+    lower, upper = map(float, result.conf_int(1 - level)[place])
+    size = float(result.bse[place])
+    return _made(names, float(result.params[place]), lower, upper, size, level, facts)
+
+
+def wald(*names: str, value: float, size: float, level: float, **facts: Any) -> Estimate:
+    """The estimate of a value with its standard error: limits by the normal distribution."""
+    wide = normal_quantile(level) * size
+    return _made(names, value, value - wide, value + wide, size, level, facts)
+
+
+def _made(
+    names: Sequence[str], value: float, lower: float, upper: float, size: float, level: float, facts: Mapping[str, Any]
+) -> Estimate:
+    numbers = {"estimate": value, "lower": lower, "upper": upper, "standard_error": size, "level": level}
+    design, label, estimand, assumption = names
+    return Estimate(design, label, estimand, assumption, **{**numbers, **facts})
 
 
 class TooFew(EstimateError):

@@ -14,7 +14,7 @@ from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, indepe
 from kenpo_analytics.evaluation.did import ASSUMPTION, ESTIMAND, by_year, did
 from kenpo_analytics.evaluation.discontinuity import covariate_jumps, density, diff_in_disc
 from kenpo_analytics.evaluation.doubts import adjust, negative_controls
-from kenpo_analytics.evaluation.estimate import POWER_Z, Estimate, unavailable
+from kenpo_analytics.evaluation.estimate import POWER_Z, Estimate, unavailable, wald
 from kenpo_analytics.evaluation.lines import LINES, Lines
 from kenpo_analytics.evaluation.subsets import restricted
 from kenpo_analytics.stats._checks import normal_quantile
@@ -48,7 +48,13 @@ _Row = dict[str, Any]
 
 
 def falsify(
-    people: pl.DataFrame, *, rule: str | None = None, lines: Lines = LINES, level: float = 0.95, **bands: Any
+    people: pl.DataFrame,
+    eligible: pl.DataFrame | None = None,
+    *,
+    rule: str | None = None,
+    lines: Lines = LINES,
+    level: float = 0.95,
+    **bands: Any,
 ) -> pl.DataFrame:
     """What does each comparison that must find nothing say, and which warn?
 
@@ -56,6 +62,8 @@ def falsify(
     ----------
     people
         The whole analysis set (all values of FPG), or with `rule` None people who are all under one rule by FPG.
+    eligible
+        First-ever eligible who could be sent a letter (`suite.groups`): negative controls by letter sent or not.
     rule
         "and" / "or": restricts to people for whom FPG decides, and adds the placebo group of the others.
     level
@@ -83,7 +91,7 @@ def falsify(
         "guidance": lambda: iter([_of(diff_in_disc(below, cutoff=lines.kink, level=level))]),
         "covariates": lambda: _limited(covariate_jumps(inside, cutoff=lines.cutoff, level=level), "covariate", level),
         "density": lambda: _density(inside, level, lines),
-        "negative_control": lambda: _limited(_named(inside, level, bands), "label", level),
+        "negative_control": lambda: _limited(_named(inside, eligible, level, bands), "label", level),
         "institution": lambda: _institutions(people, level),
     }
     if rule is not None:
@@ -153,13 +161,12 @@ def triple(people: pl.DataFrame, rule: str, *, lines: Lines = LINES, **options: 
         short = one if one.estimate is None else two
         return unavailable(*names, reason=short.reason or "", state=short.state, role=one.role)
     value, error = one.estimate - two.estimate, float(np.hypot(one.standard_error, two.standard_error))
-    row = _row(None, value, error, normal_quantile(one.level))
-    limits = {"estimate": value, "lower": row["lower"], "upper": row["upper"], "standard_error": error}
     compared = sum(n for n in (one.compared, two.persons, two.compared) if n is not None)
     method = "2つの差の差の差、頑健標準誤差"
-    return Estimate(
-        *names, **limits, role=one.role, level=one.level, method=method, persons=one.persons, compared=compared
-    )
+    return wald(
+        *names, value=value, size=error, level=one.level, role=one.role, method=method, persons=one.persons,
+        compared=compared,
+    )  # fmt: skip
 
 
 def _tried(part: Callable[[], Iterator[_Row]]) -> list[_Row]:
@@ -190,9 +197,9 @@ def _limited(table: pl.DataFrame, item: str, level: float) -> Iterator[_Row]:
         yield _row(str(row[item]), row["estimate"], (row["upper"] - row["lower"]) / 2 / z, z)
 
 
-def _named(people: pl.DataFrame, level: float, bands: Any) -> pl.DataFrame:
+def _named(people: pl.DataFrame, eligible: pl.DataFrame | None, level: float, bands: Any) -> pl.DataFrame:
     """Negative controls, each with the design that read it: two designs read the same control."""
-    return negative_controls(people, level=level, **bands).with_columns(
+    return negative_controls(people, eligible, level=level, **bands).with_columns(
         label=pl.col("label") + "、" + pl.col("design").str.split("(").list.first()
     )
 

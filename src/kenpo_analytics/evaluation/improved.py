@@ -9,9 +9,8 @@ import polars as pl
 
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import Floats, clusters, fit, independent
-from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
-from kenpo_analytics.evaluation.weighting import FEW, Sent, prepare, weights
-from kenpo_analytics.stats._checks import normal_quantile
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable, wald
+from kenpo_analytics.evaluation.weighting import FEW, TRIM, Sent, overlapping, prepare, weights
 
 ESTIMAND = "通知の対象となった人に送ったことで、次回健診で{}した人の割合が変わった大きさ(ポイント)"
 ASSUMPTION = "送付されるかどうかは、調整した項目のほかには改善・悪化と関係しない(未測定の交絡がない)"
@@ -54,6 +53,7 @@ def share_difference(
     seen = people.filter(pl.col(outcome).is_not_null())
     try:
         sent = prepare(seen)
+        sent = sent if method == "gcomp" else overlapping(sent, TRIM)
     except TooFew as error:
         return unavailable(*names, reason=error.message, unit="ポイント", role=role)
     y = sent.frame[outcome].cast(pl.Float64).to_numpy()
@@ -64,20 +64,11 @@ def share_difference(
         value, size = (_gcomp if method == "gcomp" else _weighted)(sent, y)
     except TooFew as error:
         return unavailable(*names, reason=error.message, unit="ポイント", role=role)
-    z = normal_quantile(level)
-    return Estimate(
-        *names,
-        unit="ポイント",
-        role=role,
-        estimate=value,
-        lower=value - z * size,
-        upper=value + z * size,
-        standard_error=size,
-        level=level,
+    return wald(
+        *names, value=value, size=size, level=level, role=role, unit="ポイント",
         method=f"{METHODS[method]}、{'デルタ法' if method == 'gcomp' else '頑健標準誤差'}",
-        persons=int(sent.letter.sum()),
-        compared=int((~sent.letter).sum()),
-    )
+        persons=int(sent.letter.sum()), compared=int((~sent.letter).sum()),
+    )  # fmt: skip
 
 
 def _gcomp(sent: Sent, y: Floats) -> tuple[float, float]:

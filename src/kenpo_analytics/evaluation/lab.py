@@ -11,7 +11,7 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.definitions.national import plan_receivables
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation.analysis import AnalysisSet
+from kenpo_analytics.evaluation.analysis import AnalysisSet, usual_day
 from kenpo_analytics.evaluation.decide import STATES
 from kenpo_analytics.evaluation.doubts import grouped
 from kenpo_analytics.evaluation.estimate import ROLES, Estimate, as_rows
@@ -111,18 +111,23 @@ def monthly_series(kpi_monthly: Any, kpi_id: str, *, branch: str, per: float = 1
 def with_letters(visits: pl.DataFrame, mailings: Any, *, programme: str) -> pl.DataFrame:
     """Followed people with `letter` (sent) and `begin`: its day, or the day on which it would have gone out.
 
-    `visits` has record_id and checkup_date (`first_visit`); whoever got none begins as long after the checkup as the
-    median of those who did.
+    `visits` has record_id and checkup_date (`first_visit`); whoever got none begins on the day planned for them, else
+    on the usual day of their checkup's month (`analysis.usual_day`).
     """
     rows = frames.collect(
         frames.enter(mailings, MAILINGS, ["record_id", "programme", "planned_date", "sent_date", "status"])
     )
-    sent = rows.filter(pl.col("programme") == programme, pl.col("status") == "sent", pl.col("record_id").is_not_null())
-    day = sent.group_by("record_id").agg(day=pl.coalesce("sent_date", "planned_date").min())
-    joined = visits.join(day, on="record_id", how="left")
-    lag = (pl.col("day") - pl.col("checkup_date")).dt.total_days().median()
-    begin = pl.coalesce("day", pl.col("checkup_date") + pl.duration(days=lag.cast(pl.Int64)))
-    return joined.with_columns(letter=pl.col("day").is_not_null(), begin=begin.cast(pl.Date)).drop("day")
+    sent = pl.col("status") == "sent"
+    rows = rows.filter(pl.col("programme") == programme, pl.col("record_id").is_not_null())
+    day = rows.group_by("record_id").agg(
+        letter=sent.any(),
+        sent=pl.coalesce("sent_date", "planned_date").filter(sent).min(),
+        due=pl.col("planned_date").min(),
+    )
+    joined = visits.join(day, on="record_id", how="left").with_columns(
+        pl.col("letter").fill_null(False), own=pl.coalesce("sent", "due")
+    )
+    return joined.with_columns(begin=pl.coalesce("own", usual_day(joined))).drop("sent", "due", "own")
 
 
 def series_lines(level: Estimate, series: pl.DataFrame) -> pl.DataFrame:

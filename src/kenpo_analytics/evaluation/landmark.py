@@ -5,8 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
-from kenpo_analytics.stats._checks import normal_quantile
+from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable, wald
 from kenpo_analytics.stats.incidence import CENSORED, COMPETING, EVENT, Incidence, cumulative_incidence, net_incidence
 
 NAMES = (
@@ -81,22 +80,12 @@ def landmark(
     if value != value:
         reason = f"通知月から{months}か月まで追えた人がいないため、推定しません"
         return unavailable(*NAMES, reason=reason, unit="ポイント", role=role, diagnostics={"excluded": excluded})
-    wide = normal_quantile(level) * error
     tables = [_rows(sent, *pair) for sent, pair in curves.items()]
-    return Estimate(
-        *NAMES,
-        unit="ポイント",
-        role=role,
-        estimate=value,
-        lower=value - wide,
-        upper=value + wide,
-        standard_error=error,
-        level=level,
-        method="Aalen–Johansen、独立な2群の差",
-        persons=groups[True].height,
-        compared=groups[False].height,
+    return wald(
+        *NAMES, value=value, size=error, level=level, unit="ポイント", role=role,
+        method="Aalen–Johansen、独立な2群の差", persons=groups[True].height, compared=groups[False].height,
         diagnostics={"curves": pl.concat(tables), "excluded": excluded},
-    )
+    )  # fmt: skip
 
 
 def _month(name: str) -> pl.Expr:

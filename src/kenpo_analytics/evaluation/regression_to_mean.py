@@ -10,7 +10,7 @@ import polars as pl
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.did import CENTRE
-from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
 from kenpo_analytics.evaluation.lines import LINES, Lines
 
 NAIVE, PSEUDO = "naive", "pseudo_cohort"
@@ -160,16 +160,6 @@ def pseudo_cohort(people: pl.DataFrame, *, level: float = 0.95, role: Role = "se
     except TooFew as error:
         return unavailable(*names, reason=error.message, role=role)
     result = fit(frame["y1"].to_numpy(), x, groups=clusters(frame, "person_id"))
-    lower, upper = result.conf_int(1 - level)[1]
-    return Estimate(
-        *names,
-        role=role,
-        estimate=float(result.params[1]),
-        lower=float(lower),
-        upper=float(upper),
-        standard_error=float(result.bse[1]),
-        level=level,
-        method="共分散分析、頑健標準誤差",
-        persons=int(programme.sum()),
-        compared=int((~programme).sum()),
-    )
+    counts = {"persons": int(programme.sum()), "compared": int((~programme).sum())}
+    how = "共分散分析、頑健標準誤差"
+    return answer(*names, result=result, place=1, level=level, role=role, method=how, **counts)

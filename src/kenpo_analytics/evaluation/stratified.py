@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable
+from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable, wald
 from kenpo_analytics.stats._checks import normal_quantile
 
 CELLS = ("exposed_events", "exposed", "control_events", "control")
@@ -191,20 +191,10 @@ def between_groups(
     shares = [cells[key][0] / cells[key][1] for key in wanted]
     variance = sum(p * (1 - p) / cells[key][1] for p, key in zip(shares, wanted, strict=True))
     value = shares[0] - shares[1] - shares[2] + shares[3]
-    wide = normal_quantile(level) * variance**0.5
-    return Estimate(
-        *names,
-        unit="ポイント",
-        role=role,
-        estimate=value,
-        lower=value - wide,
-        upper=value + wide,
-        standard_error=variance**0.5,
-        level=level,
-        method="4つの独立な割合(Wald)",
-        persons=cells[wanted[0]][1],
-        compared=sum(cells[key][1] for key in wanted[1:]),
-    )
+    return wald(
+        *names, value=value, size=variance**0.5, level=level, unit="ポイント", role=role,
+        method="4つの独立な割合(Wald)", persons=cells[wanted[0]][1], compared=sum(cells[key][1] for key in wanted[1:]),
+    )  # fmt: skip
 
 
 def misclassified(

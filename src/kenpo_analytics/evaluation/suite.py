@@ -66,7 +66,10 @@ def find_assignment(folder: Path, name: str) -> pl.DataFrame | None:
 
 
 def letter_years(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> pl.DataFrame:
-    """For checkups of which fiscal years were letters sent, and by which rule? `fiscal_year`, `letters`, `rule`."""
+    """For checkups of which fiscal years were letters sent, and by which rule? `fiscal_year`, `letters`, `rule`.
+
+    `rule` is null where the letters of a year do not say one rule: such a year is not evaluated.
+    """
     wanted = ["record_id", "programme", "status"]
     sent = frames.collect(frames.enter(mailings, MAILINGS, wanted)).filter(
         pl.col("programme") == programme, pl.col("status") == "sent"
@@ -75,8 +78,15 @@ def letter_years(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> p
     joined = sent.select("record_id").unique().join(days, on="record_id")
     year = pl.col("checkup_date").dt.year() - (pl.col("checkup_date").dt.month() < 4).cast(pl.Int32)
     table = joined.group_by(year.alias("fiscal_year")).agg(letters=pl.len().cast(pl.Int64)).sort("fiscal_year")
-    rules = [rule_in_force(mailings, checkups, fiscal_year=y, programme=programme) for y in table["fiscal_year"]]
+    rules = [_rule_of(mailings, checkups, y, programme) for y in table["fiscal_year"]]
     return table.with_columns(rule=pl.Series(rules, dtype=pl.String))
+
+
+def _rule_of(mailings: Any, checkups: Any, year: int, programme: str) -> str | None:
+    try:
+        return rule_in_force(mailings, checkups, fiscal_year=year, programme=programme)
+    except EstimateError:
+        return None  # letters of that year do not say their rule: the other years can still be evaluated
 
 
 def choose(
@@ -110,7 +120,7 @@ def choose(
     """
     used = definitions or define()
     window = (int(used.number("next_checkup.letter_days")), int(used.number("next_checkup.max_months")))
-    rules = dict(found.select("fiscal_year", "rule").iter_rows())
+    rules = {year: rule for year, rule in found.select("fiscal_year", "rule").iter_rows() if rule is not None}
     asked = [year for year in (years or rules) if year in rules and year <= last]
     if not asked:
         raise EstimateError("次回健診の期間が終わった、通知のある年度がありません", hint="基準月を後にしてください。")
@@ -151,7 +161,7 @@ def _departures(
     if late := [year for year in protocol.years if year > last]:
         yield f"{'、'.join(map(str, late))}年度は次回健診の期間が終わっていないため、まだ含めていません"
     if none := [year for year in protocol.years if year <= last and year not in rules]:
-        yield f"{'、'.join(map(str, none))}年度の通知の記録がないため、含めていません"
+        yield f"{'、'.join(map(str, none))}年度の通知の記録(当時の基準を含む)がないため、含めていません"
     if other := [year for year in protocol.years if rules.get(year, protocol.rule) != protocol.rule]:
         yield f"{'、'.join(map(str, other))}年度の通知の基準は、解析計画の基準と違います"
     if before and tuple(sorted(before)) != tuple(sorted(protocol.before)):
@@ -223,10 +233,21 @@ def _drawn(analysis: AnalysisSet, choice: Choice, level: float) -> Estimate:
     people = analysis.people.filter(pl.col("fiscal_year").is_in(choice.programme))
     if "assigned" in people.columns and people["assigned"].drop_nulls().len():
         first = next(arms[0] for arms in KINDS.values() if people["assigned"].is_in(arms).any())
-        return randomised(people, first=first, level=level, role="sensitivity")
+        return _with_drawn(randomised(people, first=first, level=level, role="sensitivity"), analysis.drawn)
     reason = "割付の記録が解析する表にないため、割り付けどおりの比較はできません"
     names = ("無作為割付による比較(割り付けどおり)", "割り付けどおりに送ったことの効果", "割付が守られた")
     return unavailable(RANDOMISED, *names, reason=reason, state="not_identified")
+
+
+def _with_drawn(one: Estimate, drawn: Mapping[str, int]) -> Estimate:
+    """The table of arms says how many were drawn, too: some have no checkup that can be evaluated."""
+    arms = one.diagnostics.get("arms")
+    if arms is None:
+        return one
+    if not drawn:
+        return replace(one, diagnostics={**one.diagnostics, "arms": arms.with_columns(drawn=pl.col("n"))})
+    count = pl.col("assigned").replace_strict(dict(drawn), default=None, return_dtype=pl.Int64)
+    return replace(one, diagnostics={**one.diagnostics, "arms": arms.with_columns(drawn=count)})
 
 
 def _references(analysis: AnalysisSet, parts: Groups, choice: Choice, level: float) -> Iterator[Estimate]:
@@ -258,7 +279,7 @@ def _bands(parts: Groups, choice: Choice, lines: Lines, level: float) -> Iterato
         calm = parts.every.filter(~pl.col("fiscal_year").is_in([FLAGGED - 1, FLAGGED]))
         yield variant(calm, "calm", f"全年度から{FLAGGED - 1}・{FLAGGED}年度の健診を除く(感染症流行期)")
     untreated = parts.main.filter(~pl.col("started").fill_null(False))
-    yield variant(untreated, "untreated", "服薬を始めた人を除く(結果で人を選ぶため偏る。参考)")
+    yield variant(untreated, "untreated", "服薬を始めた人を除く(結果で人を選ぶため偏る。参考)", role="reference")
 
 
 def _span(years: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, indepe
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation._wild import limits as wild
 from kenpo_analytics.evaluation.did import CENTRE
-from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
 
 KINDS = {"delay": ("now", "later"), "leaflets": ("A", "B")}
 """Randomised delay (先に送る・後で送る) and two leaflet versions (A・B)."""
@@ -192,9 +192,9 @@ def read_assignment(folder: Path) -> pl.DataFrame:
 
 
 def digest(assigned: pl.DataFrame) -> str:
-    """Which fingerprint stands for who got what, whatever the order of the rows?"""
-    text = "\n".join(f"{row[0]},{row[1]}" for row in assigned.select("person_id", "arm").sort("person_id").iter_rows())
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Which fingerprint stands for who got what, in which stratum and unit, whatever the order of the rows?"""
+    table = assigned.select(pl.all().cast(pl.String).fill_null("")).select(sorted(assigned.columns))
+    return hashlib.sha256(table.sort("person_id").write_csv().encode()).hexdigest()
 
 
 def record(assigned: pl.DataFrame, **facts: Any) -> dict[str, Any]:
@@ -239,28 +239,18 @@ def randomised(
     if "stratum" in seen.columns and seen["stratum"].n_unique() > 1:
         parts.append(seen["stratum"].to_dummies(drop_first=True).cast(pl.Float64).to_numpy())
     groups = clusters(seen, cluster or ("unit" if "unit" in seen.columns else "person_id"))
+    y, few = seen["y1"].to_numpy(), len(np.unique(groups)) < FEW_CLUSTERS
     try:
         x = independent(np.column_stack(parts), lead=2)
+        limits = wild(y, x, 1, groups, level=level) if few else None
     except TooFew as error:
         return unavailable(*names, role=role, reason=error.message)
-    result = fit(seen["y1"].to_numpy(), x, groups=groups)
-    lower, upper = result.conf_int(1 - level)[1]
-    few = len(np.unique(groups)) < FEW_CLUSTERS
-    if few:
-        lower, upper = wild(seen["y1"].to_numpy(), x, 1, groups, level=level)
-    return Estimate(
-        *names,
-        role=role,
-        estimate=float(result.params[1]),
-        lower=float(lower),
-        upper=float(upper),
-        standard_error=float(result.bse[1]),
-        level=level,
+    found = answer(
+        *names, result=fit(y, x, groups=groups), place=1, level=level, role=role,
         method="共分散分析、" + ("ワイルドクラスターブートストラップ" if few else "頑健標準誤差"),
-        persons=int(one.sum()),
-        compared=int((1 - one).sum()),
-        diagnostics={"arms": arms_of(drawn)},
-    )
+        persons=int(one.sum()), compared=int((1 - one).sum()), diagnostics={"arms": arms_of(drawn)},
+    )  # fmt: skip
+    return found if limits is None else replace(found, lower=limits[0], upper=limits[1])
 
 
 def _other(first: str) -> str:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation._matrix import COVARIATES, Floats, clusters, covariates, fit, independent
-from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable
-from kenpo_analytics.stats._checks import normal_quantile
+from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable, wald
 
 ESTIMAND = (
     "通知の対象となった人に送付し届いたことの、届かなかった場合(辞退・住所不備・不達)に対する、"
@@ -75,6 +74,24 @@ def prepare(people: pl.DataFrame, *, names: Sequence[str] = NAMES) -> Sent:
     return Sent(frame, letter, x, used, propensity(letter, x))
 
 
+def _overlaps(score: Floats, trim: float) -> NDArray[np.bool_]:
+    return (score >= trim) & (score <= 1 - trim)
+
+
+def overlapping(sent: Sent, trim: float) -> Sent:
+    """Only people whose probability of a letter lies within [trim, 1 - trim].
+
+    Raises
+    ------
+    TooFew
+        That leaves fewer than `FEW` on one side.
+    """
+    inside = sent.part(_overlaps(sent.score, trim))
+    if min(inside.letter.sum(), (~inside.letter).sum()) < FEW:
+        raise TooFew(f"送付の確率が重なる範囲に、片方で{FEW}人に満たないため、推定しません")
+    return inside
+
+
 def propensity(letter: NDArray[np.bool_], x: Floats) -> Floats:
     """How probable was a letter for each person? Logistic regression on the covariates (傾向スコア)."""
     import statsmodels.api as sm
@@ -119,11 +136,11 @@ def within_eligible(
 
     Notes
     -----
-    Sources: Robins, Rotnitzky, Zhao (1994) JASA 89:846; Lunceford, Davidian (2004) Stat Med 23:2937 (errors of AIPW);
-    Austin (2011) Multivariate Behav Res 46:399 (caliper, SMD). Errors are robust, by person where people come in
-    several years; those of IPTW are conservative, since the score is estimated. Matched people: regression adjustment
-    for what the pairs still differ in, errors by pair (Ho et al. 2007 Polit Anal 15:199; Abadie, Spiess 2022 JASA
-    117:983).
+    Sources: Robins, Rotnitzky, Zhao (1994) JASA 89:846; Lunceford, Davidian (2004) Stat Med 23:2937 (errors of
+    AIPW); Austin (2011) Multivariate Behav Res 46:399 (caliper, SMD). Errors are robust, by person where people
+    come in several years (matching: by pair); those of IPTW are conservative, since the score is estimated. Matched
+    people: regression adjustment for what the pairs still differ in, errors by pair (Ho et al. 2007 Polit Anal
+    15:199; Abadie, Spiess 2022 JASA 117:983).
     """
     if design not in LABELS:
         raise EstimateError(f"設計の名前が違います: {design}", hint=f"使える名前: {', '.join(LABELS)}")
@@ -135,32 +152,23 @@ def within_eligible(
     seen = sent.frame["y1"].is_not_null().to_numpy()
     if min((seen & sent.letter).sum(), (seen & ~sent.letter).sum()) < FEW:
         return unavailable(*names, reason=f"次回健診のある人が片方で{FEW}人に満たないため、推定しません", role=role)
-    usable = (sent.score >= trim) & (sent.score <= 1 - trim) | (design in ("crude", "ancova"))
-    inside = sent.part(seen & usable)
+    limit = 0.0 if design in ("crude", "ancova") else trim
     try:
-        value, error_size, weight = _ESTIMATORS[design](inside)
+        inside = overlapping(sent.part(seen), limit)
+        value, size, weight = _ESTIMATORS[design](inside)
     except TooFew as error:
         return unavailable(*names, reason=error.message, role=role)
-    z, table = normal_quantile(level), balance(inside, weight)
+    table, trimmed = balance(inside, weight), int((~_overlaps(sent.score, limit)).sum())
     counted = inside if design != "match" or weight is None else inside.part(weight > 0)
-    return Estimate(
-        *names,
-        role=role,
-        estimate=value,
-        lower=value - z * error_size,
-        upper=value + z * error_size,
-        standard_error=error_size,
-        level=level,
-        method=_METHODS[design],
-        persons=int(counted.letter.sum()),
-        compared=int((~counted.letter).sum()),
-        warnings=tuple(_imbalance(table)),
+    return wald(
+        *names, value=value, size=size, level=level, role=role, method=_METHODS[design],
+        persons=int(counted.letter.sum()), compared=int((~counted.letter).sum()), warnings=tuple(_imbalance(table)),
         diagnostics={
             "balance": table,
             "overlap": overlap(sent),
-            "trimmed": pl.DataFrame({"trimmed": [int((~usable).sum())], "of": [sent.frame.height], "limit": [trim]}),
+            "trimmed": pl.DataFrame({"trimmed": [trimmed], "of": [sent.frame.height], "limit": [limit]}),
         },
-    )
+    )  # fmt: skip
 
 
 _METHODS = {
