@@ -28,7 +28,7 @@ def cells(events: dict[str, tuple], people: dict[str, tuple], **group: str) -> p
     rows = [
         group | {"risk": "risk_bp", "sex": sex, "age_band": band, "events": k, "denominator": n, "persons": n + 2}
         for sex, counts in events.items()
-        for band, k, n in zip(BANDS, counts, people[sex], strict=True)
+        for band, k, n in zip(BANDS, counts, people[sex], strict=len(counts) > 1)
     ]
     return pl.DataFrame(rows)
 
@@ -82,6 +82,26 @@ def test_together_the_strata_are_sex_and_age() -> None:
     assert bands.height == 6
     assert one(bands, sex="F", age_band="50-54")["estimate"] == pytest.approx(0.5)
     assert one(bands, sex="F", age_band="50-54")["ratio"] == pytest.approx(30 / (60 * 0.5))
+
+
+def test_newcombe_1998_method_10() -> None:
+    """Newcombe (1998) Stat Med 17:873-890, table II (a): 56/70 - 48/80 is 0.2, 95 % 0.0524 to 0.3339."""
+    ours = cells({"M": (56,)}, {"M": (70,)})
+    nation = cells({"M": (48,)}, {"M": (80,)}).drop("persons")
+    row = ka.risk_rates(ours, nation=nation).row(0, named=True)
+    assert row["gap"] == pytest.approx(0.2)
+    assert (row["gap_lower"], row["gap_upper"]) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert row["judgement"] == "高い"
+
+
+def test_only_the_mix_of_the_standard_matters_not_its_size() -> None:
+    larger = NATION.with_columns(events=pl.col("events") * 7, denominator=pl.col("denominator") * 7)
+    base, found = (ka.risk_rates(OURS, nation=NATION, standard=each) for each in (NATION, larger))
+    assert found.drop("standard").equals(base.drop("standard"))
+    tenfold = OURS.with_columns(pl.col("events", "denominator", "persons") * 10)
+    wide, narrow = (ka.risk_rates(each, nation=NATION) for each in (OURS, tenfold))
+    assert narrow["estimate"].to_list() == pytest.approx(wide["estimate"].to_list())
+    assert (narrow["upper"] - narrow["lower"] < 0.4 * (wide["upper"] - wide["lower"])).all()
 
 
 def test_every_judgement_and_no_number_stands_in_for_a_missing_nation() -> None:
