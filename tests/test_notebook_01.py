@@ -159,3 +159,10 @@ def test_three_missing_of_a_thousand_rows_are_not_solved_for(page: Page) -> None
     table = space["columns"].table
     assert table.select("missing", "judged", "rows").rows() == [(None, None, 1000), (10, 990, 1000), (0, 1000, 1000)]
     assert table["missing_share"].to_list() == [None, 0.01, 0.0]
+
+
+def test_the_months_carry_the_events_that_concern_them():
+    page = Page("01_data_overview")
+    listed = {row["できごと"]: row["区分"] for row in page.table("図に示したできごと")}
+    assert listed["第4期の特定健診・特定保健指導の開始(令和6年度から)"] == "確認済"
+    assert listed["令和4年度診療報酬改定の施行"] == "【仮定】" and len(listed) == 6

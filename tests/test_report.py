@@ -55,7 +55,7 @@ def drawn(monkeypatch):
     """The texts of every figure, instead of a picture of them."""
     texts: list[str] = []
 
-    def png(figure):
+    def png(figure, dpi=None):
         from matplotlib.text import Text
 
         texts.extend(item.get_text() for item in figure.findobj(Text))

@@ -72,7 +72,7 @@ def test_a_file_that_a_stamped_output_names_goes_along(tmp_path):
     ids=["changed", "not named", "kind", "digest"],
 )
 def test_a_file_without_a_stamp_that_fits_is_refused(tmp_path, change):
-    with pytest.raises(DisclosureError, match="添付ファイル .* に秘匿処理の印がありません"):
+    with pytest.raises(DisclosureError, match=r"添付ファイル .* に秘匿処理の印がありません"):
         verify(attached(tmp_path, **change))
 
 

@@ -34,6 +34,9 @@ def draw_events(axes: Axes, marks: Numbered, place: Callable[[int], float], *, l
     `place` says where a month (YYYYMM) lies on the axis, `low` and `high` where the axis ends. A change of definition
     has its number only: the break itself is drawn by the figure.
     """
+    figure, cell = axes.get_figure(root=True), axes.get_subplotspec()
+    inches = (figure.get_figwidth() if figure else 7.0) / (cell.get_gridspec().ncols if cell else 1)
+    room = (high - low) * 0.13 / inches  # a number of two digits
     top, used = axes.get_xaxis_transform(), low - high
     for number, event in marks:
         x, end = place(event.month), place(event.until_month or event.month)
@@ -45,7 +48,7 @@ def draw_events(axes: Axes, marks: Numbered, place: Callable[[int], float], *, l
         elif not event.id.startswith(CHANGE):
             stroke = ":" if event.status == "仮定" else "-"
             axes.axvline(x, color=".45", linewidth=0.7, linestyle=stroke, zorder=1)
-        used = max(x, used + (high - low) / 22)
+        used = max(x, used + room)
         axes.text(used, 1.0, str(number), transform=top, fontsize=7, color=".25", ha="center", va="bottom")
 
 

@@ -38,13 +38,15 @@ def lines(
     calendar: bool = False,
     names: Mapping[str, str] | None = None,
     events: Sequence[Event] = (),
+    affects: str | None = None,
     coarse: bool = False,
 ) -> None:
     """How does it run over months? A line per group with its band; steps for cumulative incidence.
 
     Points that may not be shown break the line; nothing is drawn across the gap. With `calendar`, `x` holds months
     written YYYYMM, placed a month apart and named at each April. `events` (`definitions.calendar.events`) are drawn
-    where `x` is such a month, or a fiscal year. `coarse` makes a smaller picture, for a few points on a full page.
+    where `x` is such a month, or a fiscal year; `affects` (a KPI or subject) leaves out the others. `coarse` makes
+    a smaller picture, for a few points on a full page.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -66,9 +68,9 @@ def lines(
         elif not axes.get_ylim()[0] <= 0:
             axes.margins(y=0.1)
         if events:
-            xs = checked.table[x].drop_nulls()
-            low, high = axes.get_xlim() if calendar else (xs.min() - 0.5, xs.max() + 0.5)
-            draw_events(axes, numbered(events), month_index if calendar else in_years, low=low, high=high)
+            years = [float(year) for year in checked.table[x].drop_nulls()]
+            low, high = axes.get_xlim() if calendar else (min(years) - 0.5, max(years) + 0.5)
+            draw_events(axes, numbered(events, affects), month_index if calendar else in_years, low=low, high=high)
             axes.set_xlim(low, high)
         axes.set_ylabel(measure + ("（帯は信頼区間）" if lower else ""))
         axes.set_xlabel(x_label or Col(x).label)
