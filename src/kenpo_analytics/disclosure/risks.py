@@ -31,6 +31,8 @@ def check_risks(
     by: Sequence[str],
     totals: Mapping[str, str | None] | None = None,
     municipality: str | None = None,
+    hidden: Mapping[str, Checked] | None = None,
+    parts: bool = True,
     rules: DisclosureRules | None = None,
 ) -> Checked:
     """Which numbers of `risk_rates` or `health_card` may be shown?
@@ -39,6 +41,11 @@ def check_risks(
     rows is known to the reader). All risks of a group are judged together, since メタボ該当 and 予備群 are part of
     腹囲リスク and the two kinds of 代謝リスク of the whole. Where carriers are masked, the judgement reads 秘匿.
     `persons` and `unknown` are left out: their difference to the judged people would be a small count in every group.
+
+    `hidden` says where the same people stand on the page already: a value of the first `by` column -> a checked table
+    with one row per risk. A risk that is masked there is masked here too (`{"group": industries.where(industry=…)}`).
+    `parts` False leaves out that one risk is part of another, for a table that is never shown but only says, as
+    `hidden`, what the larger group gives away.
     """
     if isinstance(rows, Checked):
         return rows
@@ -47,8 +54,9 @@ def check_risks(
     texts = [name for name in _TEXTS if name in frame.columns]
     numbers = [name for name in frame.columns if name not in (*by, "risk", *texts)]
     wide = _wide(frame, list(by), risks, numbers)
-    checked = _check(wide, by, risks, numbers, totals, municipality, rules)
-    return _long(checked, frame, list(by), risks, numbers, texts)
+    held = PARTS if parts else {}
+    checked = _check(wide, by, risks, numbers, held, totals, municipality, rules)
+    return _long(checked, frame, list(by), risks, numbers, texts, hidden or {})
 
 
 def _wide(frame: pl.DataFrame, by: list[str], risks: list[str], numbers: list[str]) -> pl.DataFrame:
@@ -65,13 +73,14 @@ def _check(
     by: Sequence[str],
     risks: list[str],
     numbers: list[str],
+    held: Mapping[str, tuple[str, ...]],
     totals: Mapping[str, str | None] | None,
     municipality: str | None,
     rules: DisclosureRules | None,
 ) -> Checked:
     rates = [name for name in numbers if name not in (*_BEHIND, *_PLAIN)]
     kinds = dict.fromkeys(numbers, "not_evaluated") | dict.fromkeys(_NOT_APPLICABLE, "not_applicable")
-    whole = {f"events.{risk}": tuple(f"events.{part}" for part in PARTS[risk]) for risk in PARTS if risk in risks}
+    whole = {f"events.{risk}": tuple(f"events.{part}" for part in held[risk]) for risk in held if risk in risks}
     splits = {name: parts for name, parts in whole.items() if set(parts) <= set(wide.columns)}
     return check(
         wide,
@@ -89,7 +98,13 @@ def _check(
 
 
 def _long(
-    checked: Checked, frame: pl.DataFrame, by: list[str], risks: list[str], numbers: list[str], texts: list[str]
+    checked: Checked,
+    frame: pl.DataFrame,
+    by: list[str],
+    risks: list[str],
+    numbers: list[str],
+    texts: list[str],
+    already: Mapping[str, Checked],
 ) -> Checked:
     """The masked numbers as one row per group and risk again, with the texts beside them."""
     tables, states = [], []
@@ -100,6 +115,8 @@ def _long(
         part = checked.table.select(*by, keys, *names)
         state = checked.states.select(*by, pl.lit("shown").alias("risk"), *names)
         part = part.join(words, on=by, how="left", maintain_order="left", validate="1:1")
+        here = pl.col(by[0]).is_in([value for value, other in already.items() if _masked(other, risk)])
+        part, state = _hide(part, state, here, [name for name in numbers if name not in _PLAIN])
         hidden = state["events"].is_in(MASKED) if "events" in state.columns else pl.Series([False] * len(part))
         told = {"judgement": HIDDEN, "reason": None}
         part = part.with_columns(
@@ -115,3 +132,20 @@ def _long(
         states.append(state)
     table = pl.concat(tables)
     return seal(table, pl.concat(states).select(table.columns), log=checked.log, rules=checked.rules)
+
+
+def _masked(other: Checked, risk: str) -> bool:
+    """Is anything of this risk masked in the other table?"""
+    states = other.where(risk=risk).states
+    return any(states[name].is_in(MASKED).any() for name in _BEHIND if name in states.columns)
+
+
+def _hide(
+    part: pl.DataFrame, state: pl.DataFrame, here: pl.Expr, names: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows `here` without their numbers, which are then masked as companions."""
+    rows = part.select(here.alias("here"))["here"]
+    part = part.with_columns(pl.when(rows).then(None).otherwise(pl.col(name)).alias(name) for name in names)
+    shown = (pl.when(rows & (pl.col(name) == "shown")).then(pl.lit("masked_secondary")) for name in names)
+    kept = [word.otherwise(pl.col(name)).alias(name) for word, name in zip(shown, names, strict=True)]
+    return part, state.with_columns(kept)

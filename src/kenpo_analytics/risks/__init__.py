@@ -1,6 +1,6 @@
 """Where is the branch's health? Risk holders, guidance levels, rates by group, the health card (健康度カルテ)."""
 
-from kenpo_analytics.risks.card import health_card
+from kenpo_analytics.risks.card import card_siblings, health_card
 from kenpo_analytics.risks.decrease import guidance_decrease
 from kenpo_analytics.risks.holders import MAIN, METABOLIC, RISKS, risk_holders
 from kenpo_analytics.risks.levels import FIRST_YEAR, LEVELS, guidance_levels
@@ -15,6 +15,7 @@ __all__ = [
     "MAIN",
     "METABOLIC",
     "RISKS",
+    "card_siblings",
     "guidance_decrease",
     "guidance_levels",
     "health_card",

@@ -14,7 +14,7 @@ from kenpo_analytics.regional.cells import eager, named
 from kenpo_analytics.risks.rates import risk_rates
 from kenpo_analytics.risks.strata import STRATUM
 
-GROUP, BRANCH = "group", "branch"
+GROUP, BRANCH, REST = "group", "branch", "rest"
 
 
 def health_card(
@@ -71,6 +71,19 @@ def health_card(
         definitions=definitions,
     )
     return small(eager(rows).sort("side", descending=True, maintain_order=True), source_of(cells))
+
+
+def card_siblings(cells: Any, *, group: Mapping[str, str], within: str) -> Any:
+    """Who else stands in the group's own larger group? Counts of the group and of the rest, to mask them together.
+
+    `cells` as in `health_card`; `within` a column of it (industry). Rows as cells with `side`: "group" and "rest" of
+    those who share the group's value of `within`. Where the larger group is shown, its rest must not come out.
+    """
+    table = eager(cells)
+    ours = pl.all_horizontal(pl.col(name) == value for name, value in group.items())
+    larger = table.filter(pl.col(within).is_in(table.filter(ours)[within].unique().implode()))
+    parts = [_side(larger.filter(ours), GROUP), _side(larger.filter(~ours), REST)]
+    return small(pl.concat(parts), source_of(cells))
 
 
 def _side(table: pl.DataFrame, name: str) -> pl.DataFrame:
