@@ -343,6 +343,29 @@ def test_what_is_left_of_one_risk_by_others_is_protected(people: pl.DataFrame, t
     assert hidden > 20
 
 
+def test_what_one_table_hides_no_card_gives_back() -> None:
+    def place(name: str, events: int, people: int) -> pl.DataFrame:
+        return cells({"M": (events,)}, {"M": (people,)}, industry="A", workplace_id=name)
+
+    whole = pl.concat([place("big", 60, 90), place("small", 4, 60), place("other", 30, 80)])
+    whole = pl.concat([whole, cells({"M": (40,)}, {"M": (200,)}, industry="B", workplace_id="b")])
+    card = ka.health_card(whole, group={"workplace_id": "big"}, nation=NATION)
+    assert disclosure.check_risks(card, by=["side"]).where(side="group").table["events"].item() == 60
+    # of an industry of two workplaces the rest is the other one: 4 people
+    two = whole.filter(pl.col("workplace_id") != "other")
+    alone = ka.risk_rates(risks.card_siblings(two, group={"workplace_id": "big"}, within="industry"), nation=NATION)
+    assert dict(alone.select("side", "events").rows()) == {"group": 60, "rest": 4}
+    rest = disclosure.check_risks(alone, by=["side"], totals={"side": None}, parts=False).where(side="group")
+    hidden = disclosure.check_risks(card, by=["side"], hidden={"group": rest})
+    group, branch = (hidden.where(side=side).table.row(0, named=True) for side in ("group", "branch"))
+    assert group["events"] is None and group["ratio"] is None and group["judgement"] == "秘匿"
+    assert branch["events"] == 134 and hidden.where(side="group").states["ratio"].item() == "masked_secondary"
+    more = ka.risk_rates(risks.card_siblings(whole, group={"workplace_id": "big"}, within="industry"), nation=NATION)
+    safe = disclosure.check_risks(more, by=["side"], totals={"side": None}, parts=False).where(side="group")
+    shown = disclosure.check_risks(card, by=["side"], hidden={"group": safe}).where(side="group")
+    assert shown.table["events"].item() == 60
+
+
 def test_only_checked_risks_reach_a_figure(people: pl.DataFrame) -> None:
     from kenpo_analytics import report
     from kenpo_analytics.errors import DisclosureError
