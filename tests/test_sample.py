@@ -363,6 +363,24 @@ def test_national_strata_are_consistent(tables: dict[str, pl.DataFrame]) -> None
     ].sum() == pytest.approx(39_713_000 * 12, rel=0.01)
 
 
+@pytest.mark.parametrize(("measure", "rank"), [("risk_metabolic", 31), ("risk_bp", 25), ("risk_smoking", 18)])
+def test_risk_strata_have_the_planted_rates_and_rank(
+    tables: dict[str, pl.DataFrame], truth: dict[str, Any], measure: str, rank: int
+) -> None:
+    # Direct standardisation on everybody examined, written out; 代謝 31st is the plan's (FY2023).
+    planted = truth["risks"]["branches"][measure]
+    strata = tables["national"].filter(pl.col("measure") == measure, pl.col("period") == "FY2024")
+    mix = strata.group_by("sex", "age_band").agg(N=pl.col("denominator").sum())
+    share = pl.col("events") / pl.col("denominator") * pl.col("N")
+    rates = strata.join(mix, on=["sex", "age_band"]).group_by("area", "sex").agg(rate=share.sum() / pl.col("N").sum())
+    assert planted["24"]["rank"] == rank and sorted(one["rank"] for one in planted.values()) == list(range(1, 48))
+    for sex in ("M", "F"):
+        ours = rates.filter(pl.col("sex") == sex).with_columns(place=pl.col("rate").rank())
+        for area, rate in ours.select("area", "rate").iter_rows():
+            assert rate == pytest.approx(planted[area][sex], abs=0.006)
+        assert ours.filter(pl.col("area") == "24")["place"].item() == pytest.approx(rank, abs=4)
+
+
 def test_rare_cases_are_all_present(truth: dict[str, Any]) -> None:
     cases = truth["edge_cases"]
     counts = {name: value for name, value in cases.items() if isinstance(value, int)}
