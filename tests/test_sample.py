@@ -377,7 +377,7 @@ def test_risk_strata_have_the_planted_rates_and_rank(
     for sex in ("M", "F"):
         ours = rates.filter(pl.col("sex") == sex).with_columns(place=pl.col("rate").rank())
         for area, rate in ours.select("area", "rate").iter_rows():
-            assert rate == pytest.approx(planted[area][sex], abs=0.006)
+            assert rate == pytest.approx(planted[area][sex], abs=0.012)  # 3 standard errors of the smallest
         assert ours.filter(pl.col("area") == "24")["place"].item() == pytest.approx(rank, abs=4)
 
 
