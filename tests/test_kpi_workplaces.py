@@ -66,6 +66,9 @@ def test_what_is_not_in_the_table_has_no_row():
     assert "committee_coverage_rate" not in counted(kpi.workplace_totals(held(gap), branch="24"))
     with pytest.raises(EstimateError, match="事業所の表"):
         kpi.workplace_totals(held(None), branch="24")
+    assert kpi.beside_reported(held(None), branch="24").is_empty()
+    nobody = counted(kpi.workplace_totals(held(PLACES.with_columns(insured_count=0)), branch="24"))
+    assert "committee_coverage_rate" not in nobody and nobody["committee_workplaces"] == (2, None)
     with pytest.raises(EstimateError, match="健康宣言日も健康保険委員も"):
         kpi.workplace_totals(held(PLACES.select("workplace_id", "industry")), branch="24")
 
@@ -79,7 +82,7 @@ def test_the_totals_that_arrive_are_used_and_stand_beside():
     totals = kpi.monthly_totals(held(monthly=arrived), branch="24")
     assert counted(totals.filter(pl.col("kpi_id") == "committee_workplaces")) == {"committee_workplaces": (5, None)}
     assert totals.filter(pl.col("kpi_id") == "committee_coverage_rate")["numerator"].to_list() == [30]
-    beside = kpi.beside_reported(kpi.workplace_totals(held(), branch="24"), arrived, branch="24")
+    beside = kpi.beside_reported(held(monthly=arrived), branch="24")
     by_id = {row["kpi_id"]: row for row in beside.to_dicts()}
     committee = by_id["committee_workplaces"]
     assert (committee["estimate"], committee["arrived"], committee["arrived_month"]) == (2, 5, 202509)
@@ -100,6 +103,13 @@ def test_the_sample_is_recounted_row_by_row():
 
 def test_a_later_declaration_is_not_yet_known():
     early = ka.load(SAMPLE, month="2023-10")
-    found = counted(kpi.workplace_totals(early, branch="24"))["declared_workplaces"][0]
+    found = counted(kpi.workplace_totals(early, branch="24"))
     places = pl.read_parquet(SAMPLE / "workplaces.parquet")
-    assert found == places.filter(pl.col("declared_from") <= date(2023, 10, 31)).height > 0
+    assert found["declared_workplaces"][0] == places.filter(pl.col("declared_from") <= date(2023, 10, 31)).height > 0
+
+
+def test_todays_committee_is_never_told_under_an_earlier_month():
+    early = ka.load(SAMPLE, month="2025-09")
+    assert (early.month, early.last_received) == (202509, 202510)
+    assert set(counted(kpi.workplace_totals(early, branch="24"))) == {"declared_workplaces"}
+    assert len(counted(kpi.workplace_totals(ka.load(SAMPLE, month="2025-10"), branch="24"))) == 4

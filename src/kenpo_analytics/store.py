@@ -32,7 +32,8 @@ class Tables:
     """The canonical tables of a data folder as they were known at the end of `month` (YYYYMM).
 
     Each table is a polars LazyFrame, or None when it is optional and absent. `synthetic` says that no real person is in
-    them (合成データ); `definitions` are the packaged ones with the branch's own values from kenpo.toml.
+    them (合成データ); `definitions` are the packaged ones with the branch's own values from kenpo.toml. Before
+    `last_received`, the last month of the data, what has no date (a committee member) is not known as it was.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Tables:
     kpi_monthly: pl.LazyFrame | None = None
     sources: pl.LazyFrame | None = None
     quarantine: pl.LazyFrame | None = None
+    last_received: int | None = None
 
     def __repr__(self) -> str:
         present = ", ".join(name for name in TABLES if getattr(self, name) is not None)
@@ -119,7 +121,8 @@ def load(data: Path | str | None = None, *, month: int | str | None = None) -> T
     if "sources" in known and "quarantine" in known:
         known["quarantine"] = _of_known_files(known["quarantine"], known["sources"])
     used = with_own_fees(_branch_definitions(), folder)
-    return Tables(folder=folder, month=cut, definitions=used, synthetic=is_synthetic(folder), **known)
+    synthetic = is_synthetic(folder)
+    return Tables(folder=folder, month=cut, definitions=used, synthetic=synthetic, last_received=last, **known)
 
 
 def find_data() -> Path:

@@ -19,6 +19,16 @@ LIMITS = {
     COVERAGE: "事業所一覧の被保険者数による。任意継続の人は分母にも入らない(仮定)",
     COMMITTEE: "委嘱の日がないため、過去の月は数えられない",
 }
+_BESIDE: dict[str, Any] = {
+    **dict.fromkeys(("kpi_id", "short", "group", "unit"), pl.String),
+    "digits": pl.Int64,
+    "counts": pl.String,
+    "month": pl.Int64,
+    "definition_version": pl.String,
+    **dict.fromkeys(("numerator", "denominator", "estimate", "arrived"), pl.Float64),
+    "arrived_month": pl.Int64,
+    "limit": pl.String,
+}
 _NAMES = tuple(column.name for column in TABLES["kpi_monthly"].columns[:7])
 
 
@@ -26,8 +36,9 @@ def workplace_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
     """How many workplaces have declared (健康宣言) or have a committee member (健康保険委員), at `tables.month`?
 
     Rows of `kpi_monthly` for that month only: the table `workplaces` tells neither when a committee member was
-    appointed or left, nor when a declaration ended, so no earlier month can be counted. `state` is provisional: what
-    the plan counts as expected to renew is not in the data (仮定). Workplaces all of whose members belong to other
+    appointed or left, nor when a declaration was standardised or ended. Before the last month of the data
+    (`tables.last_received`) only the declarations are counted, whose day is there. `state` is provisional: what the
+    plan counts as expected to renew is not in the data (仮定). Workplaces all of whose members belong to other
     branches are left out; a workplace without members stays (it has declared all the same). A KPI whose column is
     absent or empty has no row, nor has the coverage where a workplace lacks its insured people.
 
@@ -39,13 +50,14 @@ def workplace_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
     if tables.workplaces is None:
         raise EstimateError("事業所の表(workplaces)がないため、事業所の指標を数えられません。")
     held = _of_branch(tables, branch)
-    found = _counts(held)
+    earlier = tables.last_received is not None and tables.month < tables.last_received
+    found = {id: counts for id, counts in _counts(held).items() if id == DECLARED or not earlier}
     rows = [
         (branch, id, tables.month, version_at(id, tables.month).version, above, below, "provisional")
         for id, (above, below) in found.items()
     ]
     if not rows:
-        raise EstimateError("事業所の表に、健康宣言日も健康保険委員もありません。")
+        raise EstimateError("事業所の表に、この月に数えられる健康宣言日も健康保険委員もありません。")
     made = pl.DataFrame(rows, schema=list(_NAMES), orient="row")
     return made.with_columns(pl.col("month").cast(pl.Int32), pl.col("numerator", "denominator").cast(pl.Float64))
 
@@ -74,29 +86,29 @@ def _counts(held: pl.DataFrame) -> dict[str, tuple[float, float | None]]:
             found[DECLARED_STD] = (int(declared["declaration_standardised"].sum()), None)
     if "committee_member" in known:
         members = held.filter("committee_member")
-        if "insured_count" in held.columns and not held["insured_count"].null_count():
+        if "insured_count" in held.columns and not held["insured_count"].null_count() and held["insured_count"].sum():
             found[COVERAGE] = (int(members["insured_count"].sum()), int(held["insured_count"].sum()))
         found[COMMITTEE] = (members.height, None)
     return found
 
 
-def beside_reported(counted: pl.DataFrame, reported: pl.DataFrame, *, branch: str) -> pl.DataFrame:
+def beside_reported(tables: Tables, *, branch: str) -> pl.DataFrame:
     """The branch's own counts beside the totals that arrived: do the two tell the same?
 
-    `counted` as `workplace_totals` gives it, `reported` the table `kpi_monthly`. One row per counted KPI: kpi_id,
-    short, group, unit, digits, counts, month, definition_version, numerator, denominator, estimate (own), arrived and
-    arrived_month (the latest total of the same version up to that month, else null), limit (what the data cannot say).
+    One row per KPI of `workplace_totals` (none where nothing can be counted): kpi_id, short, group, unit, digits,
+    counts, month, definition_version, numerator, denominator, estimate (own), arrived and arrived_month (the latest
+    total of the same version in `kpi_monthly` up to that month, else null), limit (what the data cannot say).
     """
+    try:
+        counted = workplace_totals(tables, branch=branch)
+    except EstimateError:
+        return pl.DataFrame(schema=_BESIDE)
+    reported = tables.polars("kpi_monthly").filter(pl.col("branch") == branch, pl.col("month") <= tables.month)
     rows: list[dict[str, Any]] = []
     for row in counted.to_dicts():
         item = kpi(row["kpi_id"])
-        same = reported.filter(
-            pl.col("branch") == branch,
-            pl.col("kpi_id") == item.id,
-            pl.col("definition_version") == row["definition_version"],
-            pl.col("month") <= row["month"],
-        )
-        last = same.sort("month").tail(1).to_dicts()
+        same = {"kpi_id": item.id, "definition_version": row["definition_version"]}
+        last = reported.filter(**same).sort("month").tail(1).to_dicts()
         rows.append(
             {
                 **{name: getattr(item, name) for name in ("short", "group", "unit", "digits", "counts")},
@@ -107,4 +119,4 @@ def beside_reported(counted: pl.DataFrame, reported: pl.DataFrame, *, branch: st
                 "limit": LIMITS[item.id],
             }
         )
-    return pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"arrived": pl.Float64})
+    return pl.DataFrame(rows, schema=_BESIDE)
