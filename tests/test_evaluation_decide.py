@@ -52,7 +52,7 @@ def test_an_effect_is_claimed_only_with_interval_and_assumption():
         ({}, [], [replace(OTHER, estimate=1.0, lower=0.2, upper=1.8)], "disagree", "食い違う"),
         ({"state": "not_identified", "estimate": None, "lower": None, "upper": None, "reason": "識別不能です"}, [], [],
          "not_identified", "識別不能です"),
-        ({"upper": 0.1}, ["密度"], [], "not_shown", "診断の注意: 密度"),
+        ({"upper": 0.1}, ["密度"], [], "not_shown", "診断が警告を出しています(密度)"),
     ],
 )  # fmt: skip
 def test_nothing_is_claimed_when_anything_speaks_against_it(change, warnings, others, verdict, words):

@@ -16,7 +16,7 @@ from kenpo_analytics.errors import DefinitionError, EstimateError
 from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.background import left_out
 from kenpo_analytics.evaluation.decide import Decision, decide
-from kenpo_analytics.evaluation.diagnose import Checks, costs, detectable_by, diagnose, jump, with_adjusted
+from kenpo_analytics.evaluation.diagnose import Checks, costs, diagnose, jump, with_adjusted
 from kenpo_analytics.evaluation.did import did
 from kenpo_analytics.evaluation.did_lost import did_ipcw, tipping
 from kenpo_analytics.evaluation.estimate import Estimate
@@ -106,9 +106,10 @@ def test_costs_only_where_improvement_is_shown(planted, nothing) -> None:
     share = next(one for one in planted[1] if one.design == "share_improved_gcomp").estimate
     assert rows["改善した人1人当たりの費用(円)"]["estimate"] == pytest.approx(1_000_000 / letters / share)
     held = costs(planted[0], CHOICE, planted[1], "not_shown")  # a secondary interval alone buys nothing
-    assert held["estimate"].to_list() == [None] and "主解析で効果が示されていない" in held["reason"][0]
+    assert held["estimate"].to_list() == [None, None] and "入力されていない" in held["reason"][0]
+    assert "主解析で効果が示されていない" in held["reason"][1]
     without = costs(nothing[0], CHOICE, nothing[1], "lower")
-    assert without.height == 1 and without["estimate"][0] is None and without["reason"][0]
+    assert without.height == 2 and without["estimate"].null_count() == 2 and all(without["reason"])
 
 
 def test_methods_describe_only_what_gave_a_number(planted) -> None:
@@ -178,10 +179,9 @@ def test_without_years_before_letters_the_texts_say_so(planted) -> None:
     assert "識別不能" in designs_text.limits(found, choice, checks) and "years" not in checks.tables
 
 
-def test_precision_is_two_point_eight_standard_errors(planted) -> None:
-    one = planted[3].primary
-    assert detectable_by(one) == pytest.approx(2.8016 * one.standard_error)
-    assert f"{detectable_by(one):.1f}mg/dL" in designs_text.precision(one, detectable_by(one))
+def test_what_could_be_missed_is_two_point_eight_standard_errors(nothing) -> None:
+    said = nothing[3].sentence
+    assert f"{2.8016 * nothing[3].primary.standard_error:.1f}mg/dLより小さい効果は見逃しやすくなります" in said
 
 
 def test_shares_are_corrected_for_their_number(nothing) -> None:
@@ -331,8 +331,9 @@ def test_another_outcome_takes_the_place_of_glucose(planted) -> None:
 
 def test_power_needs_people(planted) -> None:
     eligible = groups(planted[0], CHOICE).eligible
-    table = power_table(eligible, steps=(400, 1600), effects=(-2.0,))
+    table = power_table(eligible, 800, steps=(400, 1600), effects=(-2.0,))
     first, second = table.filter(question="detectable")["effect"].to_list()
     assert first == pytest.approx(2 * second)
+    assert table["years"][:2].to_list() == [0.5, 2.0]
     with pytest.raises(EstimateError, match="30人"):
-        power_table(eligible.head(20))
+        power_table(eligible.head(20), 800)

@@ -184,7 +184,7 @@ def test_letters_of_the_cohort(page: Page, world: World, counted: dict) -> None:
 
 def test_the_summary_gives_numerator_denominator_and_interval(page: Page, counted: dict) -> None:
     summary, seen = page.text("要約"), counted[AFTER]["seen"]
-    assert f"次回健診を受けた{seen}人を分母とすると" in summary
+    assert f"次回健診(通知の前後を問わない)を受けた{seen}人を分母とすると" in summary
     for outcome, word in (("改善", "改善した人は"), ("悪化", "悪化した人は")):
         k = int(counted[AFTER][outcome])
         low, high = wilson(k, int(seen))
@@ -303,7 +303,9 @@ def test_where_the_estimate_comes_from_is_told_from_the_four_groups(page: Page) 
         assert row["平均変化"] in said
     ours, others = rows["事業", "110～125"], [row for key, row in rows.items() if key != ("事業", "110～125")]
     compared = sum(int(row["次回健診の値あり"]) for row in others)
-    who = f"対象{ours['人数']}人のうち次回の値がある{ours['次回健診の値あり']}人と、比較{compared}人"
+    sent = f"{int(ours['送付した人']) / int(ours['人数']):.0%}"
+    who = f"対象{ours['人数']}人(送付は{sent})のうち次回の値がある{ours['次回健診の値あり']}人と、"
+    who += f"下の帯と事業前の3群の計{compared}人"
     assert who in page.text("要約") and "平行な推移" in page.text("要約").split("\n")[0]
     assert f"実際に送付したのは{ours['送付した人']}人" in said
 
@@ -334,7 +336,7 @@ def test_a_method_that_gave_nothing_is_not_described(page: Page) -> None:
 def test_nobody_is_counted_twice_and_small_states_do_not_come_back(page: Page) -> None:
     rows = page.table("対象者の次回健診の状態: どうなったか、なぜ数えないか")
     for group in {row["群"] for row in rows}:
-        counts = [shown(row["人数"]) for row in rows if row["群"] == group]
+        counts = [shown(row["人数(延べ)"]) for row in rows if row["群"] == group]
         assert counts.count(None) != 1  # one masked state alone would come back from the total
         assert all(n is None or n == 0 or n >= 10 for n in counts)
 

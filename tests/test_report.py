@@ -178,7 +178,15 @@ def test_a_table_is_accessible_and_the_same_in_every_run():
     assert [cell["scope"] for cell in soup.select("tbody th")] == ["row"] * 3
     assert soup.div["lang"] == "ja"
     assert html == report.table_html(areas(), title="支部 <別>")
-    assert html.count(soup.div["id"]) > 1 and soup.div["id"].startswith("kenpo-")
+    assert soup.div["id"].startswith("kenpo-")
+
+
+def test_the_style_of_tables_comes_once_in_a_page(shown):
+    alone = report.table_html(areas(), title="支部別")
+    report.heading("題", synthetic=False)
+    below = report.table_html(areas(), title="支部別")
+    assert alone.count("<style>") == shown[0]["data"]["text/html"].count("<style>") == 1 and "<style>" not in below
+    assert 'class="kenpo"' in below and ".kenpo table{" in shown[0]["data"]["text/html"]
 
 
 def test_public_figures_name_their_source_and_are_not_called_synthetic(shown):
@@ -499,7 +507,7 @@ def test_designs_and_their_assumptions_are_read_back(shown):
     assert rows[1] == "差の差|主解析|−1.25|(−2.50 ～ 0.00)|131|338|推定"
     assert rows[2] == "対象外の人との比較|感度分析|―|―|―|―|識別不能"
     text = BeautifulSoup(shown[1]["data"]["text/html"], "html.parser").get_text("|")
-    assert "対象外の人との比較|丙|識別不能: 重なりがない" in text
+    assert "対象外の人との比較|―|丙|識別不能: 重なりがない" in text
 
 
 def test_a_diagnostic_that_could_not_be_made_says_so_and_an_unknown_one_is_refused(shown):

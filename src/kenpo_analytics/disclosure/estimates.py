@@ -127,7 +127,8 @@ _CONTRAST: dict[str, Any] = {
 _COUNTS: dict[str, dict[str, Any]] = {
     "bands": {
         "counts": ("n", "observed", "letters"), "within": {"observed": "n", "letters": "n"}, "by": ("era", "high"),
-        "rates": {"y0": "n", "y1": "observed", "change": "observed"}, "labels": ("band",),
+        "rates": {"y0": "n", "y1": "observed", "change": "observed", "seen": ("observed", "n"), "days": "observed"},
+        "labels": ("band",), "reasons": {"days": "not_applicable"},
     },
     "evalue": {"plain": ("point", "limit"), "by": ("design",), "labels": ("label",)},
     "cost": {"counts": ("letters",), "rates": dict.fromkeys(_LIMITS[:3], "letters"), "by": ("item",),
@@ -141,7 +142,8 @@ _COUNTS: dict[str, dict[str, Any]] = {
                "rates": {"share": ("exposed_events",), "share_control": ("control_events",)}
                | dict.fromkeys(_LIMITS[:3], ("exposed_events", "control_events", "exposed")),
                "reasons": dict.fromkeys(_LIMITS[:3], "not_applicable")},
-    "power": {"plain": ("persons", "effect", "power", "level", "years"), "by": ("question", "row")},
+    "power": {"counts": ("letters",), "rates": {"years": "letters"}, "reasons": {"years": "not_applicable"},
+              "plain": ("persons", "effect", "power", "level", "sd", "correlation", "seen"), "by": ("question", "row")},
     "jump": {"counts": ("persons",), "rates": dict.fromkeys(("estimate", "fitted"), "persons"),
              "by": ("era", "side", "y0")},
     "tipping": {"plain": _LIMITS, "by": ("delta",)},

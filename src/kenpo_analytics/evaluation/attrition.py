@@ -106,7 +106,9 @@ def iptw_ipcw(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensit
 def lost(frame: pl.DataFrame, letter: NDArray[np.bool_]) -> pl.DataFrame:
     """Who was not seen again, by letter and reason? `letter`, `outcome_state`, `n`, `denominator`, `share`."""
     table = (
-        frame.with_columns(letter=pl.Series(letter)).group_by("letter", "outcome_state").agg(n=pl.len().cast(pl.Int64))
+        frame.with_columns(letter=pl.Series(np.where(letter, "sent", "not_sent")))
+        .group_by("letter", "outcome_state")
+        .agg(n=pl.len().cast(pl.Int64))
     )
     table = table.with_columns(denominator=pl.col("n").sum().over("letter"))
     return table.with_columns(share=pl.col("n") / pl.col("denominator")).sort("letter", "outcome_state")

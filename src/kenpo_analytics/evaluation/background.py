@@ -31,7 +31,11 @@ def flow(analysis: AnalysisSet, choice: Choice, parts: Groups, era: str) -> pl.D
     start = "空腹時血糖が使え、血糖の服薬がなく、糖尿病域でない人"
     kept = [("start", start, base.height)]
     first = parts.whole.filter(pl.col("era") == era).height
-    kept.append(("repeat", "以前に通知を受けた、または前年すでに対象だった", first))
+    asked = bool(
+        analysis.people.filter(pl.col("fiscal_year").is_in([*choice.before, *choice.programme]))["repeat"].any()
+    )
+    repeat = "以前に通知を受けた、または前年すでに対象だった" if asked else "以前に通知を受けた(通知を始めた最初の年度)"
+    kept.append(("repeat", repeat, first))
     word = "6.0未満・値なし" if choice.rule == "and" else "6.0以上"
     word = word.replace("6.0", f"{analysis.lines.hba1c:g}")
     kept.append(("rule", f"HbA1cが{word}(空腹時血糖だけでは通知が決まらない)", parts.main.filter(era=era).height))
@@ -44,7 +48,14 @@ def flow(analysis: AnalysisSet, choice: Choice, parts: Groups, era: str) -> pl.D
         kept.append((state, LABELS[state], remaining))
     seen = bands.filter(pl.col("y1").is_not_null())
     ends = [("high", choice.high, seen.filter("high").height), ("low", choice.low, seen.filter(~pl.col("high")).height)]
-    return _as_flow(kept, ends)
+    told = _as_flow(kept, ends)
+    earlier = bands["earlier_eligible"]
+    if asked or not earlier.count():
+        return told
+    count = int(earlier.fill_null(False).sum())
+    note = {"kind": "reference", "key": "earlier", "label": "参考: 帯の人のうち、前年すでに対象だった人(除いていない)",
+            "unit": "人", "excluded": 0, "remaining": count, "status": "評価"}  # fmt: skip
+    return pl.concat([told, pl.DataFrame([note], schema=told.schema)])
 
 
 def _as_flow(

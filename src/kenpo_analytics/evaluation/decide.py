@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation.estimate import ROLES, Estimate, as_rows
+from kenpo_analytics.evaluation.estimate import POWER_Z, ROLES, Estimate, as_rows
 from kenpo_analytics.evaluation.protocol import Protocol, standing
 
 STATES = {"estimated": "推定", "not_identified": "識別不能", "refused": "推定せず"}
@@ -131,7 +131,8 @@ def _sentence(
     if verdict == "not_shown":
         return (
             f"{subject}について、{outcome}を下げる効果は確認できませんでした{shown}"
-            "効果がないことを示すものでもありません。"
+            f"効果がないことを示すものでもありません。{_missed(chosen)}"
+            + "".join(f"また、診断が警告を出しています({text})。" for text in (*warnings, *chosen.warnings))
         )
     if verdict == "warned":
         told = "、".join((*warnings, *chosen.warnings))
@@ -149,6 +150,14 @@ def _sentence(
     return f"{subject}によって、{outcome}は{word}なったと推定されます{shown}"
 
 
+def _missed(chosen: Estimate) -> str:
+    """How small an effect these people can easily hide: without it a wide interval reads like no effect."""
+    if chosen.standard_error is None:
+        return ""
+    scale, unit = (100.0, "ポイント") if chosen.unit == "ポイント" else (1.0, chosen.unit)
+    return f"この人数では、{POWER_Z * chosen.standard_error * scale:.1f}{unit}より小さい効果は見逃しやすくなります。"
+
+
 def _basis(verdict: str, chosen: Estimate, all_of: Sequence[Estimate], warnings: Sequence[str]) -> str:
     """By which design, believing what, with which doubts, and what the other designs say."""
     said = f"主解析: {chosen.label}。"
@@ -156,7 +165,6 @@ def _basis(verdict: str, chosen: Estimate, all_of: Sequence[Estimate], warnings:
         return said
     if verdict == "not_shown":
         said += "区間は効果なしを含みます。"
-        said += "".join(f"診断の注意: {text}。" for text in (*warnings, *chosen.warnings))
     if verdict in ("lower", "higher"):
         said += f"前提: {chosen.assumption}。"
     return said + _others(verdict, chosen, all_of)

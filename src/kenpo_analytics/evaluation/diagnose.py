@@ -21,10 +21,11 @@ from kenpo_analytics.evaluation import (
     doubts,
     regression_to_mean,
     states,
+    weighting,
 )
 from kenpo_analytics.evaluation.analysis import LATER, AnalysisSet
 from kenpo_analytics.evaluation.cost import cost
-from kenpo_analytics.evaluation.estimate import POWER_Z, Estimate
+from kenpo_analytics.evaluation.estimate import Estimate
 from kenpo_analytics.evaluation.falsify import falsify, warnings_of
 from kenpo_analytics.evaluation.lines import Lines
 from kenpo_analytics.evaluation.suite import Choice, Groups, groups
@@ -129,7 +130,7 @@ def _makers(
     yield "subgroups", partial(doubts.subgroups, parts.main, level=level, **bands)
     yield "expected", partial(expected, parts, lines)
     yield "evalue", partial(evalues, parts, choice, named)
-    yield "moves", partial(states.moves, mailed, level=level, definitions=analysis.definitions)
+    yield "moves", partial(states.moves, parts.eligible, level=level, definitions=analysis.definitions)
     yield "states", partial(_states, inside, analysis.definitions)
     yield "cells", partial(background.cells, parts.main, choice)
     yield "sent", partial(background.sent, parts.eligible)
@@ -194,7 +195,7 @@ def expected(parts: Groups, lines: Lines) -> pl.DataFrame:
     own = regression_to_mean.naive(before.with_columns(era=pl.lit("programme"), letter=True))
     rows = [
         {
-            "what": "効果がないときに見込まれる変化(正規分布による)",
+            "what": f"効果がないときに見込まれる変化(正規分布による。歪度{found.skewness:+.2f})",
             "estimate": found.change,
             "persons": found.persons,
             "warning": found.warning or "",
@@ -207,17 +208,18 @@ def expected(parts: Groups, lines: Lines) -> pl.DataFrame:
 
 
 def evalues(parts: Groups, choice: Choice, named: Mapping[str, Estimate]) -> pl.DataFrame:
-    """How strong must something unmeasured be to explain the primary and the weighted answer away? (E値)
+    """How strong must something unmeasured be to explain an answer by letter sent or not away? (E値)
+
+    Not for the difference-in-differences: what does not change between the eras cancels there, however strong.
 
     Frame: `design`, `label`, `point`, `limit`; the SD is that of the outcome among the people of the design.
     """
-    main = parts.main.filter(pl.col("y0").is_between(*choice.high))
-    own = {True: _sd(main), False: _sd(parts.eligible)}  # each design on the spread of its own people
-    asked = [name for name in dict.fromkeys((choice.primary, "iptw", "aipw")) if name != RANDOMISED]
+    sd = _sd(parts.eligible)
+    asked = [name for name in dict.fromkeys((choice.primary, "iptw", "aipw")) if name in weighting.LABELS]
     wanted = [named[name] for name in asked if name in named]
     rows = []
     for one in (one for one in wanted if one.state == "estimated"):
-        found = doubts.e_value(one, sd=own[one.design in (did.DESIGN, discontinuity.DIFFERENCE)])
+        found = doubts.e_value(one, sd=sd)
         rows.append({"design": one.design, "label": one.label, "point": found.point, "limit": found.limit})
     return pl.DataFrame(
         rows, schema={"design": pl.String, "label": pl.String, "point": pl.Float64, "limit": pl.Float64}
@@ -245,7 +247,10 @@ def costs(
         {"item": "改善した人が1人増えるまでの通数(あと何人)", "estimate": found["letters_per_improved"],
          "lower": found["letters_lower"], "upper": found["letters_upper"], "reason": reason},
     ]  # fmt: skip
-    if total_yen:
+    if not total_yen:
+        missing = "通知の費用(programme_cost_yen)が入力されていないため、計算しません"
+        rows = [{"item": "1通当たりの費用(円)", "reason": missing}, *rows]
+    else:
         rows = [
             {"item": "1通当たりの費用(円)", "estimate": found["per_letter"], "reason": ""}, *rows,
             {"item": "改善した人1人当たりの費用(円)", "estimate": found["per_improved"], "lower": found["lower"],
@@ -280,11 +285,6 @@ def _corrected(rows: pl.DataFrame) -> pl.Series:
     size = ((rows["upper"] - rows["lower"]) / 2).to_numpy() / z
     p = 2 * ndtr(-np.abs(rows["estimate"].to_numpy()) / size)
     return pl.Series(doubts.adjust(p.tolist(), method="holm"), dtype=pl.Float64)
-
-
-def detectable_by(one: Estimate) -> float | None:
-    """Which effect would this design have found with 80 % power? 2.8 standard errors; null without an estimate."""
-    return None if one.standard_error is None else POWER_Z * one.standard_error
 
 
 def with_adjusted(rows: pl.DataFrame) -> pl.DataFrame:

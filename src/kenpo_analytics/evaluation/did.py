@@ -90,12 +90,13 @@ def did(
         limits = wild(y, x, position, groups, level=level) if few else None
     except TooFew as error:
         return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=error.message, role=role)
-    persons = seen.filter(pl.col("high") & pl.col("programme")).height
+    ours = seen.filter(pl.col("high") & pl.col("programme"))
+    others = seen.filter(~(pl.col("high") & pl.col("programme")))
     unit = _UNITS.get(cluster, cluster)
     how = f"ワイルドクラスターブートストラップ({unit}{count})" if few else f"頑健標準誤差({unit})"
     found = answer(
         design, label, ESTIMAND, ASSUMPTION, result=fit(y, x, groups=groups), place=position, level=level, role=role,
-        method=f"共分散分析、{how}", persons=persons, compared=seen.height - persons,
+        method=f"共分散分析、{how}", persons=ours["person_id"].n_unique(), compared=others["person_id"].n_unique(),
         diagnostics={"bands": table, "adjusted": pl.DataFrame({"covariate": covariates(seen)[1]})},
     )  # fmt: skip
     return found if limits is None else replace(found, lower=limits[0], upper=limits[1])
@@ -161,6 +162,8 @@ def _first_stage(frame: pl.DataFrame, high: tuple[float, float], low: tuple[floa
     table = frame.group_by("era", "high").agg(
         n=pl.len(),
         observed=pl.col("y1").count(),
+        seen=pl.col("y1").count() / pl.len(),
+        days=_days(frame),
         letters=sent.cast(pl.Int64),
         y0=pl.col("y0").mean(),
         y1=pl.col("y1").mean(),
@@ -168,6 +171,14 @@ def _first_stage(frame: pl.DataFrame, high: tuple[float, float], low: tuple[floa
     )
     named = pl.when("high").then(pl.lit(f"{high[0]:g}～{high[1]:g}")).otherwise(pl.lit(f"{low[0]:g}～{low[1]:g}"))
     return table.with_columns(band=named).sort("era", "high")
+
+
+def _days(frame: pl.DataFrame) -> pl.Expr:
+    """Median days from the letter (or the day it would have gone out) to the outcome: do the groups wait alike?"""
+    if not {"begin", "outcome_date"} <= set(frame.columns):
+        return pl.lit(None, pl.Float64).first()
+    wait = (pl.col("outcome_date") - pl.col("begin")).dt.total_days()
+    return wait.filter(pl.col("y1").is_not_null()).median()
 
 
 def _columns(people: pl.DataFrame, needed: Sequence[str]) -> None:

@@ -26,9 +26,9 @@ WARNINGS = {
     "slope": "通知の届かない範囲でも、値の高い人ほど事業前後の動き方が違う",
     "guidance": "保健指導の基準(100)でも、事業前後で段差が変わった",
     "covariates": "基準値の前後で、通知より前の特徴に段差がある",
-    "density": "基準値のすぐ上に、事業の時期だけ人が集まっている(または避けている)",
+    "density": "基準値のすぐ上の人数の偏りが、事業の時期に変わった",
     "negative_control": "通知では変わらないはずの結果にも「効果」が出る(陰性対照)",
-    "institution": "特定の健診機関で、事業の時期に値の水準が大きくずれている",
+    "institution": "特定の健診機関で、事業の時期に値の水準が2mg/dLを超えてずれている",
 }
 TRIPLE = "基準値で変わるほかのもの(結果票など)の事業前後の変化は、空腹時血糖で通知が決まる人と決まらない人で同じ"
 SHIFT, LEAST = 2.0, 50
@@ -115,7 +115,7 @@ def _corrected(part: pl.DataFrame) -> pl.DataFrame:
 def warnings_of(table: pl.DataFrame, *, by: str = "warns") -> list[str]:
     """Which assumptions do the data speak against? Sentences for `decide(warnings=…)`; silence is no proof."""
     found = table.filter(by).group_by("label", maintain_order=True).agg(pl.col("item").drop_nulls())
-    return [f"{label}({'、'.join(items[:3])})" if items else label for label, items in found.iter_rows()]
+    return [f"{label}: {'、'.join(items[:3])}" if items else label for label, items in found.iter_rows()]
 
 
 def placebo_year(people: pl.DataFrame, **options: Any) -> Estimate:
@@ -237,7 +237,8 @@ def _density(people: pl.DataFrame, level: float, lines: Lines) -> Iterator[_Row]
         return
     errors = [(np.log(row["upper"]) - np.log(row["lower"])) / 2 / z for row in table.values()]
     gap = float(np.log(table["programme"]["ratio"]) - np.log(table["before"]["ratio"]))
-    yield _row("対数比", gap, float(np.hypot(*errors)), z)
+    side = "多い" if gap > 0 else "少ない"
+    yield _row(f"事業の時期に{side}、比{np.exp(gap):.2f}", gap, float(np.hypot(*errors)), z)
 
 
 def _institutions(people: pl.DataFrame, level: float) -> Iterator[_Row]:
@@ -256,6 +257,6 @@ def _institutions(people: pl.DataFrame, level: float) -> Iterator[_Row]:
     errors = np.sqrt((both["variance"] / both["n"] + both["variance_after"] / both["n_after"]).to_numpy())
     apart = change - np.median(change)
     most = int(np.argmax((np.abs(apart) - SHIFT) / errors))
-    name, z = str(both["institution"][most]), normal_quantile(level)
+    name, z = f"{both['institution'][most]}({both.height}機関中最大)", normal_quantile(level)
     row = _row(name, float(apart[most]), float(errors[most]), z, beyond=SHIFT)
     yield {**row, "p": min(1.0, row["p"] * both.height)}  # the furthest of so many

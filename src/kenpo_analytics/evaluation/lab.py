@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +16,13 @@ from kenpo_analytics.evaluation.decide import STATES
 from kenpo_analytics.evaluation.doubts import grouped
 from kenpo_analytics.evaluation.estimate import ROLES, Estimate, as_rows
 from kenpo_analytics.evaluation.trial import detectable, persons_needed
+from kenpo_analytics.months import month_index
 from kenpo_analytics.tables import KPI_MONTHLY, MAILINGS
 
 OUTCOMES = {"fpg": "mg/dL", "hba1c": "%", "height": "cm"}
 """Next year's fasting glucose, HbA1c, and the change of body height (which no letter moves)."""
 NAMES = {"fpg": "次回健診の空腹時血糖", "hba1c": "次回健診のHbA1c", "height": "次回健診までの身長の変化"}
+OF_GLUCOSE = ("expected", "moves", "states", "tipping", "tipping_primary", "evalue", "cost")
 STEPS = (200, 400, 800, 1600, 3200)
 EFFECTS = (-0.5, -1.0, -2.0, -4.0)
 
@@ -37,6 +39,11 @@ def with_outcome(analysis: AnalysisSet, outcome: str) -> AnalysisSet:
         raise EstimateError(f"結果の名前が違います: {outcome}", hint=f"使える名前: {', '.join(OUTCOMES)}")
     columns = {"fpg": pl.col("y1"), "hba1c": pl.col("hba1c1"), "height": pl.col("height1") - pl.col("height")}
     return replace(analysis, people=analysis.people.with_columns(y1=columns[outcome]))
+
+
+def fitting(tables: Mapping[str, pl.DataFrame], outcome: str) -> dict[str, pl.DataFrame]:
+    """Which diagnostics speak of this outcome? Those that shift or sort glucose by mg/dL only of glucose."""
+    return {name: table for name, table in tables.items() if outcome == "fpg" or name not in OF_GLUCOSE}
 
 
 def in_unit(estimates: Sequence[Estimate], outcome: str) -> list[Estimate]:
@@ -149,13 +156,25 @@ def labelled(estimates: Sequence[Estimate]) -> pl.DataFrame:
     )
 
 
+def letters_a_year(mailings: Any, *, programme: str, through: int) -> int:
+    """For how many checkups were letters planned in the twelve months up to `through` (YYYYMM)? Today's mailing."""
+    rows = frames.collect(frames.enter(mailings, MAILINGS, ["record_id", "programme", "planned_date"]))
+    last = month_index(through)
+    month = pl.col("planned_date").dt.year().cast(pl.Int32) * 12 + pl.col("planned_date").dt.month() - 1
+    own = rows.filter(pl.col("programme") == programme, month > last - 12, month <= last)
+    return own["record_id"].drop_nulls().n_unique()
+
+
 def power_table(
-    eligible: pl.DataFrame, *, steps: Sequence[int] = STEPS, effects: Sequence[float] = EFFECTS
+    eligible: pl.DataFrame, yearly: int, *, steps: Sequence[int] = STEPS, effects: Sequence[float] = EFFECTS
 ) -> pl.DataFrame:
     """How many people would a randomised mailing need? From the spread and follow-up of those mailed until now.
 
-    Frame: `question` (detectable / needed), `persons`, `years` (of letters as many as until now), `effect` (mg/dL),
-    `power`, `level`; persons count both arms before anybody is lost.
+    `yearly`: letters a year as they are sent today (`letters_a_year`).
+
+    Frame: `question` (detectable / needed), `persons`, `years` (of today's mailing), `effect` (mg/dL), `power`,
+    `level`, and what was assumed: `sd`, `correlation`, `seen`, `letters` (a year). Persons count both arms before
+    anybody is lost.
     """
     both = eligible.filter(pl.col("y1").is_not_null())
     if both.height < 30:
@@ -167,5 +186,5 @@ def power_table(
     rows = [("detectable", plan.persons, plan.detectable, plan.power, plan.level) for plan in plans]
     rows += [("needed", persons_needed(effect, **facts), abs(effect), 0.8, 0.95) for effect in effects]
     table = pl.DataFrame(rows, schema=["question", "persons", "effect", "power", "level"], orient="row")
-    yearly = eligible.height / eligible["fiscal_year"].n_unique()
-    return table.with_columns(years=pl.col("persons") / yearly)
+    years = pl.col("persons") / yearly if yearly else pl.lit(None, pl.Float64)
+    return table.with_columns(years=years, letters=pl.lit(yearly, pl.Int64), **{k: pl.lit(v) for k, v in facts.items()})

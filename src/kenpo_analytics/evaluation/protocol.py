@@ -155,6 +155,7 @@ def standing(protocol: Protocol | None, *, outcomes_from: dt.date | None = None)
             f"設計は解析計画(指紋 {protocol.digest})によります。計画書に記された日付は{day}です(第三者による確認なし)。"
         )
     return (
-        f"設計は解析計画(指紋 {protocol.digest})によります。計画書に記された日付は{day}で、最初の結果"
+        f"設計は解析計画(指紋 {protocol.digest})によります。計画書に記された日付は{day}で、事業の年度の最初の結果"
         f"({outcomes_from.year}年{outcomes_from.month}月{outcomes_from.day}日)より前です(第三者による確認なし)。"
+        + ("事業前の年度の結果には、それより前に得られたものがあります。" if protocol.before else "")
     )

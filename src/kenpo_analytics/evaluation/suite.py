@@ -51,6 +51,7 @@ class Choice:
     protocol: Protocol | None = None
     departures: tuple[str, ...] = ()
     window: tuple[int, int] = (90, 18)  # outcome: days after the letter from which, months after the index until which
+    latest: tuple[int, str] | None = None  # last fiscal year with letters, and its rule: what is sent today
 
 
 def find_protocol(folder: Path, name: str = "") -> Protocol | None:
@@ -121,6 +122,7 @@ def choose(
     used = definitions or define()
     window = (int(used.number("next_checkup.letter_days")), int(used.number("next_checkup.max_months")))
     rules = {year: rule for year, rule in found.select("fiscal_year", "rule").iter_rows() if rule is not None}
+    latest = (max(rules), rules[max(rules)]) if rules else None
     asked = [year for year in (years or rules) if year in rules and year <= last]
     if not asked:
         raise EstimateError("次回健診の期間が終わった、通知のある年度がありません", hint="基準月を後にしてください。")
@@ -131,12 +133,12 @@ def choose(
     if protocol is None:
         lines = Lines.of(used)
         bands: dict[str, Any] = {"high": lines.high, "low": lines.low, "bandwidth": lines.bandwidth}
-        return Choice(pooled[:1], pooled, tuple(before), rule, window=window, **bands)
+        return Choice(pooled[:1], pooled, tuple(before), rule, window=window, latest=latest, **bands)
     declared = tuple(year for year in protocol.years if year <= last and year in rules)
     departures = tuple(_departures(protocol, rules, before, last, window))
     return Choice(
         declared, tuple(sorted({*pooled, *declared})), protocol.before, rule, protocol.primary,
-        protocol.high, protocol.low, protocol.bandwidth, protocol, departures, window,
+        protocol.high, protocol.low, protocol.bandwidth, protocol, departures, window, latest,
     )  # fmt: skip
 
 

@@ -10,11 +10,14 @@ from kenpo_analytics.report.dag import dag_figure
 from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, assumptions, design_table, diagnostic
 from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
 from kenpo_analytics.report.designs_text import (
+    applies_to,
+    contrary,
     limits,
     methods,
     people_seen,
-    precision,
+    power_basis,
     protocol_text,
+    tipping_text,
     verdict_words,
     where_from,
 )
@@ -38,6 +41,7 @@ __all__ = [
     "SUBGROUP_VALUES",
     "Col",
     "Sheet",
+    "applies_to",
     "area_names",
     "assumptions",
     "attach",
@@ -47,6 +51,7 @@ __all__ = [
     "branch_names",
     "card_figure",
     "conclusion",
+    "contrary",
     "dag_figure",
     "definitions_table",
     "design_table",
@@ -71,7 +76,7 @@ __all__ = [
     "overlap_plot",
     "paragraph",
     "people_seen",
-    "precision",
+    "power_basis",
     "prefecture_map",
     "protocol_text",
     "reproduction",
@@ -84,6 +89,7 @@ __all__ = [
     "stacked_contributions",
     "strobe_record",
     "table_html",
+    "tipping_text",
     "value",
     "value_interval",
     "verdict_words",

@@ -6,22 +6,28 @@ from typing import TYPE_CHECKING
 
 from kenpo_analytics.report._emit import emit
 from kenpo_analytics.report.style import COLOURS, QUIET, STRONG, canvas, png
+from kenpo_analytics.report.texts import paragraph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NODES = {
-    "background": ("背景\n(年齢・性別・BMI)", 0.0, 2.6), "baseline": ("健診の値\n(基準の判定)", 2.6, 2.6),
-    "letter": ("通知", 5.2, 1.6), "label": ("結果票の\n判定区分", 5.2, 3.6), "drug": ("服薬の開始", 7.6, 0.4),
-    "outcome": ("次回健診の\n空腹時血糖", 9.4, 2.2), "seen": ("次回健診の\n受診", 7.6, 4.4),
-    "hidden": ("未測定の要因\n(生活習慣・職場)", 2.6, 0.3),
+    "background": ("背景\n(年齢・性別・BMI)", 0.0, 4.2), "baseline": ("健診の値\n(基準の判定)", 2.6, 2.9),
+    "letter": ("通知", 5.2, 1.9), "label": ("結果票の\n判定区分", 5.2, 3.9), "drug": ("服薬の開始", 7.4, 0.6),
+    "outcome": ("次回健診の\n空腹時血糖", 9.4, 2.5), "seen": ("次回健診の受診\n(値のある人だけを見る)", 8.0, 5.0),
+    "hidden": ("未測定の要因\n(生活習慣・職場)", 2.4, 0.4), "era": ("時期\n(暦・制度・検査)", 5.2, 5.3),
 }  # fmt: skip
 ARROWS = (
-    ("background", "baseline"), ("baseline", "letter"), ("baseline", "label"), ("letter", "outcome"),
-    ("label", "outcome"), ("letter", "drug"), ("drug", "outcome"), ("hidden", "letter"),
-    ("letter", "seen"), ("baseline", "outcome"),
+    ("background", "baseline"), ("background", "letter"), ("background", "outcome"), ("background", "seen"),
+    ("baseline", "letter"), ("baseline", "label"), ("baseline", "outcome"), ("letter", "outcome"), ("letter", "drug"),
+    ("letter", "seen"), ("label", "outcome"), ("drug", "outcome"), ("era", "label"), ("era", "outcome"),
+    ("era", "seen"),
 )  # fmt: skip
-HIDDEN = (("hidden", "outcome"), ("hidden", "baseline"), ("outcome", "seen"))
+HIDDEN = (("hidden", "letter"), ("hidden", "outcome"), ("hidden", "baseline"), ("hidden", "seen"), ("outcome", "seen"))
+NOTE = (
+    "実線は解析で考慮する関係、破線は測れない関係。時期の影響は、差の差では上下の帯に同じだけ働くとみなす。"
+    "次回健診を受けた人だけを見るため、受診に向かう矢印の元どうしに見かけの関係が生じうる(7章)。"
+)
 
 
 def dag_figure(*, title: str = "想定した因果関係(DAG)") -> None:
@@ -29,10 +35,10 @@ def dag_figure(*, title: str = "想定した因果関係(DAG)") -> None:
 
     A drawing without data: no check is needed, the stamp says so (no masking log).
     """
-    with canvas(6.6, 3.0, title) as (figure, axes):
+    with canvas(6.6, 3.5, title) as (figure, axes):
         axes.axis("off")
         axes.set_xlim(-1.1, 10.6)
-        axes.set_ylim(-0.4, 5.1)
+        axes.set_ylim(-0.3, 6.0)
         for start, end in ARROWS:
             _arrow(axes, start, end, STRONG if (start, end) == ("letter", "outcome") else ".35", "-")
         for start, end in HIDDEN:
@@ -46,6 +52,7 @@ def dag_figure(*, title: str = "想定した因果関係(DAG)") -> None:
         dashed = "、".join(f"{names[a]}→{names[b]}" for a, b in HIDDEN)
         alt = f"{title}。実線: {solid}。破線(測れない): {dashed}。"
         emit({"image/png": png(figure), "text/plain": f"<図: {title}>"}, alt=alt)
+    paragraph(NOTE)
 
 
 def _arrow(axes: Axes, start: str, end: str, colour: str, stroke: str) -> None:

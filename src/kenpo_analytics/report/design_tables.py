@@ -10,7 +10,7 @@ from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.evaluation.states import LABELS
 from kenpo_analytics.report._emit import emit_html
 from kenpo_analytics.report._format import Col
-from kenpo_analytics.report.designs import COVARIATES, ERAS
+from kenpo_analytics.report.designs import COVARIATES, ERAS, SENT
 from kenpo_analytics.report.record import _table
 from kenpo_analytics.report.tables import show
 from kenpo_analytics.report.texts import paragraph
@@ -44,8 +44,12 @@ def _contrast(one: str, other: str) -> dict[str, Any]:
 _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     "bands": ("帯ごとの人数・通知・値(差の差のもと)", {
         "era": Col("時期", names=ERAS), "band": "空腹時血糖の帯(mg/dL)", "n": "人数", "letters": "送付した人",
-        "observed": "次回健診の値あり", "y0": Col("健診の平均", "number", 1), "change": Col("平均変化", "index", 2),
-    }, "平均変化は単純な前後の差で、効果ではない。全員には送付していない分、差の差は届いた人の効果より小さく出る。"),
+        "observed": "次回健診の値あり", "seen": Col("同 割合", "percent"),
+        "days": Col("通知から次回健診(日、中央値)", "number", 0), "y0": Col("健診の平均", "number", 1),
+        "change": Col("平均変化", "index", 2),
+    }, "平均変化は単純な前後の差で、効果ではない。全員には送付していない分、差の差は届いた人の効果より小さく出る。"
+       "値のある割合が群によって違うと、残った人の顔ぶれの違いが差に混ざる(7章の転換点)。通知から次回健診までの日数は、"
+       "送らなかった人では送るはずだった日(同じ月の健診の中央値)から数える。"),
     "falsify": ("何も見つからないはずの比較", {
         "label": "もし見つかれば", "item": Col("項目", names=COVARIATES), **_effect(),
         "detectable": Col("見つけられた大きさ", "number", 2), "p": Col("p", "p"),
@@ -53,6 +57,7 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     }, "0のはず。「警告」(同じ種類の中でHolm補正しp<0.05)の行があれば、主解析の前提が崩れているおそれがあり、"
        "効果を結論しない。"
        "「注意」は補正前のp<0.05。「―」は評価していない(問題がないという意味ではない)。"
+       "前提どおりの合成の世界でも、4回に1回ほど「警告」が出た(docs/evaluation.md)。人数の偏りの行の値は比の対数、健診機関の行のpは2mg/dLを超えるずれかどうか。"
        "「見つけられた大きさ」より小さいずれは、あっても見逃すことが多い(検出力80%)。"),
     "bandwidths": ("差の不連続: 幅の影響", {
         "bandwidth": Col("幅(mg/dL)", "number", 0), **_effect(), "persons": "基準値以上の人数",
@@ -68,10 +73,10 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "what": "変化", **_effect(label="空腹時血糖の変化(mg/dL)"), "persons": "人数",
     }, "高い値で選ばれた人は、通知がなくても下がる。1・2行目と同じくらいの低下は、通知の効果とはいえない。"),
     "states": ("対象者の次回健診の状態: どうなったか、なぜ数えないか", {
-        "group": Col("群", names=GROUPS), "label": "状態", "n": "人数", "estimate": Col("割合", "percent"),
+        "group": Col("群", names=GROUPS), "label": "状態", "n": "人数(延べ)", "estimate": Col("割合", "percent"),
     }, "分母は基準に当たった人全員(全年度)。主解析は服薬の有無を問わず測定値を使い、所定の期間(3章)の値だけを数える。"
        "新たに服薬した人は、値によらず1つの状態とする。"),
-    "moves": ("通知を送った人の、前年と通知後の改善・悪化(空腹時血糖の区分。単純前後比較)", {
+    "moves": ("初めて通知を送った人の、前年と通知後の改善・悪化(空腹時血糖の区分。単純前後比較)", {
         "label": "結果", "n": "人数", "before": Col("通知の前年", "percent"), "after": Col("通知の後", "percent"),
         "estimate": Col("差(ポイント)", "points", 1), "lower": Col("95%信頼区間", "points", 1, upper="upper"),
         "p": Col("p", "p"),
@@ -80,8 +85,9 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     "evalue": ("E値: 測っていない要因で説明するには、どれほど強い関係が要るか", {
         "label": "設計", "point": Col("推定値を説明するE値", "number", 2),
         "limit": Col("区間を0に届かせるE値", "number", 2),
-    }, "通知と次回健診の値の両方に、この倍率(リスク比)以上の関係をもつ未測定の要因があれば、結果を説明できる。"
-       "1は、区間がすでに0を含むことを表す。"),
+    }, "通知と次回健診の値の両方に、この倍率(リスク比)以上の関係をもつ未測定の要因があれば、結果を説明できる(平均の差は"
+       "標準偏差で割り、リスク比 exp(0.91×差) とみなす)。区間のE値の1は、区間がすでに0を含む"
+       "ことで、それ以上の情報はない。差の差では、時期で変わらない要因は打ち消されるため計算しない。"),
     "cost": ("費用と、あと何人", {
         "item": "項目", "estimate": Col("値", "number", 0), "lower": Col("95%信頼区間", "number", 0, upper="upper"),
         "letters": "送付した人(延べ)", "reason": "示さない理由",
@@ -98,7 +104,7 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
              "送付なしは、予定日に送ることのできた人のうち、辞退・住所不備・不達。標準化差の絶対値0.1を超える項目は、重み付けで"
              "調整する。"),
     "lost": ("対象者の中の、送付あり・なし別の次回健診の有無(欠測)", {
-        "letter": Col("通知", names={"true": "送付あり", "false": "送付なし"}),
+        "letter": Col("通知", names=SENT),
         "outcome_state": Col("次回健診", names=LABELS | {"observed": "値あり"}), "n": "人数", "denominator": "分母",
         "share": Col("割合", "percent"),
     }, "脱落の重み(IPTW×IPCW)のもと。期間の終わっていない人は除く。"),
@@ -108,7 +114,7 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     }, "割り付けどおりに数える。どちらの群の次回健診も、先に送る群の送付日から数える。後で送る群に「結果より前に"
        "通知」した人がいる分、送ることと送らないことの差ではなく、早く送ることと遅く送ることの差になる。"),
     "left_out": ("送付・不送付の比較に入る人と、除く人", {
-        "state": Col("区分", names=LEFT_OUT), "n": "人数",
+        "state": Col("区分", names=LEFT_OUT), "n": "人数(延べ)",
     }, "通知の予定日に加入していて、その健診より新しい健診がなかった人だけを比べる。予定日までに外れた人は通知を"
        "受けようがなく、加えると「送付」が「在籍し続けたこと」を意味してしまう(不死時間の偏り)。"),
     "tipping": ("対象者の中の比較(副次)の転換点: 送付ありで次回健診のない人の値を動かす", {
@@ -206,15 +212,15 @@ def design_table(checked: Checked, *, title: str, percent: bool = False) -> None
 
 def assumptions(checked: Checked, *, title: str = "設計ごとの前提と、推定しない理由") -> None:
     """What must hold for each design, and why did some give no answer? One row per assumption, its designs together."""
-    wanted = ["assumption", "label", "state_label", "reason", "warning"]
+    wanted = ["estimand", "assumption", "label", "state_label", "reason", "warning"]
     rows = checked.table.select(name for name in wanted if name in checked.table.columns).to_dicts()
-    shared: dict[tuple[str, str], list[str]] = {}
+    shared: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         state = row["state_label"] + (f": {row['reason']}" if row["reason"] else "")
         state += f"。注意: {row['warning']}" if row.get("warning") else ""
-        shared.setdefault((row["assumption"], state), []).append(row["label"])
-    body = [(_several(labels), assumption, state) for (assumption, state), labels in shared.items()]
-    emit_html(_table(title, ("設計", "前提", "可否と理由"), body), f"<表: {title}>")
+        shared.setdefault((row.get("estimand") or "―", row["assumption"], state), []).append(row["label"])
+    body = [(_several(labels), *texts) for texts, labels in shared.items()]
+    emit_html(_table(title, ("設計", "何の効果か(estimand)", "前提", "可否と理由"), body), f"<表: {title}>")
 
 
 def _several(labels: list[str]) -> str:

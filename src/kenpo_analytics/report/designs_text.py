@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kenpo_analytics.evaluation._matrix import UNEVEN
+from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation.attrition import CLIP
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
 from kenpo_analytics.evaluation.weighting import CALIPER, TRIM
@@ -37,7 +38,9 @@ _HOW = {
     "({clip:g}未満は{clip:g}とし)、"
     "その逆数で重み付けした差の差で、次回健診のない人を補った",
     "did_triple": "空腹時血糖で通知が決まらない人の差の差を引いた(差の差の差)",
-    "did_per_letter": "差の差を送付割合の差で割り、実際に送った人での効果とした",
+    "did_institution": "健診機関・事業所ごとの相関は感度分析で考慮した"
+    "(まとまりが{clusters}未満ならワイルドクラスターブートストラップ)",
+    "did_per_letter": "差の差を送付割合の差で割り、実際に送った人での効果とした(送付割合は既知とみなす)",
     "rdd": "不連続は、基準値の前後{width}mg/dLの局所線形回帰(三角カーネル)による。"
     "結果票の判定と重なるため、通知だけの効果ではない",
     "diff_in_disc": "差の不連続は、その段差から事業前の段差を引いた",
@@ -51,6 +54,8 @@ _HOW = {
     "share_improved_gcomp": "改善・悪化の割合は、対象者の中のリスク差(標準化、逆確率重み付け)で示した"
     "(割合そのものの差の差は、効果がなくても0にならないため用いない)",
 }  # fmt: skip
+LABELS = {"did_ancova": "差の差", "diff_in_disc": "差の不連続", "iptw": "IPTW", "aipw": "AIPW", "ancova": "共分散分析",
+          "iptw_ipcw": "IPTW×IPCW", "randomised": "無作為割付"}  # fmt: skip
 _CHECKED = {
     "years": "年次図", "falsify": "何も見つからないはずの比較(種類ごとにHolm補正)",
     "tipping_primary": "主解析の転換点分析(多重代入{imputations}回)",
@@ -108,7 +113,7 @@ def _adjusted(estimates: Sequence[Estimate]) -> dict[str, Any]:
         key: "なし" if table is None else "、".join(COVARIATES.get(name, name) for name in table["covariate"])
         for key, table in tables.items()
     }
-    return {**names, "clip": CLIP, "trim": TRIM, "rest": 1 - TRIM, "caliper": CALIPER}
+    return {**names, "clip": CLIP, "trim": TRIM, "rest": 1 - TRIM, "caliper": CALIPER, "clusters": FEW_CLUSTERS}
 
 
 def _gave(checks: Checks, name: str) -> bool:
@@ -126,6 +131,7 @@ def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> It
     run = {one.design: one for one in estimates if one.state == "estimated"}
     others = "主解析のほかの設計は" if _drawn(run.get(choice.primary)) else ""
     yield f"{others}無作為割付ではないため、測っていない要因(生活習慣、職場の取組など)による違いが残りえます"
+    yield from applies_to(choice)
     if primary := run.get(choice.primary):
         yield f"主解析の前提: {primary.assumption}。データだけでは確かめきれません"
     if {"rdd", "diff_in_disc"} & set(run):
@@ -145,20 +151,48 @@ def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> It
     yield from (text.rstrip("。") for text in (*checks.unchecked, *choice.departures))
 
 
+def applies_to(choice: Choice) -> list[str]:
+    """Is what was evaluated still what is sent? One sentence where year or rule have changed since, else none."""
+    if choice.latest is None or choice.latest[0] in choice.programme:
+        return []
+    year, rule = choice.latest
+    changed = f"基準も「{RULES[choice.rule]}」から「{RULES[rule]}」に変わっており、" if rule != choice.rule else ""
+    return [
+        f"評価したのは{_listed(choice.programme)}の健診にもとづく通知である。{changed}今の通知({year}年度の健診)の効果が同じとは限らない"
+    ]
+
+
+def contrary(estimates: Sequence[Estimate], choice: Choice) -> str:
+    """Which designs point the other way than the primary one? One sentence; the forest does not show all of them."""
+    found = {one.design: one for one in estimates if one.state == "estimated" and one.estimate is not None}
+    if (primary := found.pop(choice.primary, None)) is None:
+        return "主解析の推定がないため、ほかの設計の向きとは比べません。"
+    side = (primary.estimate or 0.0) < 0
+    own = [one for one in found.values() if one.unit == primary.unit]
+    apart = [one.label for one in own if (one.estimate < 0) != side]  # type: ignore[operator]
+    if not apart:
+        return f"推定できたほかの{len(own)}設計は、すべて主解析と同じ向きです(区間は一覧表)。"
+    return f"推定できたほかの{len(own)}設計のうち、主解析と向きが違うのは{'、'.join(apart)}です(値と区間は一覧表)。"
+
+
+def tipping_text(tipping: Checked) -> str:
+    """From which shift on would the primary interval leave out no effect? One sentence on the tipping points."""
+    rows = tipping.table.sort("delta").to_dicts()
+    apart = [row["delta"] for row in rows if row["excludes_zero"]]
+    if not apart:
+        first, last = (_signed(rows[place]["delta"]) for place in (0, -1))
+        return f"動かした範囲({first}～{last}mg/dL)では、区間はいつも0を含みます。"
+    if 0 in apart:
+        inside = [row["delta"] for row in rows if not row["excludes_zero"]]
+        held = "、".join(f"{value:+g}" for value in inside).replace("-", "−") or "なし"
+        return f"次回健診のない人の値が見込みどおりなら区間は0を含みません。0を含むようになる大きさ: {held}(mg/dL)。"
+    said = "、".join(f"{value:+g}" for value in apart).replace("-", "−")
+    return f"対象の帯で次回健診のない人の値が、見込みより{said}mg/dL違うときに限り、区間は0を含まなくなります。"
+
+
 def verdict_words(verdict: str) -> str:
     """A `Decision`'s verdict in a few words, to stand beside its number."""
     return _VERDICTS[verdict]
-
-
-def precision(primary: Estimate, detectable: float | None) -> str:
-    """How small an effect could this number of people have shown? Else a wide interval reads like no effect."""
-    if detectable is None:
-        return "主解析の推定がないため、どれほど小さい効果まで見つけられたかも示せません。"
-    return (
-        "主解析の精度: この人数で5回に4回は見つけられる(検出力80%)効果は、"
-        f"大きさ{detectable:.1f}{primary.unit}以上です。"
-        "それより小さい効果は、あっても見逃すことが多くなります。"
-    )
 
 
 def people_seen(shown: Mapping[str, Checked], primary: str) -> str:
@@ -174,7 +208,20 @@ def people_seen(shown: Mapping[str, Checked], primary: str) -> str:
         return ""
     ours = next(row for row in rows if row["era"] == "programme" and row["high"])
     others = sum(row["observed"] for row in rows) - ours["observed"]
-    return f"対象{ours['n']:,}人のうち次回の値がある{ours['observed']:,}人と、比較{others:,}人"
+    sent = "" if ours["letters"] is None else f"(送付は{ours['letters'] / ours['n']:.0%})"
+    return f"対象{ours['n']:,}人{sent}のうち次回の値がある{ours['observed']:,}人と、下の帯と事業前の3群の計{others:,}人"
+
+
+def power_basis(power: Checked) -> str:
+    """What does the table of power assume? One paragraph."""
+    row = power.table.to_dicts()[0]
+    letters = "秘匿" if row["letters"] is None else f"{row['letters']:,}通"
+    return (
+        f"仮定: 次回健診の値の標準偏差{row['sd']:.1f}mg/dL、前年値との相関{row['correlation']:.2f}、"
+        f"次回健診で値の得られる割合{row['seen']:.0%}(いずれも、これまで初めて対象となった人による)。今の通知は直近12か月に{letters}の予定。"
+        "差は割り付けどおりの差で、送れない人がいる分、実際に届いた人の効果より小さくなります。"
+        "通知の基準が変わったときは、ばらつきも変わりえます。"
+    )
 
 
 def where_from(bands: Checked | None) -> str:
@@ -212,7 +259,8 @@ def protocol_text(choice: Choice, *, outcomes_from: dt.date | None = None, explo
         said.append(f"- estimand: {plan.estimand}")
         said.append(f"- 倫理審査: {plan.ethics_id or '未記入'}、登録: {plan.registration_id or '未記入'}")
     said += [
-        f"- 主解析: {choice.primary}、年度: {_listed(choice.programme)}(事業前 {_listed(choice.before) or 'なし'})",
+        f"- 主解析: {LABELS.get(choice.primary, choice.primary)}、年度: {_listed(choice.programme)}"
+        f"(事業前 {_listed(choice.before) or 'なし'})",
         f"- 帯: 上 {choice.high[0]:g}～{choice.high[1]:g}、下 {choice.low[0]:g}～{choice.low[1]:g}mg/dL、"
         f"不連続の幅 {choice.bandwidth:g}mg/dL、通知の基準「{RULES[choice.rule]}」",
         f"- 感度分析でまとめる年度: {_listed(choice.years)}",

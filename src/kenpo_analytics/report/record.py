@@ -10,7 +10,7 @@ from typing import Any
 
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
-from kenpo_analytics.report._emit import emit_html, fixed_id, must_be_checked
+from kenpo_analytics.report._emit import emit_html, fixed_id, must_be_checked, table_style
 
 PACKAGES = ("kenpo-analytics", "polars", "pandas", "narwhals", "numpy", "scipy", "statsmodels", "matplotlib")
 EMPTY = "未記入"
@@ -28,9 +28,11 @@ _LOG = {
 }
 # von Elm et al. 2007 (STROBE, cohort items), Benchimol et al. 2015 (RECORD, PLoS Med 12:e1001885); wording is ours
 STROBE_RECORD = {
+    "STROBE 1": "題名・要旨に研究デザインと要約",
     "RECORD 1.1": "題名・要旨にデータの種類とデータベース名",
     "RECORD 1.2": "題名・要旨に地域と期間",
     "RECORD 1.3": "データ連結の有無を題名・要旨に明記",
+    "STROBE 2": "背景と根拠",
     "STROBE 3": "目的(事前に定めた仮説を含む)",
     "STROBE 4": "研究デザイン",
     "STROBE 5": "場所・期間(対象期間、追跡、データ収集)",
@@ -40,7 +42,10 @@ STROBE_RECORD = {
     "RECORD 6.3": "データ連結の流れ図",
     "STROBE 7": "アウトカム、曝露、交絡因子の定義",
     "RECORD 7.1": "曝露・アウトカム等の全コード一覧",
+    "STROBE 8": "データの出所と測定方法",
     "STROBE 9": "バイアスへの対処",
+    "STROBE 10": "対象者数の決め方",
+    "STROBE 11": "量的な変数の扱い(区分と理由)",
     "STROBE 12": "統計方法(交絡の調整、欠測、脱落、感度分析)",
     "RECORD 12.1": "研究者がデータベースに接した範囲",
     "RECORD 12.2": "データ清掃の方法",
@@ -51,8 +56,10 @@ STROBE_RECORD = {
     "STROBE 15": "アウトカムの件数・要約値",
     "STROBE 16": "粗い推定値と調整後の推定値、信頼区間",
     "STROBE 17": "その他の解析(層別、感度分析)",
+    "STROBE 18": "主な結果の要約",
     "STROBE 19": "限界(バイアス、精度の不足)",
     "RECORD 19.1": "研究目的で集めたデータでないことの影響(誤分類、未測定の交絡、欠測、適格性の変化)",
+    "STROBE 20": "結果の解釈",
     "STROBE 21": "一般化可能性",
     "STROBE 22": "資金",
     "RECORD 22.1": "計画書・元データ・プログラムの入手方法",
@@ -150,8 +157,6 @@ def strobe_record(done: Mapping[str, str], *, title: str = "STROBE／RECORD チ�
 
 def _table(title: str, headings: tuple[str, ...], body: Iterable[tuple[str, ...]], note: str = "") -> str:
     """A table of texts: caption, scopes, no numbers of people in it."""
-    from kenpo_analytics.report.tables import css
-
     identity = fixed_id(title)
     head = "".join(f'<th scope="col" class="gt_left">{escape(text)}</th>' for text in headings)
     rows = "".join(
@@ -162,7 +167,7 @@ def _table(title: str, headings: tuple[str, ...], body: Iterable[tuple[str, ...]
     )
     foot = f'<tfoot><tr><td colspan="{len(headings)}">{escape(note)}</td></tr></tfoot>' if note else ""
     return (
-        f'<div id="{identity}" lang="ja" style="overflow-x:auto;"><style>{css(identity)}</style><table>'
+        f'<div id="{identity}" class="kenpo" lang="ja" style="overflow-x:auto;">{table_style()}<table>'
         f"<caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody>{foot}</table></div>"
     )
 

@@ -10,11 +10,10 @@ import polars as pl
 
 from kenpo_analytics.definitions.calendar import Event
 from kenpo_analytics.disclosure import MASKED, Checked
-from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, fixed_id, must_be_checked
+from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, fixed_id, must_be_checked, table_style
 from kenpo_analytics.report._format import MASK, SEX, Col, footnotes, number
 from kenpo_analytics.report.events import SAID, Numbered, draw_events, in_years, numbered
 from kenpo_analytics.report.style import COLOURS, PLAIN, QUIET, STRONG, canvas, finish
-from kenpo_analytics.report.tables import css
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,13 +135,14 @@ def risk_table(
     notes += [f"{SYNTHETIC}(実在の加入者ではない)"] if CONTEXT.synthetic and not checked.public else []
     foot = "".join(f'<tr><td colspan="{len(labels) + 1}">{escape(line)}</td></tr>' for line in notes)
     identity = fixed_id(title)
-    style = css(identity) + f"#{identity} td small{{display:block;color:#444}} #{identity} thead th{{text-align:right}}"
+    style = f"#{identity} td small{{display:block;color:#444}} #{identity} thead th{{text-align:right}}"
     style += f"#{identity} .q{{color:#777;text-align:center}}" + "".join(
         f"#{identity} .{name}{{background:{colour}}}" for name, colour in _SHADES.items()
     )
     html = (
-        f'<div id="{identity}" lang="ja" style="overflow-x:auto;"><style>{style}</style><table><caption>{escape(title)}'
-        f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody><tfoot>{foot}</tfoot></table></div>"
+        f'<div id="{identity}" class="kenpo" lang="ja" style="overflow-x:auto;">{table_style()}'
+        f"<style>{style}</style><table>"
+        f"<caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody><tfoot>{foot}</tfoot></table></div>"
     )
     emit_html(html, f"<表: {title}>", log=checked.log)
 

@@ -8,21 +8,8 @@ from html import escape
 
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
-from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, fixed_id, must_be_checked
+from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, fixed_id, must_be_checked, table_style
 from kenpo_analytics.report._format import Col, cells, columns_of, footnotes, number, write
-
-_CSS = (  # one line without spaces: it stands in every table of a notebook
-    "#{id} table{{border-collapse:collapse;font-size:14px;margin:4px 0;width:auto}}"
-    "#{id} caption{{caption-side:top;text-align:left;font-weight:bold;padding:4px 0;color:inherit}}"
-    "#{id} :is(th,td){{padding:3px 10px;border-bottom:1px solid #d0d0d0;vertical-align:top}}"
-    "#{id} thead th{{border-top:2px solid #555;border-bottom:2px solid #555;vertical-align:bottom}}"
-    "#{id} th{{font-weight:600;text-align:left}}"
-    "#{id} tbody th{{font-weight:normal;min-width:7.5em}}"
-    "#{id} td{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}}"
-    "#{id} .gt_left{{text-align:left;white-space:normal;min-width:5.6em}}"
-    "#{id} thead .gt_right{{text-align:right;white-space:nowrap}}"
-    "#{id} tfoot td{{border:0;font-size:12px;text-align:left;white-space:normal;color:#444;padding:1px 2px}}"
-)
 
 
 def show(
@@ -75,7 +62,7 @@ def table_html(
         table = table.tab_stubhead(cols[stub].label)
     for line in notes:
         table = table.tab_source_note(line)
-    return _accessible(table.as_raw_html(), title, identity)
+    return _accessible(table.as_raw_html(), title)
 
 
 def _says_nothing(checked: Checked, name: str) -> bool:
@@ -83,16 +70,14 @@ def _says_nothing(checked: Checked, name: str) -> bool:
     return name == "status" and set(checked.table[name]) == {"評価"}
 
 
-def css(identity: str) -> str:
-    """The short style sheet of one table."""
-    return _CSS.format(id=identity)
-
-
-def _accessible(html: str, title: str, identity: str) -> str:
+def _accessible(html: str, title: str) -> str:
     """A caption instead of a heading row, a short style sheet instead of great-tables' ten kilobytes."""
-    html = re.sub(r"<style>.*?</style>", f"<style>{css(identity)}</style>", html, count=1, flags=re.S)
+    html = re.sub(r"<style>.*?</style>", table_style(), html, count=1, flags=re.S)
     html = re.sub(
-        r'<div id="([^"]+)" style="[^"]*">', r'<div id="\1" lang="ja" style="overflow-x:auto;">', html, count=1
+        r'<div id="([^"]+)" style="[^"]*">',
+        r'<div id="\1" class="kenpo" lang="ja" style="overflow-x:auto;">',
+        html,
+        count=1,
     )
     html = re.sub(r' headers="[^"]*"| (?:row|col)span="1"', "", html)  # scope says it
     html = re.sub(r'(?<=<th)([^>]*) id="[^"]*"', r"\1", html)

@@ -8,7 +8,7 @@ from typing import Any
 
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
-from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, must_be_checked
+from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, must_be_checked, table_style
 from kenpo_analytics.report._emit import lines as as_html
 from kenpo_analytics.report._format import DIGITS, Col, columns_of
 from kenpo_analytics.report.areas import branch_names
@@ -44,7 +44,7 @@ def heading(
             "合成データかどうかが分かりません。",
             hint="tables=ka.load()の結果、または synthetic=True / False を渡してください。",
         )
-    CONTEXT.synthetic = bool(known)
+    CONTEXT.synthetic, CONTEXT.styled = bool(known), False
     facts = [
         ("基準月", _month(month)),
         ("支部", f"{branch_names().get(branch, branch)}支部" if branch else ""),
@@ -55,7 +55,8 @@ def heading(
     rows = "".join(f'<p style="margin:2px 0"><b>{name}</b>：{escape(text)}</p>' for name, text in facts if text)
     banner = _box(f"<b>{_BANNER}</b>", "#D55E00", "#fdeee4") if CONTEXT.synthetic else ""
     banner = f'<div class="kenpo-synthetic">{banner}</div>' if banner else ""  # the page has one of its own
-    html = f'<header lang="ja" aria-label="{escape(title)}">{banner}{rows}</header>'
+    html = f'<header lang="ja" aria-label="{escape(title)}">{table_style()}{banner}{rows}</header>'
+    CONTEXT.styled = True
     plain = "\n".join([title, *([_BANNER] if banner else []), *(f"{name}: {text}" for name, text in facts if text)])
     emit_html(html, plain)
 
