@@ -9,6 +9,7 @@ import pytest
 
 import kenpo_analytics as ka
 from kenpo_analytics import disclosure, kpi, report
+from kenpo_analytics.definitions.calendar import events
 from kenpo_analytics.report import kpis as room
 from tests.test_kpi_status import NEW, OLD, rows, table
 
@@ -93,3 +94,26 @@ def test_a_year_under_another_version_is_dotted_and_apart(panels):
     old = next(line for line in axes.get_lines() if line.get_label() == "定義の版が違う年度")
     assert old.get_linestyle() == ":" and len(old.get_xdata()) == 2
     assert all(len(line) == 2 for line in curves(axes))
+
+
+def test_an_event_stands_on_the_line_of_its_own_year_and_breaks_are_no_event_line(panels):
+    held = table(rows("out_of_hours_first", {m: (8 + m % 3, 1000) for m in (202405, 202406, 202407, 202505, 202506)}))
+    asked = {"month": 202512, "branch": "24"}
+    series = disclosure.check_kpi(kpi.monthly_series(held, **asked), by=("kpi_id", "month", "definition_version"))
+    happened = events(["out_of_hours_first", "untreated_visit_rate"], first=202405, last=202512)
+    assert [event.id for event in happened] == ["fee_2024"]
+    report.kpi_months(series, title="x", targets=disclosure.check_kpi(kpi.status(held, **asked)), events=happened)
+    (axes,) = panels.values()
+    ((words, at),) = [(text.get_text(), text.xy) for text in axes.texts]
+    assert (words, at) == ("1", (3, pytest.approx(8 + 202406 % 3)))  # June 2024, not June 2025
+
+
+def test_uprights_of_the_history_keep_to_the_kpi_they_concern(panels):
+    every = events(dict.fromkeys(HISTORY["kpi_id"]), first=202004, last=202510)
+    report.kpi_history(ka.check_public(HISTORY, source="test"), title="x", events=every)
+    number = {event.id: str(n) for n, event in enumerate(every, 1)}
+    shown = {name: [text.get_text() for text in axes.texts] for name, axes in panels.items()}
+    assert shown["ジェネリック(数量)"] == [number["covid"], number["fee_2022"], number["selected_drugs"]]
+    assert shown["一者応札"] == [number["covid"]]
+    assert number["definition_assessment_rate"] in shown["査定率"]
+    assert number["definition_assessment_rate"] not in shown["未治療者の10か月以内受診"]

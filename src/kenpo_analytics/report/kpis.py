@@ -149,7 +149,7 @@ def _year(axes: Axes, part: pl.DataFrame, current: bool, shade: int) -> None:
         label = "今年度" if current else ("過去の年度" if official else "定義の版が違う年度")
         _line(axes, settled, color=colour, linestyle=stroke, linewidth=2 if current else 1.1, label=label)
         late = rows.filter(pl.col("month") >= (settled["month"].max() or 0))
-        if current and len(late) > len(rows.filter(pl.col("month") == (settled["month"].max() or 0))):
+        if len(late) > len(rows.filter(pl.col("month") == (settled["month"].max() or 0))):
             _line(axes, late, color=colour, linestyle="--", marker="o", mfc="white", ms=4, linewidth=1, label="速報")
 
 
