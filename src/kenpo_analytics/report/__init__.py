@@ -26,6 +26,7 @@ from kenpo_analytics.report.excel import Sheet, workbook
 from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.funnels import funnel_plot
 from kenpo_analytics.report.incentive import incentive_bars
+from kenpo_analytics.report.kpis import NUMBERS as KPI_NUMBERS
 from kenpo_analytics.report.kpis import kpi_control, kpi_history, kpi_months
 from kenpo_analytics.report.maps import municipality_map, prefecture_map
 from kenpo_analytics.report.meeting import meeting_page
@@ -38,6 +39,7 @@ from kenpo_analytics.report.tables import show, table_html, value, value_interva
 from kenpo_analytics.report.texts import conclusion, heading, paragraph
 
 __all__ = [
+    "KPI_NUMBERS",
     "SUBGROUP_VALUES",
     "Col",
     "Sheet",

@@ -15,7 +15,7 @@ from kenpo_analytics.months import month_index
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import Col, Style, number
 from kenpo_analytics.report.events import Numbered, draw_events, in_years, numbered
-from kenpo_analytics.report.style import COLOURS, PLAIN, STRONG, canvas, finish
+from kenpo_analytics.report.style import COARSE, COLOURS, PLAIN, STRONG, canvas, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 _ACROSS = 3
 _MONTHS = [4, 7, 10, 1, 3]
-_NUMBERS: dict[str, Col | str] = {
+NUMBERS: dict[str, Col | str] = {
     "short": "指標",
     "month": Col("月", "month"),
     "estimate": Col("実績", "unit"),
     "state": Col("区分", names={"final": "確定", "provisional": "速報"}),
     "definition_version": "定義の版",
 }
+FOLDED = {name: column for name, column in NUMBERS.items() if name != "definition_version"}  # in a table of its own
 
 
 def kpi_months(
@@ -40,7 +41,8 @@ def kpi_months(
     `checked` is `kpi.monthly_series` after `check_kpi`; `targets` the status rows (their `target`), `landing` the
     landing rows (drawn at March with their interval or range). Provisional months (速報) are hollow and dashed. Years
     under another definition version are dotted and not comparable; no line crosses a year, so none crosses a break.
-    `events` (`definitions.calendar.events`) stand with their number on the line of the year in which they came.
+    `events` (`definitions.calendar.events`) stand with their number on the line of the year in which they came. The
+    numbers under the figure are those of the last 13 months.
     """
     checked = must_be_checked(checked)
     goals = {row["kpi_id"]: row["target"] for row in must_be_checked(targets).table.to_dicts()}
@@ -62,7 +64,8 @@ def kpi_months(
             _dress(axes, part)
             alts.append(_said(part, years[-1]))
         _legend(figure, panels)
-        finish(figure, checked, title=title, alt="".join(alts), columns=_NUMBERS)
+        recent = sorted(set(checked.table["month"]))[-13:]  # from the same month last year on
+        finish(figure, checked.where(month=recent), title=title, alt="".join(alts), columns=FOLDED, dpi=COARSE)
 
 
 def kpi_control(checked: Checked, *, title: str, events: Sequence[Event] = ()) -> None:
@@ -97,7 +100,7 @@ def kpi_control(checked: Checked, *, title: str, events: Sequence[Event] = ()) -
             _dress(axes, part, pad=10)
             alts.append(_odd(part))
         _legend(figure, panels)
-        finish(figure, checked, title=title, alt="".join(alts), columns=None)
+        finish(figure, checked, title=title, alt="".join(alts), columns=None, dpi=COARSE)
 
 
 def kpi_history(checked: Checked, *, title: str, events: Sequence[Event] = ()) -> None:
@@ -126,7 +129,7 @@ def kpi_history(checked: Checked, *, title: str, events: Sequence[Event] = ()) -
             _dress(axes, part, pad=10)
             alts.append(_said(part.drop_nulls("mie").rename({"mie": "estimate"}), years[-1]))
         _legend(figure, panels)
-        finish(figure, checked, title=title, alt="".join(alts), columns=None)
+        finish(figure, checked, title=title, alt="".join(alts), columns=None, dpi=COARSE)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from html import escape
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, fixed_id, must_be_checked, table_style
-from kenpo_analytics.report._format import Col, cells, columns_of, footnotes, number, write
+from kenpo_analytics.report._format import Col, cells, columns_of, footnotes, number, of_row, write
 
 
 def show(
@@ -122,4 +122,5 @@ def _one(checked: Checked, column: str, style: Col | str, where: Mapping[str, ob
     if len(part) != 1:
         raise ParameterError(f"1行に決まりません({len(part)}行)。", hint=f"条件: {dict(where)}")
     asked = style if isinstance(style, Col) else Col(column, style)  # type: ignore[arg-type]
-    return part.table.to_dicts()[0], part.states.to_dicts()[0], columns_of(part, {column: asked})[column]
+    row = part.table.to_dicts()[0]
+    return row, part.states.to_dicts()[0], of_row(columns_of(part, {column: asked})[column], row)

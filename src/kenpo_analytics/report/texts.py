@@ -10,7 +10,7 @@ from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, must_be_checked, table_style
 from kenpo_analytics.report._emit import lines as as_html
-from kenpo_analytics.report._format import DIGITS, Col, columns_of
+from kenpo_analytics.report._format import DIGITS, Col, columns_of, of_row
 from kenpo_analytics.report.areas import branch_names
 
 _BANNER = f"{SYNTHETIC}：実在の加入者・事業所の情報ではありません"
@@ -94,7 +94,7 @@ def _record(checked: Checked, col: Col) -> dict[str, Any]:
             f"見出しの数値は1行の表から作ります({len(checked)}行)。", hint="checked.where(…) で絞ってください。"
         )
     row = checked.table.to_dicts()[0]
-    shown = columns_of(checked, {"estimate": col})["estimate"]
+    shown = of_row(columns_of(checked, {"estimate": col})["estimate"], row)
     scaled = {"percent": "%", "points": "ポイント"}
     digits = shown.digits if shown.digits is not None else DIGITS.get(shown.style, 0)
     record = {

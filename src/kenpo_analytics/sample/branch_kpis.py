@@ -1,6 +1,6 @@
 """Which table of the 47 branches does headquarters send? Shares of single KPIs with planted ranks, all synthetic.
 
-Branch 24 of the checkup rates is this world's own March (`kpi_monthly`); every other branch stands where its planted
+Branch 24 is this world's own March (`kpi_monthly`) where that has the KPI; every other branch stands where its planted
 rank puts it in FY2024, and wanders a little in the years before. Written as the file that a person would fill in Excel.
 """
 
@@ -56,14 +56,14 @@ PLANS = {
     "employer_checkup_data_rate": Plan(26, 0.35, 0.03, 0.04, 0.43, counted=_CHECKUPS[1:2]),
     "checkup_rate_dependent": Plan(30, 0.20, 0.03, 0.02, 0.12, counted=_CHECKUPS[2:]),
     "incentive_guidance_rate": Plan(20, 0.30, 0.06, 0.08, 0.055, 0.20),
-    "guidance_rate_insured": Plan(18, 0.30, 0.06, 0.08, 0.045, 0.205),
-    "guidance_rate_dependent": Plan(33, 0.35, 0.05, 0.10, 0.010, 0.155),
+    "guidance_rate_insured": Plan(18, 0.30, 0.06, 0.08, 0.045, 0.205, counted=("guidance_rate_insured",)),
+    "guidance_rate_dependent": Plan(33, 0.35, 0.05, 0.10, 0.010, 0.155, counted=("guidance_rate_dependent",)),
     "guidance_reduction_rate": Plan(31, 0.08, 0.01, 0.05, 0.050, 0.335),
     "incentive_visit_rate": Plan(27, 0.10, 0.02, 0.05, 0.035, 0.345),
-    "generic_share": Plan(31, 0.12, 0.08, 0.02, 800.0, 0.85, drawn=False),
+    "generic_share": Plan(31, 0.12, 0.08, 0.02, 800.0, 0.85, counted=("generic_share",), drawn=False),
     "committee_coverage_rate": Plan(15, 0.25, 0.04, 0.02, 0.64, 0.505, digits=2),
-    "service_standard_rate": Plan(24, 0.60, 0.0, 0.10, 0.03, 0.9985, digits=2),
-    "single_bid_rate": Plan(22, 0.40, 0.0, 0.10, 0.0, 0.20, lowest_first=True),
+    "service_standard_rate": Plan(24, 0.60, 0.0, 0.10, 0.03, 0.9985, counted=("service_standard_rate",), digits=2),
+    "single_bid_rate": Plan(22, 0.40, 0.0, 0.10, 0.0, 0.20, counted=("single_bid_rate",), lowest_first=True),
 }  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def _own(monthly: pl.DataFrame, plan: Plan) -> tuple[Floats, Floats] | None:
         groups = march.group_by(pl.col("kpi_id") == _CHECKUPS[2]).agg(pl.col("denominator").first())
         top.append(float(march["numerator"].sum()))
         under.append(float(groups["denominator"].sum()))
-    return np.array(top), np.array(under)
+    return (np.array(top), np.array(under)) if min(under) > 0 else None  # the smallest worlds have no targets
 
 
 def _shares(plan: Plan, own: tuple[Floats, Floats] | None, rng: np.random.Generator) -> Floats:
@@ -117,7 +117,7 @@ def _shares(plan: Plan, own: tuple[Floats, Floats] | None, rng: np.random.Genera
     wanted = 47 - plan.rank if not plan.lowest_first else plan.rank - 1
     place[place == wanted], place[MIE] = place[MIE], wanted
     score = np.array([NormalDist().inv_cdf((at + 0.5) / 47) for at in range(47)])[place]
-    mie = np.full(len(YEARS), plan.share) if own is None else np.clip(own[0] / own[1], 0.01, 0.99)
+    mie = np.full(len(YEARS), plan.share) if own is None else np.clip(own[0] / own[1], 0.01, 0.9995)
     last = np.log(mie[-1] / (1 - mie[-1])) + plan.spread * (score - score[MIE])
     back = (len(YEARS) - 1 - np.arange(len(YEARS)))[:, None]
     steps = np.cumsum(rng.normal(0, plan.wander, (len(YEARS), 47))[::-1], axis=0)[::-1]

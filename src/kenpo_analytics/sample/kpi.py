@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from kenpo_analytics.sample import constants as k
+from kenpo_analytics.sample.kpi_totals import totals
 
 CHECKUP_RATES = {
     "checkup_rate_insured": ("生活習慣病予防健診", "insured"),
@@ -22,6 +23,8 @@ LAGS = {
     "out_of_hours_first": 3,
     "out_of_hours_return": 3,
 }
+OFFICE = 2
+"""Months until the office closes a month's totals."""
 """After how many months have 99 % of what a month counts arrived? Checkups from employers are the last to come."""
 
 
@@ -29,7 +32,8 @@ def kpi_monthly(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
     """Which numerator and denominator has each KPI in each month since April 2021?
 
     Checkup rates: people examined since April of the fiscal year, over members enrolled on the month's last day.
-    Out-of-hours visits: add-ons of the month (夜間・早朝等 left out), over members enrolled on its last day. A month is
+    Out-of-hours visits: add-ons of the month (夜間・早朝等 left out), over members enrolled on its last day. The others
+    are the office's totals (`kpi_totals`). A month is
     final once `LAGS` months have passed, and was received then; later ones are as counted in the last month.
     """
     months = pl.DataFrame({"at": range(k.CLAIMS_START, k.SNAPSHOT + 1)}, schema={"at": pl.Int32})
@@ -50,6 +54,7 @@ def kpi_monthly(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
         # A month's claims are filed in the next: of the last month none is there yet.
         known = months.filter(pl.col("at") < k.SNAPSHOT)
         parts.append(_named(known.join(events, on="month", how="left").join(everyone, on="month"), kpi_id))
+    parts += [_named(rows, kpi_id) for kpi_id, rows in totals(tables, months)]
     return pl.concat(parts).sort("branch", "kpi_id", "month")
 
 
@@ -79,13 +84,14 @@ def _takers(
 
 
 def _named(rows: pl.DataFrame, kpi_id: str) -> pl.DataFrame:
-    known = pl.min_horizontal(pl.col("at") + LAGS[kpi_id], pl.lit(k.SNAPSHOT))
-    late = pl.col("at") + LAGS[kpi_id] > k.SNAPSHOT
+    lag = LAGS.get(kpi_id, OFFICE)
+    known = pl.min_horizontal(pl.col("at") + lag, pl.lit(k.SNAPSHOT))
+    late = pl.col("at") + lag > k.SNAPSHOT
     return rows.select(
         branch=pl.lit(k.BRANCH),
         kpi_id=pl.lit(kpi_id),
         month="month",
-        definition_version=pl.lit(VERSION),
+        definition_version=pl.col("version") if "version" in rows.columns else pl.lit(VERSION),
         numerator=pl.col("numerator").fill_null(0.0),
         denominator="denominator",
         state=pl.when(late).then(pl.lit("provisional")).otherwise(pl.lit("final")),
