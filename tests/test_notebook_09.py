@@ -141,7 +141,7 @@ def test_assumptions_are_listed_as_such_and_the_settings_move_the_place(page):
 def test_the_figure_has_an_alternative_and_its_numbers(page):
     (image,) = [o for o in page.outputs if o["data"].get("text/plain") == "<図: 47支部の合計点(2024年度)>"]
     alt = image["metadata"]["image/png"]["alt"]
-    assert "47支部の合計点の積み上げ横棒。15位の点 332.6" in alt and "三重は313.93（32位）" in alt
+    assert "47支部の合計点の積み上げ横棒。15位の点 332.6" in alt and "三重は314.49（32位）" in alt
     folded = page.table("47支部の合計点(2024年度)（数値）")
     assert len(folded) == 47 and disclosure.is_stamped(image)
     assert all(row["順位"] and len(numbers(row["順位の95%区間"])) == 2 for row in folded)

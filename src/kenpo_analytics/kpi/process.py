@@ -10,10 +10,10 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.definitions.kpi import Kpi, kpis, version_at
 from kenpo_analytics.kpi.readings import Reading, readings
-from kenpo_analytics.months import add_months, parse_month
+from kenpo_analytics.months import add_months, fiscal_year_of, parse_month
 from kenpo_analytics.stats.process import MIN_VALUES, RUN, xmr
 
-VALUE, GROWTH = "その月の値", "1か月の増分の前年同月差"
+VALUE, GROWTH, YEARLY = "その月の値", "1か月の増分の前年同月差", "前年同月との差"
 POINTS = "ポイント"
 BEYOND, ALONG = "管理限界の外", f"{RUN}か月続けて中心線の片側"
 _RULES = {"beyond": BEYOND, "run": ALONG, "": None}
@@ -21,7 +21,7 @@ _SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("kpi_id", "short", "group", "unit"), pl.String),
     "digits": pl.Int64,
     "counts": pl.String,
-    "month": pl.Int64,
+    **dict.fromkeys(("month", "fiscal_year"), pl.Int64),
     "definition_version": pl.String,
     "what": pl.String,
     **dict.fromkeys(("numerator", "denominator", "last_numerator", "last_denominator"), pl.Float64),
@@ -35,15 +35,18 @@ _SCHEMA: dict[str, Any] = {
 def control(monthly: Any, *, month: int | str, branch: str) -> Any:
     """Which months of each KPI are unusual, by its own movement from month to month?
 
-    A KPI that is read month by month (level) is charted as it is. One that runs up over the fiscal year is charted by
-    what each month added (April: the value itself) less what the same month added the year before, since its season
-    alone would be a signal every year. Only 確定 months of the version in force enter a chart, the latest stretch
-    without a gap; 速報 months are not judged: what has not arrived yet would make a signal of every one.
+    A KPI that is read month by month (level) is charted as it is; a share by its difference from the same month of
+    the year before, once there are enough: shares like ジェネリック rise for years, and every month would stand out. One
+    that runs up over the fiscal year is charted by what each month added (April: the value itself) less what the
+    same month added the year before, since its season alone would be a signal every year. Only 確定 months of the
+    version in force enter a chart, the latest stretch without a gap; 速報 months are not judged: what has not arrived
+    yet would make a signal of every one.
 
     Returns
     -------
-    One row per KPI and charted month: kpi_id, short, group, unit, digits, counts, month, definition_version, what
-    (`VALUE` or `GROWTH`), numerator and denominator (of the month, or what it added), last_numerator and
+    One row per KPI and charted month: kpi_id, short, group, unit, digits, counts, month, fiscal_year,
+    definition_version, what
+    (`VALUE`, `YEARLY` or `GROWTH`), numerator and denominator (of the month, or what it added), last_numerator and
     last_denominator (the same, a year before; null for levels), estimate (the charted figure; a difference of shares
     in `POINTS`), centre, lower and upper
     (natural process limits), months (in the chart), signal (null, `BEYOND` or `ALONG`), reason. A KPI with fewer than
@@ -65,12 +68,10 @@ def control(monthly: Any, *, month: int | str, branch: str) -> Any:
 def _chart(item: Kpi, held: Sequence[Reading], at: int) -> list[dict[str, Any]]:
     official = version_at(item.id, at).version
     final = [r for r in held if r.version == official and r.final]
-    points = _growth(item, final) if item.accumulates == "base" else _levels(final)
-    points = _last_stretch(points)
+    what, points = _charted(item, final)
     if not points:
         return []
-    what = GROWTH if item.accumulates == "base" else VALUE
-    percent = what == GROWTH and item.unit == "%"
+    percent = what != VALUE and item.unit == "%"
     if percent:
         points = [(month, 100 * value, behind) for month, value, behind in points]
     few = len(points) < MIN_VALUES
@@ -79,9 +80,10 @@ def _chart(item: Kpi, held: Sequence[Reading], at: int) -> list[dict[str, Any]]:
         {
             **{name: getattr(item, name) for name in ("short", "group", "counts")},
             "unit": POINTS if percent else item.unit,
-            "digits": item.digits + (what == GROWTH),
+            "digits": item.digits + (what != VALUE),
             "kpi_id": item.id,
             "month": month,
+            "fiscal_year": fiscal_year_of(month),
             "definition_version": official,
             "what": what,
             **behind,
@@ -99,6 +101,30 @@ def _chart(item: Kpi, held: Sequence[Reading], at: int) -> list[dict[str, Any]]:
 
 Point = tuple[int, float, dict[str, float | None]]
 """A month, the charted figure, and the totals behind it."""
+
+
+def _charted(item: Kpi, final: Sequence[Reading]) -> tuple[str, list[Point]]:
+    if item.accumulates == "base":
+        return GROWTH, _last_stretch(_growth(item, final))
+    if item.unit == "%" and len(points := _last_stretch(_yearly(final))) >= MIN_VALUES:
+        return YEARLY, points
+    return VALUE, _last_stretch(_levels(final))
+
+
+def _yearly(held: Sequence[Reading]) -> list[Point]:
+    by_month = {r.month: r for r in held}
+    pairs = ((r, by_month.get(add_months(r.month, -12))) for r in held)
+    return [
+        (
+            r.month,
+            r.value - old.value,
+            {
+                "numerator": r.numerator, "denominator": r.denominator,
+                "last_numerator": old.numerator, "last_denominator": old.denominator,
+            },
+        )
+        for r, old in pairs if old is not None
+    ]  # fmt: skip
 
 
 def _levels(held: Sequence[Reading]) -> list[Point]:

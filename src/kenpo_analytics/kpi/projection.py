@@ -92,7 +92,7 @@ def landing(
     definition version, t interval on the log. Levels: exponential smoothing of at least 36 months (ETSModel, additive
     errors, level or damped trend by AICc). Each is tried on the known years (one left out; levels by what came
     before): where last year's value was no worse, a range only; where an interval covered less than 70%, it is
-    widened. With one or two complete years a range, with none no projection.
+    widened. With two complete years a range, with fewer no projection.
     """
     at = parse_month(month)
     held = readings(monthly, branch=branch, month=at)
@@ -180,6 +180,8 @@ def _interval(
 
 
 def _range(ends: Sequence[float], reason: str) -> dict[str, Any]:
+    if len(ends) < 2:
+        return {"method": "none", "reason": "12か月そろった過去の年度が1年度だけのため、幅も示せない"}
     return {"method": "range", "lower": min(ends), "upper": max(ends), "reason": reason}
 
 

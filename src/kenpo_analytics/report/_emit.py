@@ -13,16 +13,16 @@ from kenpo_analytics.errors import DisclosureError
 
 SYNTHETIC = "合成データ"
 _CSS = (  # one line without spaces: it stands once in a page, under its heading
-    ".kenpo table{border-collapse:collapse;font-size:14px;margin:4px 0;width:auto}"
-    ".kenpo caption{caption-side:top;text-align:left;font-weight:bold;padding:4px 0;color:inherit}"
-    ".kenpo :is(th,td){padding:3px 10px;border-bottom:1px solid #d0d0d0;vertical-align:top}"
-    ".kenpo thead th{border-top:2px solid #555;border-bottom:2px solid #555;vertical-align:bottom}"
-    ".kenpo th{font-weight:600;text-align:left}"
-    ".kenpo tbody th{font-weight:normal;min-width:7.5em}"
-    ".kenpo td{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
-    ".kenpo .gt_left{text-align:left;white-space:normal;min-width:5.6em}"
-    ".kenpo thead .gt_right{text-align:right;white-space:nowrap}"
-    ".kenpo tfoot td{border:0;font-size:12px;text-align:left;white-space:normal;color:#444;padding:1px 2px}"
+    ".kenpo.kenpo.kenpo table{border-collapse:collapse;font-size:14px;margin:4px 0;width:auto}"
+    ".kenpo.kenpo.kenpo caption{caption-side:top;text-align:left;font-weight:bold;padding:4px 0;color:inherit}"
+    ".kenpo.kenpo.kenpo :is(th,td){padding:3px 10px;border-bottom:1px solid #d0d0d0;vertical-align:top}"
+    ".kenpo.kenpo.kenpo thead th{border-top:2px solid #555;border-bottom:2px solid #555;vertical-align:bottom}"
+    ".kenpo.kenpo.kenpo th{font-weight:600;text-align:left}"
+    ".kenpo.kenpo.kenpo tbody th{font-weight:normal;min-width:7.5em}"
+    ".kenpo.kenpo.kenpo td{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
+    ".kenpo.kenpo.kenpo .gt_left{text-align:left;white-space:normal;min-width:5.6em}"
+    ".kenpo.kenpo.kenpo thead .gt_right{text-align:right;white-space:nowrap}"
+    ".kenpo.kenpo.kenpo tfoot td{border:0;font-size:12px;text-align:left;white-space:normal;color:#444;padding:1px 2px}"
 )
 
 

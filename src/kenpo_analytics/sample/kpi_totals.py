@@ -65,6 +65,9 @@ def _drawn(
                                 .cast(pl.Float64)).filter(pl.col("rate").is_not_null())  # fmt: skip
     below = rng.poisson(cases, known.height) + 1
     rate = known["rate"].to_numpy()
+    if kpi_id in LEVELS:  # rises month by month towards the rate of each March
+        march = np.array([2 * rates[0] - rates[1], *rates])  # type: ignore[operator]
+        rate = np.interp(known["at"].to_numpy(), (np.arange(2020, 2026) + 1) * 12 + 2, march)
     if kpi_id in SLOW:
         rate = rate * (0.85 + 0.28 * ((known["at"].to_numpy() - 3) % 12 + 1) / 12)
     above = rng.binomial(below, rate) if rate.max() <= 1 else np.rint(rng.gamma(2.0 * below, rate / 2.0))
