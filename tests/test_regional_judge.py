@@ -15,7 +15,9 @@ from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.regional import (
     branch_cells,
     branch_years,
+    contribution_changes,
     funnel,
+    index_change,
     ranks,
     regional_index,
     shrunken,
@@ -196,3 +198,38 @@ def test_ranks_of_shares_have_intervals_that_cover(engine: Any, first: Any) -> N
     worst = rows.filter(pl.col("p_worst") > 0.99)["estimate"]
     middle = rows["estimate"].median()
     assert len(worst) and ((worst > middle) if first == "lowest" else (worst < middle)).all()
+
+
+def _year(first: int, again: int, hours: str, squares: float = 1.0) -> pl.DataFrame:
+    """One area, one age, one class: visits of both types, each of another person times `squares`."""
+    return pl.DataFrame(
+        {
+            "area": "24", "age_band": "00-04", "hours": hours, "visit_type": ["first", "return"],
+            "events": [first, again], "events_sq": [squares * first, squares * again],
+            "persons": [first, again], "denominator": 12_000.0,
+        }
+    )  # fmt: skip
+
+
+def test_a_change_between_two_small_counts_holds_the_chance_of_both() -> None:
+    now, before = (_year(n, 0, "holiday").filter(pl.col("visit_type") == "first") for n in (110, 100))
+    row = index_change(now, before).row(0, named=True)
+    half = 1.959964 * np.sqrt(1 / 110 + 1 / 100)  # the log of a ratio of two Poisson counts
+    assert row["estimate"] == pytest.approx(0.1)
+    assert [row["lower"], row["upper"]] == pytest.approx([1.1 * np.exp(-half) - 1, 1.1 * np.exp(half) - 1], abs=1e-6)
+    twice = (each.with_columns(events_sq=4 * pl.col("events")) for each in (now, before))
+    wide = index_change(*twice).row(0, named=True)
+    assert np.log(1 + wide["upper"]) - np.log(1.1) == pytest.approx(2 * half, abs=1e-6)
+
+
+def test_class_contributions_add_up_and_carry_the_chance_of_both_years() -> None:
+    now = pl.concat([_year(60, 50, "holiday"), _year(30, 20, "late_night")])
+    before = pl.concat([_year(40, 50, "holiday"), _year(35, 25, "late_night")])
+    rows = contribution_changes(now, before, by=("hours", "visit_type"))
+    assert rows["contribution"].sum() == pytest.approx(160 / 150 - 1)
+    one = rows.row(by_predicate=(pl.col("hours") == "holiday") & (pl.col("visit_type") == "first"), named=True)
+    c = 20 / 150
+    half = 1.959964 * np.sqrt(60 + 40 * (1 + 2 * c) + c * c * 150) / 150
+    assert [one["contribution"], one["lower"], one["upper"]] == pytest.approx([c, c - half, c + half], abs=1e-6)
+    again = contribution_changes(now.sample(fraction=1, shuffle=True, seed=1), before, by=("hours", "visit_type"))
+    assert again.equals(rows)

@@ -273,6 +273,53 @@ def test_the_branchs_own_people_have_the_planted_rates(people: pl.DataFrame, tru
     }
 
 
+def test_own_data_and_the_table_of_the_branches_must_agree_before_a_risk_is_called_high() -> None:
+    shares = {"a": 0.40, "b": 0.20, "c": 0.203, "d": 0.40}
+    told = {"a": "高い", "b": "低い", "c": "高い", "d": UNKNOWN}
+    own = pl.DataFrame(
+        [
+            {"risk": name, "sex": "M", "estimate": x, "lower": x - 0.03, "upper": x + 0.03, "judgement": told[name]}
+            for name, x in shares.items()
+        ]
+    )
+    table = {"a": (0.31, 0.30, 0.32), "b": (0.21, 0.208, 0.212), "c": (0.2, 0.19, 0.21), "d": (0.31, 0.30, 0.32)}
+    places = pl.DataFrame(
+        [
+            {"risk": name, "sex": "M", "area": area, "estimate": v, "lower": low, "upper": high, "standard_rate": 0.2}
+            for name, (v, low, high) in table.items()
+            for area in ("24", "25")
+        ]
+    )
+    found = risks.beside_branches(own, places, branch="24")
+    assert found["judgement"].to_list() == ["高い", "出どころで不一致", "出どころで不一致", UNKNOWN]
+    assert found["own_judgement"].to_list() == ["高い", "低い", "高い", UNKNOWN]
+    first = found.row(0, named=True)
+    half = np.hypot(0.03, 0.01)
+    assert [first["apart"], first["apart_lower"], first["apart_upper"]] == pytest.approx(
+        [0.09, 0.09 - half, 0.09 + half]
+    )
+    alone = risks.beside_branches(own, pl.DataFrame(), branch="24")
+    assert alone["judgement"].to_list() == list(told.values()) and alone["branch_value"].null_count() == 4
+
+
+def test_the_parts_of_metabolic_risk_add_up_over_one_denominator() -> None:
+    whole = [True, True, True, False, None, True]
+    treated, untreated = [True, False, None, False, None, True], [False, True, None, False, None, False]
+    people = pl.DataFrame(dict(zip(risks.METABOLIC, (whole, treated, untreated), strict=True)))
+    found = risks.metabolic_parts(people)
+    names = [*risks.METABOLIC[1:], risks.UNANSWERED]
+    assert [found[name].sum() for name in names] == [2, 1, 1] and found["risk_metabolic"].sum() == 4
+    assert all(found[name].null_count() == 1 for name in names)
+    assert risks.metabolic_parts(people.to_pandas())["risk_metabolic_unanswered"].sum() == 1
+
+
+def test_smoking_has_a_new_version_in_the_fourth_period_and_two_years_can_take_one() -> None:
+    used = ka.define()
+    assert risks.version_breaks(used, range(2020, 2025)) == {"喫煙": 2024}
+    assert risks.version_breaks(used, range(2024, 2026)) == {}
+    assert [row.status for row in used.versions("risk.smoking")] == ["仮定", "確認済"]
+
+
 def test_no_rank_with_46_branches_and_no_nation_either(tables: ka.Tables) -> None:
     fewer = tables.polars("national").filter(pl.col("area") != "13")
     strata = risks.risk_strata(fewer)
@@ -306,7 +353,11 @@ def test_the_card_puts_group_and_branch_on_one_scale(people: pl.DataFrame, table
     own = one(card, side="branch", risk="risk_liver")
     assert own["ratio"] == pytest.approx(1) and own["expected_from"] == "base" and own["judgement"] == NO_NATION
     alone = ka.health_card(places, group={"industry": "道路貨物運送業"})
-    assert set(alone["judgement"]) == {NO_NATION} and set(
+    ours = alone.filter(pl.col("side") == "group")
+    for row in ours.to_dicts():
+        word = "支部より高い" if row["ratio_lower"] > 1 else "支部より低い" if row["ratio_upper"] < 1 else None
+        assert row["judgement"] == (word or "支部と差があるとはいえない")
+    assert set(alone.filter(pl.col("side") == "branch")["judgement"]) == {NO_NATION} and set(
         alone.filter(pl.col("side") == "branch")["ratio"].round(9)
     ) == {1.0}
     with pytest.raises(TableError, match="当てはまる健診受診者がいません: industry=鉱業"):

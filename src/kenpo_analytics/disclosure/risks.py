@@ -14,14 +14,14 @@ from kenpo_analytics.disclosure.rules import DisclosureRules
 
 PARTS = {
     "risk_waist": ("risk_mets", "risk_premets"),
-    "risk_metabolic": ("risk_metabolic_treated", "risk_metabolic_untreated"),
+    "risk_metabolic": ("risk_metabolic_treated", "risk_metabolic_untreated", "risk_metabolic_unanswered"),
 }
 """People of the second are people of the first: the rest of them must not come out either."""
 _LEFT_OUT = ("persons", "unknown")
-_PLAIN = ("level", "nation", "nation_lower", "nation_upper")
-_TEXTS = ("label", "method", "expected_from", "judgement", "reason", "standard")
+_PLAIN = ("level", "nation", "nation_lower", "nation_upper", "branch_value", "branch_lower", "branch_upper")
+_TEXTS = ("label", "method", "expected_from", "judgement", "own_judgement", "reason", "standard")
 _BEHIND = ("events", "denominator")
-_NOT_APPLICABLE = ("nation", "nation_lower", "nation_upper", "gap", "gap_lower", "gap_upper")
+_NOT_APPLICABLE = (*_PLAIN[1:], "gap", "gap_lower", "gap_upper", "apart", "apart_lower", "apart_upper")
 HIDDEN = "秘匿"
 
 
@@ -80,8 +80,8 @@ def _check(
 ) -> Checked:
     rates = [name for name in numbers if name not in (*_BEHIND, *_PLAIN)]
     kinds = dict.fromkeys(numbers, "not_evaluated") | dict.fromkeys(_NOT_APPLICABLE, "not_applicable")
-    whole = {f"events.{risk}": tuple(f"events.{part}" for part in held[risk]) for risk in held if risk in risks}
-    splits = {name: parts for name, parts in whole.items() if set(parts) <= set(wide.columns)}
+    whole = {f"events.{r}": tuple(f"events.{p}" for p in held[r] if p in risks) for r in held if r in risks}
+    splits = {name: parts for name, parts in whole.items() if len(parts) > 1}
     return check(
         wide,
         counts=[f"{name}.{risk}" for risk in risks for name in _BEHIND],
@@ -118,7 +118,7 @@ def _long(
         here = pl.col(by[0]).is_in([value for value, other in already.items() if _masked(other, risk)])
         part, state = _hide(part, state, here, [name for name in numbers if name not in _PLAIN])
         hidden = state["events"].is_in(MASKED) if "events" in state.columns else pl.Series([False] * len(part))
-        told = {"judgement": HIDDEN, "reason": None}
+        told = {"judgement": HIDDEN, "own_judgement": HIDDEN, "reason": None}
         part = part.with_columns(
             pl.when(hidden).then(pl.lit(told[name], pl.String)).otherwise(pl.col(name)).alias(name)
             for name in texts

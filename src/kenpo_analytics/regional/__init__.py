@@ -2,6 +2,7 @@
 
 from kenpo_analytics.regional.branches import branch_cells, branch_years
 from kenpo_analytics.regional.cells import total_of
+from kenpo_analytics.regional.change import contribution_changes, index_change
 from kenpo_analytics.regional.index import Index, compare, regional_index
 from kenpo_analytics.regional.judge import funnel, ranks, shrunken
 from kenpo_analytics.regional.parts import contributions_by
@@ -12,8 +13,10 @@ __all__ = [
     "branch_cells",
     "branch_years",
     "compare",
+    "contribution_changes",
     "contributions_by",
     "funnel",
+    "index_change",
     "ranks",
     "regional_index",
     "shrunken",

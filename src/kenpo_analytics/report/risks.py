@@ -64,13 +64,16 @@ def risk_gaps(checked: Checked, *, title: str) -> None:
         finish(figure, checked, title=title, alt="".join(alts), columns=None)
 
 
-def risk_years(checked: Checked, *, title: str, events: Sequence[Event] = ()) -> None:
+def risk_years(
+    checked: Checked, *, title: str, events: Sequence[Event] = (), breaks: Mapping[str, int] | None = None
+) -> None:
     """How has each risk run? A panel per risk, a line per sex with its band; the nation dashed in the years it has.
 
     `checked` is `risk_rates(...)` by fiscal year and sex after `check_risks`; `events` (`definitions.calendar.events`)
-    stand with their number. Masked years break the line.
+    stand with their number. Masked years break the line, and so does a new version of a risk's definition: `breaks`
+    (`risks.version_breaks`) names the risk and the first year of it.
     """
-    _panels(checked, title, "fiscal_year", "年度", numbered(events))
+    _panels(checked, title, "fiscal_year", "年度", numbered(events), breaks or {})
 
 
 def risk_ages(checked: Checked, *, title: str) -> None:
@@ -78,10 +81,10 @@ def risk_ages(checked: Checked, *, title: str) -> None:
 
     `checked` is `risk_rates(..., by_age=True)` after `check_risks`; at one age there is nothing to standardise.
     """
-    _panels(checked, title, "age_band", "年齢階級", ())
+    _panels(checked, title, "age_band", "年齢階級", (), {})
 
 
-def _panels(checked: Checked, title: str, x: str, heading: str, marks: Numbered) -> None:
+def _panels(checked: Checked, title: str, x: str, heading: str, marks: Numbered, breaks: Mapping[str, int]) -> None:
     checked = must_be_checked(checked)
     labels = list(dict.fromkeys(checked.table["label"]))
     places = sorted(set(checked.table[x]))
@@ -94,22 +97,33 @@ def _panels(checked: Checked, title: str, x: str, heading: str, marks: Numbered)
         for panel, label in zip(grid, labels, strict=False):
             for sex, colour in (("M", COLOURS[0]), ("F", STRONG)):
                 part = checked.where(label=label, sex=sex).table.sort(x)
-                _line(panel, [places.index(value) for value in part[x]], part, colour, SEX[sex])
+                for piece in _pieces(part, x, breaks.get(label)):
+                    _line(panel, [places.index(value) for value in piece[x]], piece, colour, SEX[sex])
                 ends = part.drop_nulls("estimate")["estimate"]
                 if len(ends):
                     alts.append(f"{label}の{SEX[sex]}は{number(ends[0], 'percent')}から{number(ends[-1], 'percent')}。")
             if marks:
                 draw_events(panel, marks, lambda month: in_years(month) - places[0], low=-0.5, high=len(places) - 0.5)
+            heading_of = f"{label}（点線で定義が変わる）" if label in breaks else label
+            if label in breaks:
+                panel.axvline(places.index(breaks[label]) - 0.5, color="black", linewidth=1.4, linestyle=":")
             step = 1 + len(places) // 5
             ticks = range(len(places))[::step]
             panel.set_xticks(list(ticks), [str(places[at]) for at in ticks], fontsize=8)
             panel.set_ylim(bottom=0)
             panel.yaxis.set_major_formatter(lambda value, _: number(value, "percent", 0))
-            panel.set_title(label, fontsize=9.5, loc="left", pad=11 if marks else 6)
+            panel.set_title(
+                heading_of,
+                fontsize=9.5,
+                loc="left",
+                pad=11 if marks else 6,
+            )
         if marks:
             figure.supxlabel(SAID, fontsize=8.5, x=0.01, ha="left")
         _legend(figure, grid[: len(labels)])
         columns: dict[str, Col | str] = {"label": "リスク", "sex": "性別", x: heading, **_RATE}
+        if x == "age_band":  # within one age band nothing is standardised
+            columns["estimate"] = Col("割合", "percent")
         columns["nation"] = Col("全国", "percent", absent=NO_NATION)
         finish(figure, checked, title=title, alt="".join(alts), columns=columns)
 
@@ -218,6 +232,12 @@ def _line(axes: Axes, xs: Sequence[int], part: pl.DataFrame, colour: str, label:
     axes.fill_between(xs, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.plot(xs, ys, color=colour, marker="o", markersize=3.5, linewidth=1.6, label=f"支部 {label}")
     axes.plot(xs, nation, color=colour, linestyle="--", marker="_", linewidth=1.2, label=f"全国 {label}")
+
+
+def _pieces(part: pl.DataFrame, x: str, at: int | None) -> list[pl.DataFrame]:
+    """The years before and from a new definition on: no line joins them."""
+    sides = [part] if at is None else [part.filter(pl.col(x) < at), part.filter(pl.col(x) >= at)]
+    return [side for side in sides if len(side)]
 
 
 def _rows(axes: Axes, labels: Sequence[str]) -> None:

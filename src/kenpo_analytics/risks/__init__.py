@@ -2,9 +2,17 @@
 
 from kenpo_analytics.risks.card import card_siblings, health_card
 from kenpo_analytics.risks.decrease import guidance_decrease
-from kenpo_analytics.risks.holders import MAIN, METABOLIC, RISKS, risk_holders
+from kenpo_analytics.risks.holders import (
+    MAIN,
+    METABOLIC,
+    RISKS,
+    UNANSWERED,
+    metabolic_parts,
+    risk_holders,
+    version_breaks,
+)
 from kenpo_analytics.risks.levels import FIRST_YEAR, LEVELS, guidance_levels
-from kenpo_analytics.risks.places import risk_ranks
+from kenpo_analytics.risks.places import beside_branches, risk_ranks
 from kenpo_analytics.risks.rates import JUDGEMENTS, risk_rates
 from kenpo_analytics.risks.strata import nation_of, risk_counts, risk_reference, risk_strata
 
@@ -15,10 +23,13 @@ __all__ = [
     "MAIN",
     "METABOLIC",
     "RISKS",
+    "UNANSWERED",
+    "beside_branches",
     "card_siblings",
     "guidance_decrease",
     "guidance_levels",
     "health_card",
+    "metabolic_parts",
     "nation_of",
     "risk_counts",
     "risk_holders",
@@ -26,4 +37,5 @@ __all__ = [
     "risk_rates",
     "risk_reference",
     "risk_strata",
+    "version_breaks",
 ]

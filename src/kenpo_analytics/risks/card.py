@@ -11,7 +11,7 @@ from kenpo_analytics.definitions import Definitions
 from kenpo_analytics.errors import TableError
 from kenpo_analytics.frames import small, source_of
 from kenpo_analytics.regional.cells import eager, named
-from kenpo_analytics.risks.rates import risk_rates
+from kenpo_analytics.risks.rates import NO_NATION, risk_rates
 from kenpo_analytics.risks.strata import STRATUM
 
 GROUP, BRANCH, REST = "group", "branch", "rest"
@@ -42,7 +42,8 @@ def health_card(
     -------
     pandas for pandas, polars otherwise: two rows per risk, `side` "group" and "branch", with the columns of
     `risk_rates` (indirect: a workplace has few people). `ratio` is the number of carriers over the number expected of
-    people of the same sex and age (in the nation, or in the branch: `expected_from`), with its exact interval.
+    people of the same sex and age (in the nation, or in the branch: `expected_from`), with its exact interval. Without
+    national value `judgement` tells the group from its branch (支部より高い, 支部より低い).
 
     Raises
     ------
@@ -70,7 +71,17 @@ def health_card(
         level=level,
         definitions=definitions,
     )
-    return small(eager(rows).sort("side", descending=True, maintain_order=True), source_of(cells))
+    judged = eager(rows).with_columns(_beside_branch())
+    return small(judged.sort("side", descending=True, maintain_order=True), source_of(cells))
+
+
+def _beside_branch() -> pl.Expr:
+    """A group without national value is judged beside its branch, as its O/E is."""
+    here = (pl.col("side") == GROUP) & (pl.col("judgement") == NO_NATION) & pl.col("ratio").is_not_null()
+    above, below = pl.col("ratio_lower") > 1, pl.col("ratio_upper") < 1
+    word = pl.when(above).then(pl.lit("支部より高い")).when(below).then(pl.lit("支部より低い"))
+    said = word.otherwise(pl.lit("支部と差があるとはいえない"))
+    return pl.when(here).then(said).otherwise(pl.col("judgement")).alias("judgement")
 
 
 def card_siblings(cells: Any, *, group: Mapping[str, str], within: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import narwhals as nw
@@ -10,6 +11,7 @@ from kenpo_analytics.cohorts.eligible import PEOPLE, Pick, Population
 from kenpo_analytics.cohorts.flow import Cohort, Kind, Stage, first_exit
 from kenpo_analytics.definitions import Definitions
 from kenpo_analytics.frames import sure
+from kenpo_analytics.months import fiscal_year_of
 from kenpo_analytics.risks.marks import Marks, any_of, decided, find_markers, known, possible
 
 RISKS: dict[str, str] = {
@@ -25,6 +27,8 @@ RISKS: dict[str, str] = {
     "risk_metabolic_untreated": "代謝リスク(服薬なし)",
 }
 """Column of each risk -> what it is called. The last two split 代謝リスク."""
+UNANSWERED = "risk_metabolic_unanswered"
+"""The third part of 代謝リスク, that `metabolic_parts` adds: carriers without an answer on the drug."""
 METABOLIC = ("risk_metabolic", "risk_metabolic_treated", "risk_metabolic_untreated")
 MAIN = tuple(name for name in RISKS if name not in METABOLIC[1:])
 _ITEMS = ("waist", "sbp", "dbp", "tg", "hdl", "fpg", "hba1c", "ast", "alt", "ggt")
@@ -80,14 +84,14 @@ def risk_holders(
         definitions=definitions,
         values=_ITEMS,
     )
-    marks = Marks(found.used, found.fiscal_year)
+    marks, april = Marks(found.used, found.fiscal_year), found.fiscal_year * 100 + 4
     judged = picked.with_columns(
         marks.wide("risk", visceral_fat=fat).alias("risk_waist"),
         any_of(_line(marks, "bp", "sbp"), _line(marks, "bp", "dbp"), nw.col("medication_bp")).alias("risk_bp"),
         _lipid(marks).alias("risk_lipid"),
         _glucose(marks).alias("high_glucose"),
         any_of(*(_line(marks, "liver", item) for item in ("ast", "alt", "ggt"))).alias("risk_liver"),
-        (nw.col("smoking") == "yes").alias("risk_smoking"),
+        (nw.col("smoking") == found.used.text("risk.smoking", april)).alias("risk_smoking"),
     )
     judged = judged.with_columns(
         any_of(nw.col("high_glucose"), nw.col("medication_glucose")).alias("risk_metabolic"),
@@ -97,6 +101,30 @@ def risk_holders(
     classified = judged.with_columns(*_syndrome(), first_exit(sure(nw.lit(False))))
     stage = Stage(classified, (), "人", begins=found.begins, extra=_EXTRA)
     return found.cohort(classified, stage, keep=[*PEOPLE, *RISKS], end_label="リスクを判定する人")
+
+
+def metabolic_parts(people: Any) -> Any:
+    """Into which parts do the carriers of 代謝リスク fall: on a drug, without one, not answered?
+
+    `people` of `risk_holders`, any kind of frame, and the same comes back: `risk_metabolic_treated` and
+    `risk_metabolic_untreated` are now yes or no for everybody whose 代謝リスク is judged, and null for the others;
+    `risk_metabolic_unanswered` is added. The three parts add up to the carriers, over one denominator.
+    """
+    whole, treated, untreated = (nw.col(name) for name in METABOLIC)
+    told = {METABOLIC[1]: treated.fill_null(False), METABOLIC[2]: untreated.fill_null(False)}
+    told[UNANSWERED] = treated.is_null()
+    judged = {name: nw.when(~whole.is_null()).then(whole & part) for name, part in told.items()}
+    return nw.from_native(people).with_columns(**judged).to_native()
+
+
+def version_breaks(definitions: Definitions, years: Sequence[int]) -> dict[str, int]:
+    """In which risks does the definition change within these fiscal years, and in which year does the new one begin?
+
+    The label of the risk -> the first year of its new version: numbers on both sides are not one series.
+    """
+    begins = [(row.id, row.valid_from) for row in definitions.family("risk") if row.valid_from]
+    found = {RISKS.get(f"risk_{id.split('.')[1]}", id): fiscal_year_of(month) for id, month in begins}
+    return {label: year for label, year in found.items() if min(years) < year <= max(years)}
 
 
 def _line(marks: Marks, risk: str, item: str) -> nw.Expr:

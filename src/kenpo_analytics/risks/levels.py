@@ -39,6 +39,7 @@ def guidance_levels(
     pick: Pick | None = None,
     age: tuple[int, int] | None = None,
     branch: str | None = None,
+    rules_of: int | None = None,
     definitions: Definitions | None = None,
 ) -> Cohort:
     """Which level of 特定保健指導 does each examined person come under (階層化)?
@@ -47,6 +48,8 @@ def guidance_levels(
     ----------
     checkups, members, fiscal_year, population, pick, age, branch, definitions
         As in `risk_holders`.
+    rules_of
+        Another fiscal year whose version is applied, so that two years can be compared by one (default: their own).
 
     Returns
     -------
@@ -71,9 +74,10 @@ def guidance_levels(
     FPG before HbA1c is an assumption (`guidance.glucose.priority`), as are the values for checkups before April 2024.
     """
     year = parse_fiscal_year(fiscal_year)
-    if year < FIRST_YEAR:
+    rules = rules_of or year
+    if min(year, rules) < FIRST_YEAR:
         raise DefinitionError(
-            f"{year}年度の階層化の値がありません({FIRST_YEAR}年度から)。",
+            f"{min(year, rules)}年度の階層化の値がありません({FIRST_YEAR}年度から)。",
             hint="第2期までの値は登録していません。ほかの期の値で代用しません。",
         )
     found, picked, fat = find_markers(
@@ -87,7 +91,7 @@ def guidance_levels(
         definitions=definitions,
         values=_ITEMS,
     )
-    marks = Marks(found.used, year)
+    marks = Marks(found.used, year, rules)
     steps = picked.with_columns(
         marks.wide("guidance", visceral_fat=fat).alias("wide"),
         marks.above("guidance.bmi", nw.col("bmi")).alias("heavy"),
@@ -97,7 +101,7 @@ def guidance_levels(
         (nw.col("smoking") == "yes").alias("smokes"),
         any_of(*(nw.col(name) for name in MEDICATION)).alias("drugs"),
     )
-    classified = _levels(_counts(steps), found.used, year).with_columns(first_exit(sure(nw.lit(False))))
+    classified = _levels(_counts(steps), found.used, rules).with_columns(first_exit(sure(nw.lit(False))))
     no_sex = found.attributes is None
     absent = (Step("no_sex", "性別・年齢(加入者台帳がない)", judged=False),) if no_sex else ()
     stage = Stage(classified, absent, "人", begins=found.begins, extra=_EXTRA)

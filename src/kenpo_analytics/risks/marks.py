@@ -30,11 +30,14 @@ class Marks:
 
     used: Definitions
     fiscal_year: int
+    rules_of: int | None = None
+    """Another fiscal year whose version is applied, as if the checkups had been then."""
 
     def above(self, id: str, value: nw.Expr) -> nw.Expr:
         """Is the value on the asked side of the line in force? Null where it is missing."""
-        first = month_index(self.fiscal_year * 100 + 4)
-        clock = index_of_date(nw.col("checkup_date"))
+        year = self.rules_of or self.fiscal_year
+        first = month_index(year * 100 + 4)
+        clock = index_of_date(nw.col("checkup_date")) + 12 * (year - self.fiscal_year)
         return nw.when(~value.is_null()).then(meets(self.used, id, value, clock, first, first + 11))
 
     def wide(self, family: str, *, visceral_fat: bool) -> nw.Expr:

@@ -11,9 +11,11 @@ from kenpo_analytics.frames import small, source_of
 from kenpo_analytics.regional import ranks, standardised_rate
 from kenpo_analytics.regional.cells import eager
 from kenpo_analytics.risks.holders import RISKS
+from kenpo_analytics.risks.rates import HIGHER, LOWER, SAME, UNKNOWN, gap_of
 from kenpo_analytics.risks.strata import population_of
 
 BRANCHES = 47
+DISAGREE = "出どころで不一致"
 
 
 def risk_ranks(strata: Any, *, fiscal_year: int, level: float = 0.95) -> Any:
@@ -56,3 +58,48 @@ def risk_ranks(strata: Any, *, fiscal_year: int, level: float = 0.95) -> Any:
 
 
 _SUMS = pl.col("events", "denominator").sum()
+_THEIRS = {"branch_value": "estimate", "branch_lower": "lower", "branch_upper": "upper", "_nation": "standard_rate"}
+
+
+def beside_branches(rates: Any, places: Any, *, branch: str) -> Any:
+    """Do our own checkups and the table of the 47 branches say the same of our branch, and what may then be judged?
+
+    Parameters
+    ----------
+    rates
+        `risk_rates(...)` of one year with the sexes apart, direct, on the age mix that the ranks stand on.
+    places
+        `risk_ranks(...)` of the same year; without rows nothing changes but the added columns are empty.
+    branch
+        Our area in `places`.
+
+    Returns
+    -------
+    polars: the rows with branch_value, branch_lower, branch_upper (the table's share of our branch), apart,
+    apart_lower, apart_upper (own minus table, Newcombe), own_judgement (as it came) and `judgement`: the table's, whose
+    interval lies above, below or around the nation's share, since branch and nation are then of one source;
+    出どころで不一致 where the own data say 高い or 低い and the table does not. 判定不能 and rows without table stay.
+    """
+    table = eager(rates)
+    found = eager(places)
+    empty = pl.DataFrame(schema={"risk": pl.String, "sex": pl.String} | dict.fromkeys(_THEIRS, pl.Float64))
+    theirs = found.filter(pl.col("area") == branch).select("risk", "sex", **_THEIRS) if len(found) else empty
+    joined = table.join(theirs, on=["risk", "sex"], how="left", maintain_order="left", validate="m:1")
+    rows = [row | _reconciled(row) for row in joined.to_dicts()]
+    return small(pl.DataFrame(rows, infer_schema_length=None).drop("_nation"), source_of(rates))
+
+
+def _reconciled(row: dict[str, Any]) -> dict[str, Any]:
+    """Own minus table, and the judgement that both bear out."""
+    own, theirs = (tuple(row[name] for name in names) for names in (_OWN, _BRANCH))
+    apart = dict(zip(("apart", "apart_lower", "apart_upper"), gap_of(own, theirs), strict=True))
+    said = row["judgement"]
+    value, low, high = theirs
+    if value is None or said == UNKNOWN:
+        return apart | {"own_judgement": said}
+    judged = HIGHER if low > row["_nation"] else LOWER if high < row["_nation"] else SAME
+    final = DISAGREE if said in (HIGHER, LOWER) and said != judged else judged
+    return apart | {"own_judgement": said, "judgement": final}
+
+
+_OWN, _BRANCH = ("estimate", "lower", "upper"), ("branch_value", "branch_lower", "branch_upper")

@@ -12,7 +12,7 @@ from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import EstimateError, StrataError
 from kenpo_analytics.frames import small, source_of
 from kenpo_analytics.regional.cells import eager
-from kenpo_analytics.risks.holders import RISKS
+from kenpo_analytics.risks.holders import RISKS, UNANSWERED
 from kenpo_analytics.risks.strata import STRATUM, must_match, population_of
 from kenpo_analytics.stats import standardise
 from kenpo_analytics.stats.estimate import FloatArray
@@ -26,6 +26,7 @@ HIGHER, LOWER, SAME, NO_NATION, UNKNOWN = JUDGEMENTS = (
     "判定不能",
 )
 BOTH = "MF"
+_LABELS = RISKS | {UNANSWERED: "代謝リスク(服薬不明)"}
 _COUNTS = ("events", "denominator", "persons")
 Method = Literal["direct", "indirect"]
 
@@ -181,7 +182,7 @@ def _row(
     chosen = _direct(mix.own, mix.weight, level) if method == "direct" else _indirect(ratio, mix, level)
     nation = NO_VALUE if mix.nation is None else _direct(mix.nation, mix.weight, level)
     row: dict[str, Any] = {
-        **one, "label": RISKS.get(one["risk"], one["risk"]), "persons": persons, "denominator": people,
+        **one, "label": _LABELS.get(one["risk"], one["risk"]), "persons": persons, "denominator": people,
         "unknown": persons - people, "events": events,
         "rate": crude["estimate"], "rate_lower": crude["lower"], "rate_upper": crude["upper"],
         **_named("", "estimate", chosen), "level": level,
@@ -189,7 +190,7 @@ def _row(
         "expected": expected, **_named("ratio_", "ratio", ratio),
         "expected_from": "base" if mix.nation is None else "nation", **_named("nation_", "nation", nation),
     }  # fmt: skip
-    row |= _named("gap_", "gap", _gap(chosen, nation))
+    row |= _named("gap_", "gap", gap_of(chosen, nation))
     judgement, reason = _judged(row, few[0], few[1] if len(mix.weight) > 1 else few[0])
     return row | {"judgement": judgement, "reason": reason}
 
@@ -227,7 +228,7 @@ def _indirect(ratio: Three, mix: _Mix, level: float) -> Three:
     return scaled[0], scaled[1], scaled[2]
 
 
-def _gap(own: Three, nation: Three) -> Three:
+def gap_of(own: Three, nation: Three) -> Three:
     """Own minus nation; the half-widths of both are added as squares (Newcombe 1998, method 10)."""
     (value, low, high), (other, other_low, other_high) = own, nation
     if value is None or low is None or high is None or other is None or other_low is None or other_high is None:

@@ -12,7 +12,7 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.errors import StrataError, TableError
 from kenpo_analytics.regional.cells import eager, named
-from kenpo_analytics.risks.holders import RISKS
+from kenpo_analytics.risks.holders import RISKS, UNANSWERED
 from kenpo_analytics.tables import WORKPLACES, Column, Table
 
 STRATUM = ("risk", "sex", "age_band")
@@ -26,6 +26,7 @@ HOLDERS = Table(
         Column("fiscal_year", "int", "年度"),
         *(Column(name, "str", name) for name in ("sex", "age_band", "branch", "municipality", "workplace_id")),
         *(Column(name, "bool", label) for name, label in RISKS.items()),
+        Column(UNANSWERED, "bool", "代謝リスク(服薬不明)"),
     ),
 )
 
