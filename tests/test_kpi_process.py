@@ -96,7 +96,10 @@ def test_few_people_added_are_masked_in_both_years():
     checked = disclosure.check_kpi(found, by=("kpi_id", "month"))
     hidden = checked.table.filter(pl.col("estimate").is_null())["month"].to_list()
     assert hidden == [202406, 202409]
-    assert checked.table["centre"].null_count() == 0 and checked.table["months"][0] == 12
+    assert checked.table["months"][0] == 12
+    for name in ("centre", "lower", "upper", "signal"):  # twelve times the centre less eleven months is the twelfth
+        assert checked.table[name].null_count() == 12
+    assert set(checked.table["reason"]) == {"人数が少ないため秘匿"}
     places = disclosure.check_kpi(chart(level((1, 2, 3, 2, 3, 4, 1))), by=("kpi_id", "month"))
     assert places.table["estimate"].null_count() == 0  # workplaces are no people
 
@@ -126,9 +129,32 @@ def test_the_figure_draws_limits_signals_and_the_gap_of_a_masked_month(monkeypat
     lines = {line.get_label(): line for line in axes.get_lines()}
     values = list(lines["実績"].get_ydata())
     assert len(values) == 12 and [math.isnan(v) for v in values].index(True) == 5
+    assert "管理限界" not in lines and BEYOND not in lines
+    added[202409] = 34
+    checked = disclosure.check_kpi(chart(rows("checkup_rate_dependent", running(added))), by=("kpi_id", "month"))
+    kpi_control(checked, title="x")
+    lines = {line.get_label(): line for line in drawn["axes"][0].get_lines()}
     assert list(lines[BEYOND].get_ydata()) == [pytest.approx((90 - added[202312]) / 10)]
-    assert lines["管理限界"].get_ydata()[0] == pytest.approx(checked.table["upper"][0])
+    assert checked.table["upper"][0] in [line.get_ydata()[0] for line in drawn["axes"][0].get_lines()]
     assert f"2024年12月({BEYOND})。" in drawn["alt"] and drawn["alt"].startswith("被扶養者の特定健診は")
+
+
+def test_months_of_a_running_sum_do_not_give_their_difference_back():
+    """73 people until June, 80 until July: the seven of July are too few to be told."""
+    held = rows(
+        "checkup_rate_dependent", {202504: (40, 2000), 202505: (61, 2000), 202506: (73, 2000), 202507: (80, 2000)}
+    )
+    series = kpi.monthly_series(table(held), month=202507, branch="24")
+    shown = disclosure.check_kpi(series, by=("kpi_id", "month", "definition_version")).table.sort("month")
+    assert shown["people_numerator"].to_list() == [40, 61, None, 80] and shown["estimate"].null_count() == 1
+
+
+def test_a_verdict_does_not_bound_a_hidden_number():
+    held = table(rows("guidance_rate_dependent", {202503: (9, 20)}))
+    found = kpi.status(held, month=202503, branch="24").filter(pl.col("estimate").is_not_null())
+    assert found["status"].to_list() == ["達成"]
+    checked = disclosure.check_kpi(found)
+    assert checked.table.select("estimate", "status", "reason").rows() == [(None, "判定不能", "人数が少ないため秘匿")]
 
 
 def test_unchecked_rows_are_refused():

@@ -113,3 +113,19 @@ def test_todays_committee_is_never_told_under_an_earlier_month():
     assert (early.month, early.last_received) == (202509, 202510)
     assert set(counted(kpi.workplace_totals(early, branch="24"))) == {"declared_workplaces"}
     assert len(counted(kpi.workplace_totals(ka.load(SAMPLE, month="2025-10"), branch="24"))) == 4
+
+
+def test_an_unknown_flag_is_not_a_no_and_a_repeated_row_counts_once():
+    unknown = PLACES.with_columns(committee_member=pl.Series([True, None, None, None, None]))
+    assert not {"committee_workplaces", "committee_coverage_rate"} & set(
+        counted(kpi.workplace_totals(held(unknown), branch="24"))
+    )
+    twice = pl.concat([PLACES, PLACES])
+    assert counted(kpi.workplace_totals(held(twice), branch="24")) == counted(kpi.workplace_totals(held(), branch="24"))
+
+
+def test_a_total_without_a_usable_value_stands_beside_nothing():
+    for below in (None, 0):
+        arrived = table(rows("committee_coverage_rate", {202509: (5, below)}))
+        beside = kpi.beside_reported(held(monthly=arrived), branch="24")
+        assert beside.filter(kpi_id="committee_coverage_rate")["arrived"].to_list() == [None]

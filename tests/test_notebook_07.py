@@ -63,8 +63,7 @@ def test_all_nineteen_kpis_stand_with_value_interval_target_and_nation(page):
         assert numbers(row["実績"])[0] == pytest.approx(100 * counted["share"], abs=0.0501)
         assert numbers(row["95%信頼区間"]) == pytest.approx([100 * low, 100 * high], abs=0.0501)
         assert numbers(row["目標"])[0] == pytest.approx(100 * target) and "速報" in row["時点"]
-        assert numbers(row["差"])[0] == pytest.approx(100 * (counted["share"] - target), abs=0.0501)
-        assert numbers(row["前年同月"])[0] == pytest.approx(100 * total(kpi_id, 202410)["share"], abs=0.0501)
+        assert row["差"] == row["前年同月"] == "―"  # part of a year, and not all of it has come
         assert numbers(row["全国"])[0] == pytest.approx(100 * nation) and row["状態"] == "進捗中"
     assert line(shown, "健康宣言事業所")["目標"] == "1,750事業所"
     assert line(shown, "平均所要日数")["全国"] == "全国値なし"
@@ -108,11 +107,20 @@ def test_the_landing_is_the_factor_of_the_four_complete_years(page):
 
 
 def test_how_many_are_needed_is_counted_from_the_final_month(page):
-    row = line(page.table("あと何人(目標と全国平均まで)"), "生活習慣病予防健診")
-    now = total(INSURED, 202505)
-    needed = math.ceil(0.695 * now["denominator"] - now["numerator"])
-    assert numbers(row["目標まで(人)"])[0] == needed and numbers(row["1か月当たり"])[0] == math.ceil(needed / 10)
-    assert numbers(row["全国平均まで(人)"])[0] == math.ceil(0.584 * now["denominator"] - now["numerator"])
+    shown = page.table("あと何人・あと何事業所(目標と全国平均まで)")
+    row, now, latest = line(shown, "生活習慣病予防健診"), total(INSURED, 202505), total(INSURED, 202510)
+    needed, most = (math.ceil(0.695 * at["denominator"] - at["numerator"]) for at in (now, latest))
+    assert numbers(row["目標まで"])[0] == needed
+    assert numbers(row["全国平均まで"])[0] == math.ceil(0.584 * now["denominator"] - now["numerator"])
+    assert numbers(row["目標まで(多くとも)"])[0] == most and numbers(row["その1か月当たり"])[0] == math.ceil(most / 5)
+
+
+def test_the_last_year_end_stands_beside_the_nation_of_the_same_month(page):
+    row = line(page.table("前の年度の年度末(2025年3月、確定)の到達状況"), "生活習慣病予防健診")
+    march = total(INSURED, 202503)
+    size = math.sqrt(0.584 * (1 - 0.584) / march["denominator"])
+    assert row["全国の時点"] == "2025年3月"
+    assert numbers(row["全国との差÷標準誤差"])[0] == pytest.approx((march["share"] - 0.584) / size, abs=0.0501)
 
 
 def test_the_plans_figures_are_public_apart_and_never_called_synthetic(page):
@@ -216,7 +224,7 @@ def test_values_are_written_in_the_unit_of_their_row():
     cells = re.findall(
         r"<td[^>]*>([^<]*)</td>", report.table_html(checked, title="単位", columns=columns).split("<tfoot")[0]
     )
-    assert cells == ["6.12日", "−0.88日", "0.129%", "―", "9,908円", "―"]
+    assert cells == ["6.12日", "―", "0.129%", "―", "9,908円", "―"]
 
 
 def test_a_figure_has_an_alternative_and_a_table_of_its_numbers(page):

@@ -85,7 +85,7 @@ EVENTS = [
     ("untreated.second.kpi.domains", "kpi", "2022-04", "2023-04", 2),
     ("judgement.referral.sbp", "checkup", "2024-03", "2024-03", None),
     ("judgement.referral.sbp", "checkup", "2024-04", "2024-04", 140),
-    ("guidance.lipid.tg.casual", "checkup", "2024-03", "2024-03", None),
+    ("guidance.lipid.tg.casual", "checkup", "2024-03", "2024-03", 150),
     ("guidance.lipid.tg.casual", "checkup", "2024-04", "2024-04", 175),
     ("prediabetes.fpg.lower", "checkup", "2017-04", "2017-04", 110),
 ]

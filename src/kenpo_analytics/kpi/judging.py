@@ -31,6 +31,14 @@ def goal(item: Kpi, demand: Target | None, held: list[Reading], year: int, offic
     return None, "前年度末の値がない"
 
 
+def source(demand: Target, year: int) -> str:
+    """Where does the number of the target come from? The plan, or by the plan's rule the branch's own last year."""
+    if demand.rule not in ("ge_prev", "le_prev"):
+        return demand.source
+    side = "以上" if demand.rule == "ge_prev" else "以下"
+    return f"規則(前年度{side}): {demand.source}。値: 支部の{year - 1}年度末({year}年3月)の実績"
+
+
 def verdict(
     item: Kpi, demand: Target | None, now: Reading, target: float | None, lacking: str, begun: list[Reading]
 ) -> dict[str, Any]:

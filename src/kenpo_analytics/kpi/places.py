@@ -30,6 +30,7 @@ def with_ranks(rows: Any, published: Any, *, month: int | str, branch: str, leve
         rank_month=pl.when(pl.col("rank").is_not_null()).then("month"),
         rank_direction="rank_direction",
         rank_reason="reason",
+        rank_source="source",
         ranked_version="definition_version",
     )
     joined = table.join(places, on="kpi_id", how="left", validate="1:1", maintain_order="left")

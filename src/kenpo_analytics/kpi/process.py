@@ -36,8 +36,8 @@ def control(monthly: Any, *, month: int | str, branch: str) -> Any:
     """Which months of each KPI are unusual, by its own movement from month to month?
 
     A KPI that is read month by month (level) is charted as it is; a share by its difference from the same month of
-    the year before, once there are enough: shares like ジェネリック rise for years, and every month would stand out. One
-    that runs up over the fiscal year is charted by what each month added (April: the value itself) less what the
+    the year before, once there are enough: shares like ジェネリック rise for years, and every month would stand out.
+    One that runs up over the fiscal year is charted by what each month added (April: the value itself) less what the
     same month added the year before, since its season alone would be a signal every year. Only 確定 months of the
     version in force enter a chart, the latest stretch without a gap; 速報 months are not judged: what has not arrived
     yet would make a signal of every one.

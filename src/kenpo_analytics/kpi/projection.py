@@ -35,7 +35,9 @@ _SCHEMA: dict[str, Any] = {
     "national_month": pl.Int64,
     "outlook": pl.String,
     "remaining": pl.Int64,
-    **dict.fromkeys(("needed", "per_month", "needed_national", "per_month_national", "pace_last_year"), pl.Int64),
+    **dict.fromkeys(("needed", "needed_national", "pace_last_year"), pl.Int64),
+    **dict.fromkeys(("latest_month", "latest_remaining", "at_most", "at_most_national"), pl.Int64),
+    **dict.fromkeys(("per_month", "per_month_national"), pl.Int64),
     "reason": pl.String,
 }
 _KEPT = (
@@ -146,7 +148,8 @@ def _sum(now: float, years: Years, position: int, level: float) -> tuple[list[Tr
         return [], {"method": "none", "reason": "この月の累計が0のため、伸びから見込めない"}
     ends = [now * factor for factor in grown]
     if len(grown) < ENOUGH:
-        return [], _range(ends, f"12か月そろった過去の年度が{len(grown)}年度だけのため、幅だけを示す")
+        told = "12か月そろった過去の年度" if len(grown) == len(years) else "この月の累計が0でない、そろった過去の年度"
+        return [], _range(ends, f"{told}が{len(grown)}年度だけのため")
     made = development.tries(years, level)
     kept = backtest.record(made, position, level)
     if not kept.usable:
@@ -161,7 +164,7 @@ def _level(run: list[Reading], years: Years, position: int, level: float) -> tup
     values = [r.value for r in run]
     moved = [values[-1] + year[LAST] - year[position] for year in years.values()]
     if len(run) < levels.ENOUGH or len(years) < ENOUGH:
-        return [], _range(moved, f"続いた月が{len(run)}か月だけのため、幅だけを示す({levels.ENOUGH}か月から予測)")
+        return [], _range(moved, f"続いた月が{len(run)}か月だけのため({levels.ENOUGH}か月から予測)")
     model = levels.choose(values)
     made = levels.tries(run, model, level)
     kept = backtest.record(made, position, level)
@@ -181,8 +184,9 @@ def _interval(
 
 def _range(ends: Sequence[float], reason: str) -> dict[str, Any]:
     if len(ends) < 2:
-        return {"method": "none", "reason": "12か月そろった過去の年度が1年度だけのため、幅も示せない"}
-    return {"method": "range", "lower": min(ends), "upper": max(ends), "reason": reason}
+        return {"method": "none", "reason": f"{reason}、幅も示さない(1年度では幅にならない)"}
+    said = reason if reason.endswith("示す") else f"{reason}、幅だけを示す"
+    return {"method": "range", "lower": min(ends), "upper": max(ends), "reason": said}
 
 
 def _told(kept: backtest.Record) -> dict[str, Any]:
@@ -207,5 +211,6 @@ def _outlook(rule: str | None, target: float | None, found: dict[str, Any]) -> s
     low, high = found["lower"], found["upper"]
     if rule in ("le", "le_prev"):
         low, high, target = -high, -low, -target
-    words = "届く見込み" if low >= target else "届かない見込み" if high < target else "どちらともいえない"
-    return words if found["method"] != "range" else f"{words}(幅だけ)"
+    if found["method"] == "range":
+        return "判断しない(幅だけ)"
+    return "届く見込み" if low >= target else "届かない見込み" if high < target else "どちらともいえない"

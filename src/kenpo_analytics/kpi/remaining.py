@@ -9,6 +9,7 @@ from typing import Any
 from kenpo_analytics.definitions.kpi import Kpi
 from kenpo_analytics.kpi.development import LAST, Years
 from kenpo_analytics.kpi.readings import Reading
+from kenpo_analytics.months import fiscal_year_of
 
 _CLOSE = 1e-9
 
@@ -16,21 +17,41 @@ _CLOSE = 1e-9
 def remaining(
     item: Kpi, row: dict[str, Any], held: Sequence[Reading], years: Years, position: int
 ) -> dict[str, int | None]:
-    """Remaining months after the row's month, and for shares of people over a fixed base the people still needed.
+    """How many people (or workplaces) are still needed, and how many that is a month?
 
-    needed, per_month (to the target), needed_national, per_month_national (to the nation's last full year), and
-    pace_last_year: people a month in the same remaining months of the last complete year. The base is the row's
-    denominator. Null where it is no such share, or where there is no target or no national value.
+    needed, needed_national: from the row's month (確定) to the target and to the nation's last full year, with
+    `remaining` months after it. at_most, at_most_national: the same from the latest month on file, 速報 included
+    (`latest_month`, `latest_remaining` months after it): at most, since more of what it counts will arrive; per_month
+    and per_month_national spread these over the months that are really left. pace_last_year: people a month in the
+    months after the row's month in the last complete year. Null where the KPI is no share of people over a fixed base,
+    no level of people or workplaces, or where there is no target or no national value.
     """
     left = LAST - position
     found: dict[str, int | None] = {"remaining": left}
-    if item.accumulates != "base" or item.counts != "people" or not left:
+    if not left or not (_over_a_base(item) or (item.accumulates == "level" and item.counts in ("people", "places"))):
         return found
+    now = [r for r in held if r.version == row["definition_version"] and fiscal_year_of(r.month) == row["fiscal_year"]][
+        -1
+    ]
+    ahead = LAST - (now.month % 100 - 4) % 12
+    found |= {"latest_month": now.month, "latest_remaining": ahead}
     for reference, name in (("target", ""), ("national", "_national")):
         if row[reference] is not None:
-            people = max(0, math.ceil(row[reference] * row["denominator"] - row["numerator"] - _CLOSE))
-            found |= {f"needed{name}": people, f"per_month{name}": math.ceil(people / left)}
+            most = _lacking(row[reference], now.numerator, now.denominator)
+            found[f"needed{name}"] = _lacking(row[reference], row["numerator"], row["denominator"])
+            found[f"at_most{name}"] = most
+            found[f"per_month{name}"] = math.ceil(most / ahead) if ahead else None
+    if not _over_a_base(item):
+        return found
     return found | {"pace_last_year": _pace(row, held, max(years, default=None), left)}
+
+
+def _over_a_base(item: Kpi) -> bool:
+    return item.accumulates == "base" and item.counts == "people"
+
+
+def _lacking(reference: float, numerator: float, denominator: float | None) -> int:
+    return max(0, math.ceil(reference * (1.0 if denominator is None else denominator) - numerator - _CLOSE))
 
 
 def _pace(row: dict[str, Any], held: Sequence[Reading], year: int | None, left: int) -> int | None:

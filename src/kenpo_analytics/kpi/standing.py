@@ -70,10 +70,11 @@ def status(
     One row per KPI in force, then ended ones and figures for reference that have a month in the data, then KPIs that
     nobody registered: kpi_id, label, short, group, kind, unit, digits, counts, fiscal_year, month (of the value),
     state, definition_version, numerator, denominator, estimate (shares as fractions, else in the unit), lower and
-    upper (Wilson, shares of people or cases only), level, method, rule, target, gap (estimate - target), last_year
-    (same month) with last_numerator and last_denominator, change with change_lower and change_upper (Newcombe; both
-    months 確定), national with national_month, distance_target, distance_national (standard errors under the
-    reference value; same month of the year only), status, reason, note, target_source and national_source (documents).
+    upper (Wilson, shares of people or cases only), level, method, rule, target, gap (estimate - target; levels, and
+    March), last_year (same month; not beside a 速報 value, which is not all there) with last_numerator and
+    last_denominator, change with change_lower and change_upper (Newcombe; both months 確定), national with
+    national_month, distance_target, distance_national (standard errors under the reference value; same month of the
+    year only), status, reason, note, target_source and national_source (documents).
 
     Notes
     -----
@@ -185,7 +186,7 @@ def _row(
     usable = [r for r in begun if r.version == official and (use == "latest" or r.final)]
     now = usable[-1] if usable else None
     goal, lacking = judging.goal(item, demand, held, year, official)
-    row |= {"target": goal, "target_source": demand.source if demand else None}
+    row |= {"target": goal, "target_source": judging.source(demand, year) if demand else None}
     row |= _nation(item, national, now, at, official)
     if now is None:
         return row | {"status": UNKNOWN, "reason": _absent(begun, official, use), "definition_version": official}
@@ -225,10 +226,10 @@ def _measured(
         "numerator": now.numerator,
         "denominator": now.denominator,
         "estimate": now.value,
-        "gap": None if goal is None else now.value - goal,
-        "last_year": None if before is None else before.value,
-        "last_numerator": None if before is None else before.numerator,
-        "last_denominator": None if before is None else before.denominator,
+        "gap": None if goal is None or not whole_year else now.value - goal,
+        "last_year": before.value if before is not None and now.final else None,
+        "last_numerator": before.numerator if before is not None and now.final else None,
+        "last_denominator": before.denominator if before is not None and now.final else None,
         "change": moved.get("change"),
         "change_lower": moved.get("lower"),
         "change_upper": moved.get("upper"),

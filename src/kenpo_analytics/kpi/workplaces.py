@@ -66,10 +66,10 @@ def _of_branch(tables: Tables, branch: str) -> pl.DataFrame:
     assert tables.workplaces is not None
     placed = tables.members.filter(pl.col("workplace_id").is_not_null()) if _has(tables.members) else None
     if placed is None:
-        return tables.workplaces.collect()
+        return tables.workplaces.unique("workplace_id").collect()
     here = pl.col("branch").cast(pl.String) == branch
     of_others = placed.group_by("workplace_id").agg(here.any().alias("ours")).filter(~pl.col("ours"))
-    return tables.workplaces.join(of_others, on="workplace_id", how="anti").collect()
+    return tables.workplaces.unique("workplace_id").join(of_others, on="workplace_id", how="anti").collect()
 
 
 def _has(members: pl.LazyFrame) -> bool:
@@ -77,7 +77,8 @@ def _has(members: pl.LazyFrame) -> bool:
 
 
 def _counts(held: pl.DataFrame) -> dict[str, tuple[float, float | None]]:
-    known = {name for name in held.columns if held[name].null_count() < held.height}
+    flags = ("declaration_standardised", "committee_member")  # an unknown one is not "no": then nothing is counted
+    known = {name for name in held.columns if held[name].null_count() < (1 if name in flags else held.height)}
     found: dict[str, tuple[float, float | None]] = {}
     if "declared_from" in known:
         declared = held.filter(pl.col("declared_from").is_not_null())
@@ -104,11 +105,13 @@ def beside_reported(tables: Tables, *, branch: str) -> pl.DataFrame:
     except EstimateError:
         return pl.DataFrame(schema=_BESIDE)
     reported = tables.polars("kpi_monthly").filter(pl.col("branch") == branch, pl.col("month") <= tables.month)
+    whole = pl.col("denominator") > 0 if "denominator" in reported.columns else pl.lit(True)
+    usable = reported.filter(pl.col("numerator").is_not_null(), whole | (pl.col("kpi_id") != COVERAGE))
     rows: list[dict[str, Any]] = []
     for row in counted.to_dicts():
         item = kpi(row["kpi_id"])
         same = {"kpi_id": item.id, "definition_version": row["definition_version"]}
-        last = reported.filter(**same).sort("month").tail(1).to_dicts()
+        last = usable.filter(**same).sort("month").tail(1).to_dicts()
         rows.append(
             {
                 **{name: getattr(item, name) for name in ("short", "group", "unit", "digits", "counts")},

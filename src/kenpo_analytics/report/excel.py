@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -94,6 +95,8 @@ def _cells(name: str, col: Col, row: Mapping[str, Any], states: Mapping[str, str
 def _cell(value: Any, state: str, col: Col) -> tuple[Any, str]:
     if state != "shown" or value is None or isinstance(value, bool | str) or col.style in _TEXT_LIKE:
         return write(value, state, col) if value is not None or state != "shown" else MARKS["missing"], ""
+    if math.isinf(float(value)) or col.style == "p":
+        return write(value, state, col), ""  # no number that a sheet could hold as it is read
     places = col.digits if col.digits is not None else DIGITS.get(col.style, 0)
     decimals = "0" + ("." + "0" * places if places else "")
     unit = f'"{col.unit}"' if col.unit else ""
@@ -101,6 +104,8 @@ def _cell(value: Any, state: str, col: Col) -> tuple[Any, str]:
         return round(float(value), places + 2), f"{decimals}%"
     shown = round(float(value) * (100 if col.style == "points" else 1), places)
     signed = f"+{decimals}{unit};-{decimals}{unit};{decimals}{unit}"
+    if col.style == "plain":
+        return shown, f"{decimals}{unit}"
     return shown, signed if col.style in ("points", "index") else f"#,##{decimals}{unit}"
 
 

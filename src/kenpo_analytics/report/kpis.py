@@ -48,13 +48,13 @@ def kpi_months(
     goals = {row["kpi_id"]: row["target"] for row in must_be_checked(targets).table.to_dicts()}
     ends = {} if landing is None else {row["kpi_id"]: row for row in must_be_checked(landing).table.to_dicts()}
     keys = list(dict.fromkeys(checked.table["kpi_id"]))
-    alts = []
+    alts, latest = [], checked.table["fiscal_year"].max()  # a KPI that has ended has no line of this year
     with _panels(keys, title) as (figure, panels):
         for axes, key in zip(panels, keys, strict=True):
             part = checked.where(kpi_id=key).table
             years = sorted(set(part["fiscal_year"]))
             for year in years:
-                _year(axes, part.filter(pl.col("fiscal_year") == year), year == years[-1], years.index(year))
+                _year(axes, part.filter(pl.col("fiscal_year") == year), year == latest, years.index(year))
             if goals.get(key) is not None:
                 axes.axhline(goals[key], color=COLOURS[2], linewidth=1.2, linestyle="-.", label="目標")
             _landing(axes, ends.get(key))

@@ -134,7 +134,7 @@ def _facts(pair: Pair, end: Pair | None) -> str:
     gap = "" if row["gap"] is None or row["unit"] == _DONE else f"(差 {write(row['gap'], pair[1]['gap'], bare)})"
     facts = {
         "目標": _text(pair, "target") + gap,
-        "前年同月": _text(pair, "last_year"),
+        "前年同月": "速報のため比べない" if row["state"] == "provisional" else _text(pair, "last_year"),
         "全国": national,
         "年度末": _landing(end),
     }
@@ -153,13 +153,18 @@ def _place(pair: Pair) -> str:
 
 def _landing(end: Pair | None) -> str:
     """The projection with its interval, the range of past years, or that there is none."""
-    if end is None or end[0]["lower"] is None or end[0]["upper"] is None:
-        return "見込みなし" if end is None or end[0]["estimate"] is None else _text(end, "estimate")
+    if end is None:
+        return "見込みなし"
+    if end[1]["lower"] in ("masked", "masked_secondary"):
+        return MARKS["masked"]
+    if end[0]["lower"] is None or end[0]["upper"] is None:
+        return "見込みなし" if end[0]["estimate"] is None else _text(end, "estimate")
+    since = f"、{end[0]['month'] % 100}月確定から"
     col = replace(of_row(UNIT, end[0]), unit="")
     low, high = (write(end[0][name], end[1][name], col) for name in ("lower", "upper"))
     if end[0]["estimate"] is None:
-        return f"幅 {low}～{high}{'' if end[0]['unit'] == '%' else end[0]['unit']}"
-    return f"{_text(end, 'estimate')}({100 * (end[0]['level'] or 0.8):g}% {low}～{high})"
+        return f"幅 {low}～{high}{'' if end[0]['unit'] == '%' else end[0]['unit']}{since}"
+    return f"{_text(end, 'estimate')}({100 * (end[0]['level'] or 0.8):g}% {low}～{high}{since})"
 
 
 def _table(title: str, checked: Checked, columns: Mapping[str, Col | str]) -> str:
@@ -209,7 +214,7 @@ def _page(
     more = f" 登録されていない指標: {escape(others)}。" if others else ""
     foot = (
         "橙は今年度、灰は過去の年度、点線(細かい)は定義の版が違う年度。白抜き・破線は速報。緑の一点鎖線は目標、右端の青は年度末の見込みの80%予測区間または幅。"
-        "縦の破線は定義の変更で、前後は比べられない。年度の累計は4月に始まり直す。縦の細線と番号はできごと(点線は日付が仮定)、灰の帯は続いた期間。"
+        "縦の破線は定義の変更で、前後は比べられない。縦軸は0から始まらない。速報は届いていない分だけ低いことがある。年度の累計は4月に始まり直す。縦の細線と番号はできごと(点線は日付が仮定)、灰の帯は続いた期間。"
         f"秘匿は10人未満など。分子・分母、定義の版、出典は同じ月の報告書07とExcelの表に示す。{more}"
     )
     return (
