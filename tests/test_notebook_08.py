@@ -44,9 +44,10 @@ def people() -> list[dict]:
     ]
 
 
-def strata(measure: str, sex: str) -> tuple[np.ndarray, np.ndarray]:
+def strata(measure: str, sex: str, area: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The nation's carriers and people by age band."""
     rows = NATIONAL.filter(pl.col("measure") == measure, pl.col("sex") == sex)
+    rows = rows.filter(pl.col("area") == area) if area else rows
     sums = rows.group_by("age_band").agg(pl.col("events", "denominator").sum()).sort("age_band")
     return sums["events"].to_numpy().astype(float), sums["denominator"].to_numpy()
 
@@ -96,7 +97,7 @@ def test_every_rate_is_recounted_from_people(page: Page, people: list[dict]) -> 
             assert numbers(row["年齢調整"]) == pytest.approx([100 * value], abs=0.0501)
             assert numbers(row["95%信頼区間(調整)"]) == pytest.approx([100 * low, 100 * high], abs=0.0501)
             if risk == "risk_liver":
-                assert gap["全国"] == gap["判定"] == "全国値なし" and gap["差(ポイント)"] == "―"
+                assert gap["全国"] == gap["健診データだけの判定"] == "全国値なし" and gap["差(ポイント)"] == "―"
                 continue
             nation = standardised(*strata(risk, sex), weight)
             assert numbers(gap["全国"]) == pytest.approx([100 * nation[0]], abs=0.0501)
@@ -106,7 +107,16 @@ def test_every_rate_is_recounted_from_people(page: Page, people: list[dict]) -> 
             )
             assert numbers(gap["差の95%信頼区間"]) == pytest.approx([100 * x for x in ends], abs=0.00501)
             word = "高い" if ends[0] > 0 else "低い" if ends[1] < 0 else "差があるとはいえない"
-            assert gap["判定"] == word
+            assert gap["健診データだけの判定"] == word
+            both = rows_of(page.table("健診データと47支部の集計表の照合(年齢調整、2024年度)"), label)[
+                "男" if sex == "M" else "女"
+            ]
+            theirs = standardised(*strata(risk, sex, "24"), weight)
+            assert numbers(both["集計表のこの支部"]) == pytest.approx([100 * theirs[0]], abs=0.0501)
+            table = "高い" if theirs[1] > nation[0] else "低い" if theirs[2] < nation[0] else "差があるとはいえない"
+            across = (value - nation[0]) * {"高い": 1, "低い": -1}.get(table, 0) < 0
+            clash = across or (word in ("高い", "低い") and word != table)
+            assert both["判定"] == ("出どころで不一致" if clash else table)
     assert "標準人口: 47支部の健診受診者(2024年度、9,326,739人)" in page.text("標準人口")
     assert "血圧リスク" in page.text("要約") and "治療を始めても下がりません" in page.text("要約")
 
@@ -129,6 +139,10 @@ def test_metabolic_risk_is_split_by_treatment(page: Page, people: list[dict]) ->
     assert shown["代謝リスク"] == len(holders)
     assert shown["代謝リスク(服薬中)"] == sum(row["medication_glucose"] is True for row in holders)
     assert shown["代謝リスク(服薬なし)"] == sum(row["medication_glucose"] is False for row in holders)
+    assert shown["代謝リスク(服薬不明)"] == sum(row["medication_glucose"] is None for row in holders)
+    assert sum(shown.values()) == 2 * len(holders)  # the parts add up
+    judged = {row["判定できた人"] for row in page.table("代謝リスクの内訳(男女計、2024年度)")}
+    assert len(judged) == 1  # over one denominator
     markdown = "".join(cell.source for cell in page.notebook.cells if cell.cell_type == "markdown")
     assert "血糖の薬を飲んでいる人を該当に数えます。そのため、受診や治療が進んでも率は下がりません" in markdown
 
@@ -183,7 +197,24 @@ def test_levels_and_the_decrease_add_up(page: Page, people: list[dict]) -> None:
         assert n["前年度の対象者"] == sum(n[name] for name in parts)
         decreased, still = n["対象でなくなった"], n["引き続き対象"]
         assert numbers(row["減少率"])[0] == pytest.approx(100 * decreased / (decreased + still), abs=0.0501)
+    aligned = page.table("階層化の版をそろえた減少率(2024年度の版を両年度に当てる)")
+    assert [row["減少率"] for row in aligned] == ["30.8%", "26.7%", "27.5%"] and "前年度の対象者" not in aligned[0]
+    levels = {row["区分"]: numbers(row["対象者"])[0] for row in page.table("2023年度の対象者の区分")}
+    everybody = page.table("2023年度の対象者の2024年度の状態と減少率")[-1]
+    assert levels["判定不能"] == 16 and sum(levels.values()) == numbers(everybody["前年度の対象者"])[0] == 2069
     assert "特定保健指導の効果ではありません" in page.text("対象者は検査値が高いために選ばれた人")
+
+
+def test_smoking_is_cut_where_the_question_changes(page: Page) -> None:
+    assert "喫煙は2024年度から定義の版が変わるため線を切り" in page.text("破線は全国で")
+    rows = {row["有効期間"]: row["状態"] for row in page.table("用いた定義(リスク)") if row["定義"].startswith("喫煙")}
+    assert rows == {"～2024-04(未満)": "【仮定】", "2024-04～": "確認済"}
+
+
+def test_the_summary_takes_the_table_of_the_branches_and_withholds_what_does_not_agree(page: Page) -> None:
+    text = page.text("要約")
+    assert "47支部の集計表で男が22.9%(95%信頼区間 22.6% ～ 23.2%)" in text and "47支部中32位" in text
+    assert "支部の健診データでは22.4%" in text and "高い・低いとしないのは女のメタボ該当、男のメタボ予備群" in text
 
 
 def test_published_values_are_apart_and_never_called_synthetic(page: Page) -> None:
@@ -200,6 +231,9 @@ def test_every_figure_has_an_alternative_with_numbers(page: Page) -> None:
         o["data"]["text/plain"]: o["metadata"]["image/png"]["alt"] for o in page.outputs if "image/png" in o["data"]
     }
     assert len(images) == 7
-    assert "男で全国より高いのは血圧リスク、メタボ該当" in images["<図: リスク保有割合(年齢調整、2024年度)>"]
+    assert (
+        "男で全国より高いのは血圧リスク、代謝リスク、メタボ該当、低いのは腹囲リスク、喫煙。"
+        in images["<図: リスク保有割合(年齢調整、2024年度)>"]
+    )
     assert "喫煙1.05" in images["<図: 健康度カルテ: 道路貨物運送業(2024年度)>"]
     assert "代謝リスクの男は10.4%から38.2%" in images["<図: 年齢階級別のリスク保有割合(2024年度)>"]

@@ -274,8 +274,8 @@ def test_the_branchs_own_people_have_the_planted_rates(people: pl.DataFrame, tru
 
 
 def test_own_data_and_the_table_of_the_branches_must_agree_before_a_risk_is_called_high() -> None:
-    shares = {"a": 0.40, "b": 0.20, "c": 0.203, "d": 0.40}
-    told = {"a": "高い", "b": "低い", "c": "高い", "d": UNKNOWN}
+    shares = {"a": 0.40, "b": 0.20, "c": 0.203, "d": 0.40, "e": 0.19}
+    told = {"a": "高い", "b": "低い", "c": "高い", "d": UNKNOWN, "e": "差があるとはいえない"}
     own = pl.DataFrame(
         [
             {"risk": name, "sex": "M", "estimate": x, "lower": x - 0.03, "upper": x + 0.03, "judgement": told[name]}
@@ -283,6 +283,7 @@ def test_own_data_and_the_table_of_the_branches_must_agree_before_a_risk_is_call
         ]
     )
     table = {"a": (0.31, 0.30, 0.32), "b": (0.21, 0.208, 0.212), "c": (0.2, 0.19, 0.21), "d": (0.31, 0.30, 0.32)}
+    table["e"] = table["a"]
     places = pl.DataFrame(
         [
             {"risk": name, "sex": "M", "area": area, "estimate": v, "lower": low, "upper": high, "standard_rate": 0.2}
@@ -291,15 +292,15 @@ def test_own_data_and_the_table_of_the_branches_must_agree_before_a_risk_is_call
         ]
     )
     found = risks.beside_branches(own, places, branch="24")
-    assert found["judgement"].to_list() == ["高い", "出どころで不一致", "出どころで不一致", UNKNOWN]
-    assert found["own_judgement"].to_list() == ["高い", "低い", "高い", UNKNOWN]
+    assert found["judgement"].to_list() == ["高い", "出どころで不一致", "出どころで不一致", UNKNOWN, "出どころで不一致"]
+    assert found["own_judgement"].to_list() == list(told.values())
     first = found.row(0, named=True)
     half = np.hypot(0.03, 0.01)
     assert [first["apart"], first["apart_lower"], first["apart_upper"]] == pytest.approx(
         [0.09, 0.09 - half, 0.09 + half]
     )
     alone = risks.beside_branches(own, pl.DataFrame(), branch="24")
-    assert alone["judgement"].to_list() == list(told.values()) and alone["branch_value"].null_count() == 4
+    assert alone["judgement"].to_list() == list(told.values()) and alone["branch_value"].null_count() == 5
 
 
 def test_the_parts_of_metabolic_risk_add_up_over_one_denominator() -> None:
@@ -323,9 +324,15 @@ def test_smoking_has_a_new_version_in_the_fourth_period_and_two_years_can_take_o
 def test_no_rank_with_46_branches_and_no_nation_either(tables: ka.Tables) -> None:
     fewer = tables.polars("national").filter(pl.col("area") != "13")
     strata = risks.risk_strata(fewer)
-    assert strata.is_empty() and risks.risk_strata(fewer, areas=46).height > 0
+    others = [f"{code:02d}" for code in range(1, 48) if code != 13]
+    assert strata.is_empty() and risks.risk_strata(fewer, areas=others).height > 0
     assert ka.risk_ranks(strata, fiscal_year=2024).is_empty()
-    assert ka.risk_ranks(risks.risk_strata(fewer, areas=46), fiscal_year=2024).is_empty()
+    assert ka.risk_ranks(risks.risk_strata(fewer, areas=others), fiscal_year=2024).is_empty()
+    nation = fewer.filter(pl.col("area") == "01").with_columns(area=pl.lit("全国"))
+    assert risks.risk_strata(pl.concat([fewer, nation])).is_empty()  # a row of the nation is no 47th branch
+    whole = tables.polars("national")
+    no_women = whole.filter(~((pl.col("area") == "13") & (pl.col("sex") == "F")))
+    assert risks.risk_strata(whole).height > 0 and risks.risk_strata(no_women).is_empty()
     assert risks.risk_reference(fewer, fiscal_year=2024).years == ()
     assert risks.risk_reference(None, fiscal_year=2024).standard is None
     assert risks.risk_reference(tables.national, fiscal_year=2023).years == (2022, 2023)

@@ -59,6 +59,7 @@ def health_card(
     if chosen.is_empty():
         some = "、".join(f"{name}={value}" for name, value in group.items())
         raise TableError(f"当てはまる健診受診者がいません: {some}", hint="業態・事業所の名称と年度を確かめてください。")
+    nation = None if nation is None or eager(nation).is_empty() else nation
     sides = pl.concat([_side(table, BRANCH), _side(chosen, GROUP)])
     rows = risk_rates(
         sides,

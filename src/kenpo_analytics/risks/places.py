@@ -12,9 +12,8 @@ from kenpo_analytics.regional import ranks, standardised_rate
 from kenpo_analytics.regional.cells import eager
 from kenpo_analytics.risks.holders import RISKS
 from kenpo_analytics.risks.rates import HIGHER, LOWER, SAME, UNKNOWN, gap_of
-from kenpo_analytics.risks.strata import population_of
+from kenpo_analytics.risks.strata import BRANCHES, population_of
 
-BRANCHES = 47
 DISAGREE = "出どころで不一致"
 
 
@@ -38,7 +37,7 @@ def risk_ranks(strata: Any, *, fiscal_year: int, level: float = 0.95) -> Any:
     parts = []
     for risk, sex in itertools.product(RISKS, ("M", "F")):
         part = table.filter(pl.col("risk") == risk, pl.col("sex") == sex)
-        if part["area"].n_unique() < BRANCHES:
+        if set(part["area"]) != set(BRANCHES):
             continue
         mix = population_of(table.filter(pl.col("sex") == sex).group_by("risk", "sex", "age_band").agg(_SUMS))
         nation = part.group_by("age_band").agg(_SUMS).sort("age_band")
@@ -78,7 +77,8 @@ def beside_branches(rates: Any, places: Any, *, branch: str) -> Any:
     polars: the rows with branch_value, branch_lower, branch_upper (the table's share of our branch), apart,
     apart_lower, apart_upper (own minus table, Newcombe), own_judgement (as it came) and `judgement`: the table's, whose
     interval lies above, below or around the nation's share, since branch and nation are then of one source;
-    出どころで不一致 where the own data say 高い or 低い and the table does not. 判定不能 and rows without table stay.
+    出どころで不一致 where the own data say 高い or 低い and the table does not, or
+    lie on the other side of the nation than the table says. 判定不能 and rows without table stay.
     """
     table = eager(rates)
     found = eager(places)
@@ -98,7 +98,8 @@ def _reconciled(row: dict[str, Any]) -> dict[str, Any]:
     if value is None or said == UNKNOWN:
         return apart | {"own_judgement": said}
     judged = HIGHER if low > row["_nation"] else LOWER if high < row["_nation"] else SAME
-    final = DISAGREE if said in (HIGHER, LOWER) and said != judged else judged
+    across = own[0] is not None and (own[0] - row["_nation"]) * {HIGHER: 1, LOWER: -1}.get(judged, 0) < 0
+    final = DISAGREE if across or (said in (HIGHER, LOWER) and said != judged) else judged
     return apart | {"own_judgement": said, "judgement": final}
 
 

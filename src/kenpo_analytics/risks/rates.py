@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from kenpo_analytics.definitions import Definitions, define
-from kenpo_analytics.errors import EstimateError, StrataError
+from kenpo_analytics.errors import EstimateError, StrataError, TableError
 from kenpo_analytics.frames import small, source_of
 from kenpo_analytics.regional.cells import eager
 from kenpo_analytics.risks.holders import RISKS, UNANSWERED
@@ -103,6 +103,10 @@ def risk_rates(
     used = definitions or define()
     few = (used.number("risk.few"), used.number("risk.few_direct"))
     table = eager(cells)
+    if table.is_empty():
+        raise TableError(
+            "健診受診者がいないため、割合を計算できません", hint="年度と対象(population)を確かめてください。"
+        )
     groups = [name for name in table.columns if name not in (*STRATUM, *_COUNTS)]
     nations = None if nation is None else eager(nation)
     weights, id_ = _weights(table, nations, standard, standard_id)

@@ -108,11 +108,15 @@ def _long(wide: pl.DataFrame, keys: list[str], risks: list[str]) -> pl.DataFrame
     return pl.concat(parts).select(*[k for k in keys if k not in STRATUM], *STRATUM, "events", "denominator", "persons")
 
 
-def risk_strata(national: Any, *, areas: int = 47) -> Any:
+BRANCHES = tuple(f"{code:02d}" for code in range(1, 48))
+
+
+def risk_strata(national: Any, *, areas: Sequence[str] = BRANCHES) -> Any:
     """Which branches' risk holders does the table `national` hold, by fiscal year, sex and age?
 
     Measures are named as the risks (`risk_metabolic`), periods "FY2024", the denominator counts people. Only years in
-    which all `areas` branches are there are given: the nation is their sum.
+    which all `areas` (the 47 branches) are there with every sex and age are given: the nation is their sum. Other
+    areas (全国) are left out.
 
     Returns
     -------
@@ -136,8 +140,9 @@ def risk_strata(national: Any, *, areas: int = 47) -> Any:
     twice = rows.filter(rows.select("fiscal_year", "area", *STRATUM).is_duplicated())
     if len(twice):
         raise StrataError(f"nationalに同じ層の行が重複しています({len(twice)}行)。", hint="重複を除いてください。")
-    full = pl.col("area").n_unique().over("fiscal_year", "risk") == areas
-    kept = rows.filter(full).sort("fiscal_year", "area", *STRATUM)
+    rows = rows.filter(pl.col("area").is_in(list(areas)))
+    everywhere = pl.len().over("fiscal_year", *STRATUM) == len(areas)
+    kept = rows.filter(everywhere.all().over("fiscal_year", "risk")).sort("fiscal_year", "area", *STRATUM)
     return frames.small(kept, frames.source_of(national))
 
 
