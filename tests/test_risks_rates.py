@@ -519,3 +519,9 @@ def test_decrease_of_the_sample_recounted_person_by_person(tables: ka.Tables) ->
     assert found["decreased"] == states["decreased"] > 50 and found["still"] == states["still"]
     assert found["estimate"] == pytest.approx(states["decreased"] / (states["decreased"] + states["still"]))
     assert found["version_before"] == "第3期(仮定)" and found["version_after"] == "第4期"
+
+
+def test_nobody_examined_is_said_in_words(tables: ka.Tables) -> None:
+    nobody = ka.risk_holders(tables.checkups, tables.members, fiscal_year=2015).collect()
+    with pytest.raises(TableError, match="健診受診者がいない"):
+        ka.risk_rates(ka.risk_counts(nobody.people))
