@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from kenpo_analytics import frames
@@ -16,6 +17,7 @@ from kenpo_analytics.stats.small_shares import shrink_shares
 
 DRAWS, SEED = 10_000, 20261124
 METHOD = "beta-binomial"
+_NEAR_ONE = 0.99
 _SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("kpi_id", "short", "group", "unit"), pl.String),
     "digits": pl.Int64,
@@ -126,10 +128,17 @@ def _rows(item: Kpi, found: pl.DataFrame, level: float) -> list[dict[str, Any]]:
 def share_ranks(
     events: Any, total: Any, *, first: First = "highest", level: float = 0.95, seed: int = SEED
 ) -> dict[str, list[int]]:
-    """Which place has each share, and between which places? rank, rank_lower, rank_upper, one element per group."""
-    draws = shrink_shares(events, total).draws(DRAWS, seed=seed)
-    places = rank_limits(draws, first=first, level=level, method=METHOD)
-    shares = [event / whole for event, whole in zip(events, total, strict=True)]
+    """Which place has each share, and between which places? rank, rank_lower, rank_upper, one element per group.
+
+    Equal shares share the best place; the interval always holds all the places that they share.
+    """
+    k, n = (np.asarray(counts, dtype=np.float64) for counts in (events, total))
+    if k.sum() > _NEAR_ONE * n.sum():  # shares this near to 1 would be rounded to it; what is left over is not
+        draws = -shrink_shares(n - k, n).draws(DRAWS, seed=seed)
+    else:
+        draws = shrink_shares(k, n).draws(DRAWS, seed=seed)
+    shares = k / n
+    places = rank_limits(draws, first=first, level=level, method=METHOD).with_observed(shares, first=first)
     found = {"rank": rank(shares, first=first), "rank_lower": places.lower, "rank_upper": places.upper}
     return {name: [int(place) for place in values] for name, values in found.items()}
 
@@ -138,7 +147,7 @@ def _lacking(item: Kpi, branches: int, counted: int) -> str | None:
     if branches < len(BRANCHES):
         return f"{len(BRANCHES)}支部のうち{branches}支部の値しかない"
     if item.interval != "wilson":
-        return "人・件の割合でないため、順位の区間を計算できない"
+        return "1人(1件)ずつ別々に決まる割合でないため、順位の区間を計算できない"
     if counted < branches:
         return f"分子・分母のない支部が{branches - counted}あり、順位の区間を計算できない"
     return None

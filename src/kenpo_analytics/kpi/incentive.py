@@ -129,7 +129,8 @@ def _totals(
     )
     if drawn is None:
         return made
-    limits = rank_limits(sum(drawn), first="highest", worst=len(BRANCHES) - rules.top, level=level, method=METHOD)
+    drawn_limits = rank_limits(sum(drawn), first="highest", worst=len(BRANCHES) - rules.top, level=level, method=METHOD)
+    limits = drawn_limits.with_observed(total, first="highest")
     return made.with_columns(
         rank=pl.Series(rank(total, first="highest")).cast(pl.Int64),
         rank_lower=pl.Series(limits.lower).cast(pl.Int64),

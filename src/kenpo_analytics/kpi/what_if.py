@@ -157,7 +157,7 @@ def _raised_rank(score: Score, n: int, at: int, after: FloatArray, goal: float, 
         mine = _raised(score, n, at, np.array([100 * (goal - each.values.now[at])]))
     limits = rank_limits(
         np.broadcast_to(sum(others) + mine, (draws, len(BRANCHES))), first="highest", level=score.level, method=METHOD
-    )
+    ).with_observed(after, first="highest")
     return {
         "rank_raised": _place(after, at),
         "rank_raised_lower": int(limits.lower[at]),
