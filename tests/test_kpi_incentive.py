@@ -9,7 +9,7 @@ from scipy.stats import zscore
 
 from kenpo_analytics import disclosure, kpi
 from kenpo_analytics.definitions import define
-from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError, TableError
+from kenpo_analytics.errors import DefinitionError, DisclosureError, EstimateError, ParameterError, TableError
 from kenpo_analytics.kpi.deviation import Values, components, deviation_value, deviations, indicator_points
 from kenpo_analytics.kpi.provider import BRANCHES, SCHEMA
 from kenpo_analytics.kpi.weights import Indicator
@@ -349,10 +349,50 @@ def test_one_branch_with_few_people_hides_the_indicator_and_the_totals_of_all(pu
     assert rows.where(indicator="visit").table["points"].null_count() == 0
     totals = disclosure.check_incentive_totals(score.totals, by=["area"])
     assert totals.table["points"].null_count() == totals.table["rank"].null_count() == 47
+    assert set(score.totals["smallest"]) == {5}
+    assert score.rows.filter(pl.col("area") == "24").select("indicator", "smallest").rows()[2] == ("reduction", 5)
+    one = score.totals.filter(pl.col("area") == "24")
+    assert (
+        disclosure.check_incentive_totals(one, by=["area"]).table.select("points", "gap", "line").row(0) == (None,) * 3
+    )
+    with pytest.raises(DisclosureError, match="列 smallest がない"):
+        disclosure.check_incentive_totals(score.totals.drop("smallest"), by=["area"])
     fine = kpi.incentive_score(published, fiscal_year=YEAR)
     assert disclosure.check_incentive_totals(fine.totals, by=["area"]).table["rank"].null_count() == 0
     shown = disclosure.check_incentive(kpi.what_if_rise(fine, branch="24", points=1), by=["indicator"])
     assert shown.table["gain"].null_count() == 0 and "least" not in shown.table.columns
+
+
+@pytest.mark.parametrize(("month", "top"), [(202503, "numerator"), (202403, "numerator"), (202503, "left over")])
+def test_no_table_of_branch_24_gives_back_what_another_branch_hides(published, month, top):
+    """7 people in branch 31: its indicator and every sum over the indicators are hidden in each table of branch 24."""
+    few = (pl.col("kpi_id") == KPIS["visit"]) & (pl.col("month") == month) & (pl.col("area") == "31")
+    count = 7.0 if top == "numerator" else pl.col("denominator") - 7
+    held = published.with_columns(numerator=pl.when(few).then(count).otherwise("numerator"))
+    score = kpi.incentive_score(held, fiscal_year=YEAR)
+    own = disclosure.check_incentive(score.rows, by=["area", "indicator"]).where(area="24")
+    assert own.where(indicator="visit").table["points"][0] is None
+    rises = disclosure.check_incentive(kpi.what_if_rise(score, branch="24", points=1), by=["indicator"])
+    for name in (
+        "total",
+        "total_raised",
+        "gap_raised",
+        "rank",
+        "rank_raised",
+        "rank_raised_lower",
+        "rank_raised_upper",
+    ):
+        assert set(rises.states[name]) == {"masked"}, name
+    for name in ("points", "points_raised", "gain", "estimate", "room"):
+        assert rises.where(indicator="visit").states[name].to_list() == ["masked"], name
+    assert rises.table["gain"].null_count() == 1  # the other four depend on their own 47 values alone
+    wanted = disclosure.check_incentive(kpi.needed_rise(score, branch="24"), by=["indicator"])
+    for name in ("needed", "estimate_needed", "needed_people"):
+        assert set(wanted.states[name]) == {"masked"}, name
+    assert wanted.table["reason"].null_count() == 5
+    doubts = disclosure.check_incentive_totals(kpi.incentive_sensitivity(held, score, branch="24"), by=["setting"])
+    for name in ("points", "gap", "rank", "rank_lower", "rank_upper", "p_top"):
+        assert set(doubts.states[name]) == {"masked"}, name
 
 
 def test_the_nation_is_what_was_printed_or_nothing(published, score):

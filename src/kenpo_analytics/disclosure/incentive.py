@@ -11,10 +11,16 @@ from kenpo_analytics.disclosure.check import check
 from kenpo_analytics.disclosure.checked import Checked
 from kenpo_analytics.disclosure.roles import eager
 from kenpo_analytics.disclosure.rules import DisclosureRules
+from kenpo_analytics.errors import DisclosureError
 
 _PAIRS = {"numerator": "denominator", "last_numerator": "last_denominator"}
-_LEAST = "least"
-_PLAIN = ("base", "level", "top", "line", "raised", "national")
+_LEAST = {"smallest": "least", "smallest_all": "least_all"}
+_PLAIN = ("base", "level", "top", "raised", "national")
+_OF_ALL = (
+    *("total", "total_raised", "gap_raised", "rank", "rank_raised", "rank_raised_lower", "rank_raised_upper"),
+    *("needed", "estimate_needed", "needed_people"),
+)
+"""What `what_if_rise` and `needed_rise` compute from the sum over the indicators."""
 
 
 def check_incentive(table: Any, *, by: Sequence[str], rules: DisclosureRules | None = None) -> Checked:
@@ -23,7 +29,8 @@ def check_incentive(table: Any, *, by: Sequence[str], rules: DisclosureRules | N
     Numerators and denominators of indicators that count people become people_numerator and so on; everything computed
     from them is hidden where one of the four, or those left over, is 1 to 9. Drug units are no people. The deviation
     values of the 47 branches average 50: one hidden branch would come back from the others, so an indicator with a
-    hidden branch is hidden for all of them.
+    small group in any of the 47 (`smallest`, whether or not that branch has a row here) is hidden for all of them, and
+    with it whatever is computed from the sum over the indicators (`smallest_all`).
     """
     frame = eager(table)
     people, counts, within = pl.col("counts") == "people", [], {}
@@ -33,31 +40,41 @@ def check_incentive(table: Any, *, by: Sequence[str], rules: DisclosureRules | N
             frame = frame.with_columns(pl.when(~people).then(pl.col(name)).cast(pl.Float64).alias(name))
             counts.append(f"people_{name}")
         within[f"people_{top}"] = f"people_{under}"
-    groups = [*map(pl.col, counts), *(pl.col(under) - pl.col(top) for top, under in within.items())]
-    frame = _shared(frame, groups, "indicator" if "indicator" in by else None, rules)
+    frame = _without_excuse(_few(frame, rules))
     plain = [name for name in (*_PLAIN, *_PAIRS, *_PAIRS.values()) if name in frame.columns]
-    checked = _check(frame, [*counts, _LEAST], plain, by, rules, within)
-    return checked.select([name for name in checked.table.columns if name != _LEAST])
+    return _check(frame, counts, plain, by, rules, within)
 
 
 def check_incentive_totals(table: Any, *, by: Sequence[str], rules: DisclosureRules | None = None) -> Checked:
-    """Which rows of `Score.totals` or `incentive_sensitivity` may be shown? None if a branch has a group of 1 to 9.
+    """Which rows of `Score.totals` or `incentive_sensitivity` may be shown? None if any branch has a group of 1 to 9.
 
     The totals of the 47 branches add up to a known sum, and their places to 1 to 47.
     """
-    frame = _shared(eager(table), [pl.col("smallest")], None, rules)
-    plain = [name for name in _PLAIN if name in frame.columns]
-    checked = _check(frame, ["smallest", _LEAST], plain, by, rules)
-    return checked.select([name for name in checked.table.columns if name not in ("smallest", _LEAST)])
+    frame = _few(eager(table), rules)
+    return _check(frame, [], [name for name in _PLAIN if name in frame.columns], by, rules)
 
 
-def _shared(
-    frame: pl.DataFrame, groups: Sequence[pl.Expr], shared: str | None, rules: DisclosureRules | None
-) -> pl.DataFrame:
-    """The smallest group that must not be shown, on every row it could be told from."""
+def _few(frame: pl.DataFrame, rules: DisclosureRules | None) -> pl.DataFrame:
+    """The smallest groups of the 47 branches, kept only where they must not be shown."""
+    if "smallest" not in frame.columns:
+        raise DisclosureError(
+            "列 smallest がないため、ほかの支部に少ない人数があるか分かりません。",
+            hint="Score.rows・Score.totals などの列を落とさずに渡してください。",
+        )
     last = (rules or DisclosureRules()).min_cell - 1
-    few = pl.min_horizontal(pl.when(group.is_between(1, last)).then(group) for group in groups).min()
-    return frame.with_columns((few.over(shared) if shared else few).cast(pl.Int64).alias(_LEAST))
+    return frame.with_columns(
+        pl.when(pl.col(name).cast(pl.Int64).is_between(1, last)).then(pl.col(name)).cast(pl.Int64).alias(few)
+        for name, few in _LEAST.items()
+        if name in frame.columns
+    ).drop(_LEAST, strict=False)
+
+
+def _without_excuse(frame: pl.DataFrame) -> pl.DataFrame:
+    """Where the total is hidden, a null (「届かない」) would tell of it: hidden too, with the words for it."""
+    if "least_all" not in frame.columns or frame["least_all"].is_null().all():
+        return frame
+    hidden = [pl.col(name).fill_null(0) for name in _OF_ALL if name in frame.columns]
+    return frame.with_columns(*hidden, pl.lit(None, pl.String).alias("reason"))
 
 
 def _check(
@@ -72,11 +89,14 @@ def _check(
     frame = frame.with_columns(pl.col(name).cast(pl.String) for name in empty)
     texts = [name for name in frame.columns if frame[name].dtype == pl.String and name not in by]
     numbers = [name for name in frame.columns if frame[name].dtype.is_numeric() and name not in by]
-    rates = [name for name in numbers if name not in (*counts, *plain)]
-    return check(
+    few = [name for name in _LEAST.values() if name in frame.columns]
+    hiding = [*counts, *few]
+    rates = [name for name in numbers if name not in (*hiding, *plain)]
+    of_one = tuple(name for name in hiding if name != "least_all")
+    checked = check(
         frame,
-        counts=counts,
-        rates=dict.fromkeys(rates, tuple(counts)),
+        counts=hiding,
+        rates={name: tuple(hiding) if name in _OF_ALL else of_one for name in rates},
         within=within,
         by=tuple(by),
         plain=plain,
@@ -84,3 +104,4 @@ def _check(
         labels=texts,
         rules=rules,
     )
+    return checked.select([name for name in checked.table.columns if name not in few])

@@ -13,7 +13,7 @@ from kenpo_analytics.definitions import Definitions
 from kenpo_analytics.definitions.kpi import kpi
 from kenpo_analytics.kpi import branches
 from kenpo_analytics.kpi.deviation import components, deviations, indicator_points
-from kenpo_analytics.kpi.incentive_tables import Counted, counted_tables, redrawn
+from kenpo_analytics.kpi.incentive_tables import Counted, counted_tables, redrawn, smallest_of
 from kenpo_analytics.kpi.provider import BRANCHES
 from kenpo_analytics.kpi.weights import COMPONENTS, Rules, incentive_rules
 from kenpo_analytics.stats.estimate import FloatArray
@@ -30,10 +30,11 @@ class Score:
     `rows`: a branch and indicator a row: area, indicator, label, counts, kpi_id, definition_version, numerator,
     denominator, last_numerator, last_denominator, estimate (share), before, room (1 - before), rank, rank_lower and
     rank_upper (of the share; reason where there is none), level_deviation, rise, rise_deviation, number,
-    number_deviation, deviation, base, points, national (the printed share of the nation, else null), source.
+    number_deviation, deviation, base, points, national (the printed share of the nation, else null), source, smallest
+    (the smallest group of people of any of the 47 branches behind the indicator: what the disclosure check needs).
     `totals`: a branch a row: area, points, rank, rank_lower, rank_upper, level, rank_method, rank_direction, top, p_top
-    (probability of a place within the top), line (points of the last place within it), gap (points - line), reason,
-    smallest (the smallest group of people behind it).
+    (share of the redraws, from groups of the same size, in which the branch is within the top: no probability that it
+    truly is), line (points of the last place within it), gap (points - line), reason, smallest (of all indicators).
     `covers` says in Japanese what the interval of the total covers.
     """
 
@@ -102,7 +103,9 @@ def incentive_score(
             else points[at][None, :]
             for at, each in enumerate(counted)
         )
-    totals = _totals(np.sum(points, axis=0), drawn, rules, level, lacking).with_columns(smallest=_smallest(counted))
+    totals = _totals(np.sum(points, axis=0), drawn, rules, level, lacking).with_columns(
+        smallest=pl.lit(smallest_of(counted), pl.Int64)
+    )
     rows = pl.concat([_rows(each, rules, points[at], level) for at, each in enumerate(counted)])
     back = frames.source_of(published)
     return Score(rules, frames.small(rows, back), frames.small(totals, back), _covers(counted), counted, drawn, level)
@@ -138,19 +141,6 @@ def _totals(
         rank_method=pl.lit(METHOD),
         p_top=pl.Series(1 - limits.worst),
     )
-
-
-def _smallest(counted: tuple[Counted, ...]) -> pl.Series:
-    """The smallest group of people behind a branch's total (nobody is no group), for the disclosure check."""
-    held = [
-        np.where(group > 0, group, np.inf)
-        for each in counted
-        if each.people
-        for taken, total in ((each.values.taken, each.total), (each.values.taken_before, each.total_before))
-        if taken is not None and total is not None
-        for group in (taken, total - taken)
-    ]
-    return pl.Series(np.min(held, axis=0)).cast(pl.Int64) if held else pl.Series([None] * len(BRANCHES), dtype=pl.Int64)
 
 
 def _rows(each: Counted, rules: Rules, points: FloatArray, level: float) -> pl.DataFrame:
@@ -190,6 +180,7 @@ def _rows(each: Counted, rules: Rules, points: FloatArray, level: float) -> pl.D
         national=pl.lit(each.national, pl.Float64),
         reason=pl.lit(None if ranks else _no_rank(each), pl.String),
         source=pl.lit(each.source),
+        smallest=pl.lit(each.smallest, pl.Int64),
     )
 
 

@@ -12,6 +12,7 @@ from kenpo_analytics.definitions.kpi import version_at
 from kenpo_analytics.errors import DefinitionError, EstimateError, TableError
 from kenpo_analytics.kpi import branches
 from kenpo_analytics.kpi.incentive import Score, incentive_score
+from kenpo_analytics.kpi.incentive_tables import smallest_of
 from kenpo_analytics.kpi.provider import BRANCHES
 from kenpo_analytics.kpi.weights import Indicator, Rules, incentive_rules
 from kenpo_analytics.months import fiscal_year_of, parse_month
@@ -76,8 +77,9 @@ def incentive_sensitivity(published: Any, score: Score, *, branch: str) -> pl.Da
 
     Returns
     -------
-    One row per setting: setting (Japanese), points, rank, rank_lower, rank_upper, p_top, gap, smallest; the first row
-    is the score itself. Points under other bases are on another scale: compare the places.
+    One row per setting: setting (Japanese), points, rank, rank_lower, rank_upper, p_top, gap, smallest (as in
+    `Score.totals`); the first row is the score itself. Points under other bases are on another scale: compare the
+    places.
     """
     rules = score.rules
     other_sd = "sample" if rules.sd == "population" else "population"
@@ -90,12 +92,12 @@ def incentive_sensitivity(published: Any, score: Score, *, branch: str) -> pl.Da
         ("素点をすべて50に(偏差値の単純な和)", replace(rules, indicators=tuple(map(_equal, rules.indicators)))),
         ("実績だけ(上昇幅・件数上昇率を除く)", replace(rules, indicators=level)),
     ]
-    kept = ("points", "rank", "rank_lower", "rank_upper", "p_top", "gap", "smallest")
-    rows, table = [], branches.eager(published)
+    kept = ("points", "rank", "rank_lower", "rank_upper", "p_top", "gap")
+    rows, table, smallest = [], branches.eager(published), smallest_of(score.counted)
     for name, changed in settings:
         made = incentive_score(table, fiscal_year=rules.fiscal_year, rules=changed, level=score.level)
         row = made.totals.filter(pl.col("area") == branch).row(0, named=True)
-        rows.append({"setting": name} | {column: row[column] for column in kept})
+        rows.append({"setting": name} | {column: row[column] for column in kept} | {"smallest": smallest})
     return pl.DataFrame(rows, infer_schema_length=None)
 
 

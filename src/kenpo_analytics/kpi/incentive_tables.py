@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,11 +34,30 @@ class Counted:
         return kpi(self.item.kpi_id).interval == "wilson"
 
     @property
+    def smallest(self) -> int | None:
+        """The smallest group of people of any branch behind it (nobody is no group); None without counts of people."""
+        if not self.people:
+            return None
+        pairs = ((self.values.taken, self.total), (self.values.taken_before, self.total_before))
+        held = [
+            group[group > 0].min(initial=np.inf)
+            for taken, total in pairs
+            if taken is not None and total is not None
+            for group in (taken, total - taken)
+        ]
+        return int(min(held)) if held and min(held) < np.inf else None
+
+    @property
     def drawable(self) -> bool:
         """Are the counts there from which chance is drawn (or is there no chance)?"""
         return not self.people or (
             self.total is not None and (not self.item.looks_back or self.total_before is not None)
         )
+
+
+def smallest_of(counted: Iterable[Counted]) -> int | None:
+    """The smallest group of people of any branch behind any of these indicators."""
+    return min((each.smallest for each in counted if each.smallest is not None), default=None)
 
 
 def counted_tables(table: pl.DataFrame, item: Indicator, year: int) -> Counted:

@@ -12,7 +12,7 @@ import polars as pl
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.kpi.deviation import indicator_points
 from kenpo_analytics.kpi.incentive import METHOD, SEED, Score
-from kenpo_analytics.kpi.incentive_tables import Counted, redrawn
+from kenpo_analytics.kpi.incentive_tables import redrawn, smallest_of
 from kenpo_analytics.kpi.provider import BRANCHES
 from kenpo_analytics.stats.estimate import FloatArray
 from kenpo_analytics.stats.ranks import rank_limits
@@ -41,7 +41,8 @@ def what_if_rise(
     estimate, room (1 - before; 伸びしろ), raised (percentage points), estimate_raised, points, points_raised (of the
     indicator), total, total_raised, gain, rank, rank_raised with rank_raised_lower and rank_raised_upper (null without
     counts), gap_raised (to the line of the last place within the top, recomputed), reason (why there is no number:
-    above 100 %).
+    above 100 %), smallest and smallest_all (the smallest group of people of any of the 47 branches behind the indicator
+    and behind all of them: what the disclosure check needs).
 
     Notes
     -----
@@ -67,7 +68,7 @@ def needed_rise(score: Score, *, branch: str) -> pl.DataFrame:
     One row per indicator: indicator, label, counts, numerator, denominator, last_numerator, last_denominator,
     estimate, room, needed (percentage points, the smallest step of 0.1 that reaches it with the others held fixed; 0
     when it is there already; null when 100 % would not be enough), estimate_needed, needed_people (null for drug units
-    and without counts), top, reason.
+    and without counts), top, reason, smallest, smallest_all.
     """
     at = _at(branch)
     return pl.DataFrame([_needed(score, n, at) for n in range(len(score.counted))], infer_schema_length=None)
@@ -92,7 +93,8 @@ def _raised(score: Score, n: int, at: int, points: FloatArray) -> FloatArray:
     return indicator_points(each.item, values, rise=score.rules.rise, sd=score.rules.sd)
 
 
-def _base(each: Counted, at: int) -> dict[str, Any]:
+def _base(score: Score, n: int, at: int) -> dict[str, Any]:
+    each = score.counted[n]
     before = each.values.before
     return {
         "indicator": each.item.key,
@@ -104,6 +106,8 @@ def _base(each: Counted, at: int) -> dict[str, Any]:
         "last_denominator": _one(each.total_before, at),
         "estimate": float(each.values.now[at]),
         "room": None if before is None else float(1 - before[at]),
+        "smallest": each.smallest,
+        "smallest_all": smallest_of(score.counted),
     }
 
 
@@ -112,9 +116,9 @@ def _one(values: FloatArray | None, at: int) -> float | None:
 
 
 def _row(score: Score, n: int, at: int, points: float, seed: int) -> dict[str, Any]:
-    each, held = score.counted[n], _observed(score)
+    held = _observed(score)
     total = np.sum(held, axis=0)
-    row = _base(each, at) | {
+    row = _base(score, n, at) | {
         "raised": points,
         "estimate_raised": None,
         "points": float(held[n][at]),
@@ -171,7 +175,7 @@ def _place(total: FloatArray, at: int) -> int:
 
 def _needed(score: Score, n: int, at: int) -> dict[str, Any]:
     each, held = score.counted[n], _observed(score)
-    row = _base(each, at) | {"needed": None, "estimate_needed": None, "needed_people": None}
+    row = _base(score, n, at) | {"needed": None, "estimate_needed": None, "needed_people": None}
     row |= {"top": score.rules.top, "reason": None}
     steps = np.arange(0, math.floor(round((1 - each.values.now[at]) * 100 / STEP, 6)) + 1) * STEP
     totals = np.sum(held, axis=0) - held[n] + _raised(score, n, at, steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.report._emit import must_be_checked
-from kenpo_analytics.report._format import Col, number
+from kenpo_analytics.report._format import MASK, Col, number
 from kenpo_analytics.report._rows import rows_of
 from kenpo_analytics.report.areas import branch_names
 from kenpo_analytics.report.ranking import _mark, _name_rows, _ordered, _picked, _place
@@ -35,8 +35,9 @@ def incentive_bars(rows: Checked, totals: Checked, *, title: str, highlight: str
                 _mark(axes, at, row.mark)
             elif row.key == highlight:
                 axes.plot(row["points"] + 4, at, "<", color=STRONG, markersize=8)
-        said = f"{top}位の点 {number(line, 'number', 1)}"
-        axes.axvline(line, color=COLOURS[6], linewidth=1.3, linestyle="--", label=said)
+        said = f"{top}位の点 {MASK if line is None else number(line, 'number', 1)}"
+        if line is not None:
+            axes.axvline(line, color=COLOURS[6], linewidth=1.3, linestyle="--", label=said)
         _name_rows(axes, [_place(r, "rank", limits) for r in ordered], [r.key == highlight for r in ordered], size=8.5)
         axes.set_xlabel("合計点(点)。支部名の後は順位(1位が最も高い)と、その95%区間")
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
