@@ -344,7 +344,7 @@ def test_the_change_from_last_year_is_parted_by_class_and_adds_up(shown):
     rows = shown[f"区分・受診種別の寄与(前年度からの変化、{FIRST // 100}年度)"]
     assert len(rows) == 10
     total = 0.0
-    for name, kind_of, events, _, expected, contribution in rows:
+    for name, kind_of, events, _, expected, contribution, between in rows:
         kind = next(key for key, word in KINDS.items() if word == kind_of)
         hours = next(key for key, word in CLASSES.items() if word == name)
         share = sum(
@@ -353,6 +353,8 @@ def test_the_change_from_last_year_is_parted_by_class_and_adds_up(shown):
         total += share
         assert numbers(events)[0] == sum(now[kind, hours, age] for age in here)
         assert numbers(contribution)[0] == pytest.approx(share, abs=0.0000501)
+        low, high = numbers(between)
+        assert low < 0 < high and high - low > 2 * 1.96 * np.sqrt(2 * numbers(events)[0]) / sum(then.values()) * 0.9
         by_rate = sum(here[age] * then[kind, hours, age] / there[age] for age in there)
         assert numbers(expected)[0] == pytest.approx(by_rate, abs=0.501)
     whole = sum(there[age] * (sum(n for (_, _, a), n in now.items() if a == age) / here[age]) for age in there) / sum(
@@ -360,7 +362,27 @@ def test_the_change_from_last_year_is_parted_by_class_and_adds_up(shown):
     )
     assert total == pytest.approx(whole - 1, abs=1e-12)
     page = json.dumps(nbformat.read(NOTEBOOK, 4), ensure_ascii=False)
-    assert f"全体の変化(寄与の合計)は{total:+.4f}" in page
+    assert f"全体の変化(寄与の合計)は{total:+.4f}".replace("-", "−") in page and "変わったとはいえません" in page
+    whole_rows = {row[0]: row for row in shown[f"全体の変化(前年度からの増減の割合、{FIRST // 100}年度)"]}
+    for kind in ("first", "return"):
+        visits = [sum(n for (k, _, _), n in each.items() if k == kind) for each in (now, then)]
+        _, events, _, change, between = whole_rows[KINDS[kind]]
+        low, high = numbers(between)
+        plain = 2 * 1.96 * np.sqrt(sum(1 / n for n in visits))  # of independent visits; people who return widen it
+        assert numbers(events)[0] == visits[0] and low < numbers(change)[0] < high
+        assert plain < np.log1p(high) - np.log1p(low) < 1.5 * plain
+
+
+def test_the_verdict_of_the_funnel_is_in_the_summary_and_towns_are_not_in_order_of_the_index(shown, places):
+    page = json.dumps(nbformat.read(NOTEBOOK, 4), ensure_ascii=False)
+    assert page.count("通常みられる範囲の中(ファネル、平均から標準偏差の0.53倍)") >= 1
+    rows = shown[f"市町村別の時間外受診({KINDS['first']}、三重支部加入者に限る)"]
+    codes = [places[row[0]][0] for row in rows if row[0] in places]
+    assert codes == sorted(codes) and len(codes) == 29
+    outside = shown[f"市町村の位置(ファネル、初診、{FIRST // 100}年度、三重支部加入者に限る)"]
+    seen = [row for row in outside if row[1] != MASK]
+    assert len(outside) == 29 and all(numbers(r[2])[0] <= numbers(r[1])[0] <= numbers(r[2])[1] for r in seen)
+    assert "範囲の外: なし" in page
 
 
 def test_events_of_the_trend_are_listed_with_the_status_of_their_date(shown):

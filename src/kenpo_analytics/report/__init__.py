@@ -24,7 +24,7 @@ from kenpo_analytics.report.designs_text import (
 from kenpo_analytics.report.events import event_table
 from kenpo_analytics.report.excel import Sheet, workbook
 from kenpo_analytics.report.flowchart import flow_figure
-from kenpo_analytics.report.funnels import funnel_plot
+from kenpo_analytics.report.funnels import funnel_outside, funnel_plot
 from kenpo_analytics.report.incentive import incentive_bars
 from kenpo_analytics.report.kpis import NUMBERS as KPI_NUMBERS
 from kenpo_analytics.report.kpis import kpi_control, kpi_history, kpi_months
@@ -61,6 +61,7 @@ __all__ = [
     "event_study",
     "event_table",
     "flow_figure",
+    "funnel_outside",
     "funnel_plot",
     "heading",
     "incentive_bars",

@@ -46,7 +46,7 @@ def funnel_plot(
     drawn = [row for row in rows if row.has(estimate, SIZE, CENTRE, TAU, LEVEL)]
     if not drawn:
         raise ParameterError("ファネルに描く行がありません。", hint="regional.funnel を通した表を渡してください。")
-    outside = [row for row in drawn if not row["funnel_lower"] <= row[estimate] <= row["funnel_upper"]]
+    outside = _outside(drawn, estimate)
     with canvas(6.6, 4.0, title) as (figure, axes):
         sizes = [row[SIZE] for row in drawn]
         _curves(axes, drawn[0], np.geomspace(min(sizes) * 0.85, max(sizes) * 1.15, _POINTS), style)
@@ -74,6 +74,19 @@ def funnel_plot(
             Z: Col("z", "number"),
         }
         finish(figure, checked, title=title, alt=alt, columns=columns if numbers else None, dpi=COARSE)
+
+
+def funnel_outside(
+    checked: Checked, *, label: str = "area", estimate: str = "estimate", names: Mapping[str, str] | None = None
+) -> list[str]:
+    """Which areas lie outside the limits of `funnel_plot`? Their names, in the order of the rows; masked ones never."""
+    needed = (estimate, "funnel_lower", "funnel_upper")
+    rows = rows_of(must_be_checked(checked), label, needed, names)
+    return [row.name for row in _outside([row for row in rows if row.has(*needed)], estimate)]
+
+
+def _outside(rows: list[Row], estimate: str) -> list[Row]:
+    return [row for row in rows if not row["funnel_lower"] <= row[estimate] <= row["funnel_upper"]]
 
 
 def _curves(axes: Axes, row: Row, sizes: Any, style: Style) -> None:
