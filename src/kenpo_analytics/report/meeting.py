@@ -159,12 +159,13 @@ def _landing(end: Pair | None) -> str:
         return MARKS["masked"]
     if end[0]["lower"] is None or end[0]["upper"] is None:
         return "見込みなし" if end[0]["estimate"] is None else _text(end, "estimate")
-    since = f"、{end[0]['month'] % 100}月確定から"
+    since = f"、{end[0]['month'] % 100}月から"
     col = replace(of_row(UNIT, end[0]), unit="")
     low, high = (write(end[0][name], end[1][name], col) for name in ("lower", "upper"))
+    low = low.rstrip("%")
     if end[0]["estimate"] is None:
         return f"幅 {low}～{high}{'' if end[0]['unit'] == '%' else end[0]['unit']}{since}"
-    return f"{_text(end, 'estimate')}({100 * (end[0]['level'] or 0.8):g}% {low}～{high}{since})"
+    return f"{_text(end, 'estimate')}({low}～{high}{since})"
 
 
 def _table(title: str, checked: Checked, columns: Mapping[str, Col | str]) -> str:
@@ -213,7 +214,7 @@ def _page(
     where = f"{branch_names().get(branch, branch)}支部　{number(month, 'month')}までの実績"
     more = f" 登録されていない指標: {escape(others)}。" if others else ""
     foot = (
-        "橙は今年度、灰は過去の年度、点線(細かい)は定義の版が違う年度。白抜き・破線は速報。緑の一点鎖線は目標、右端の青は年度末の見込みの80%予測区間または幅。"
+        "橙は今年度、灰は過去の年度、点線(細かい)は定義の版が違う年度。白抜き・破線は速報。緑の一点鎖線は目標、右端の青は年度末の見込みの80%予測区間または幅(「5月から」は、5月の確定値から見込んだもの)。"
         "縦の破線は定義の変更で、前後は比べられない。縦軸は0から始まらない。速報は届いていない分だけ低いことがある。年度の累計は4月に始まり直す。縦の細線と番号はできごと(点線は日付が仮定)、灰の帯は続いた期間。"
         f"秘匿は10人未満など。分子・分母、定義の版、出典は同じ月の報告書07とExcelの表に示す。{more}"
     )
