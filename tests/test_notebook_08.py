@@ -118,6 +118,7 @@ def test_every_rate_is_recounted_from_people(page: Page, people: list[dict]) -> 
             clash = across or (word in ("高い", "低い") and word != table)
             assert both["判定"] == ("出どころで不一致" if clash else table)
     assert "標準人口: 47支部の健診受診者(2024年度、9,326,739人)" in page.text("標準人口")
+    assert "ID: kenpo47-fy2024-examined-sex-age5" in page.text("標準人口")
     assert "血圧リスク" in page.text("要約") and "治療を始めても下がりません" in page.text("要約")
 
 

@@ -186,6 +186,11 @@ class Reference:
         return tuple(sorted(self.strata["fiscal_year"].unique().to_list()))
 
     @property
+    def standard_population(self) -> str | None:
+        """The id of the standard population: whose, which year, which strata."""
+        return None if self.standard is None else f"kenpo47-fy{self.years[-1]}-examined-sex-age5"
+
+    @property
     def trend(self) -> dict[str, Any]:
         """Arguments of `risk_rates` for cells by fiscal year."""
         return {"nation": nation_of(self.strata), "standard": self.standard, "standard_id": self.standard_id}
