@@ -162,6 +162,8 @@ def test_the_card_is_observed_over_expected(page: Page, people: list[dict]) -> N
         assert numbers(row["O/E"])[0] == pytest.approx(observed / expected, abs=0.00501)
         limits = chi2.ppf([0.025, 0.975], [2 * observed, 2 * observed + 2]) / 2 / expected
         assert numbers(row["95%正確区間"]) == pytest.approx(list(limits), abs=0.00501)
+    liver = next(row for row in page.table(title) if row["リスク"] == "肝機能リスク")
+    assert liver["判定"] == "支部より低い" and numbers(liver["95%正確区間"])[1] < 1
     place = page.table("健康度カルテ: 事業所 W01503(2024年度)の数値")
     assert [row["該当(人)"] for row in place if row["リスク"] == "メタボ予備群"] == ["秘匿"]  # 30 - 15 - 13 = 2 people
     assert {row["判定できた人"] for row in place if row["リスク"] == "腹囲リスク"} == {"87"}
