@@ -220,6 +220,53 @@ def test_the_last_whole_month_under_the_version_in_force_is_taken(tmp_path):
     assert not len(kpi.ranked(kpi.published(tmp_path), month="2024-10"))  # the printed value of 三重 is no table
 
 
+def test_a_branch_that_is_there_twice_is_refused_by_name(tmp_path):
+    put(tmp_path, whole(46))
+    held = kpi.published(tmp_path)
+    twice = pl.concat([held, held.filter(pl.col("area") == "24", pl.col("kpi_id") == ID, pl.col("month") == 202503)])
+    with pytest.raises(TableError, match=rf"重なっています: {ID} {NEW} 2025-03 24\n"):
+        kpi.ranked(twice, month="2025-10")
+    with pytest.raises(TableError, match=r"重なっています.* 24\n"):
+        kpi.ranked(twice.to_pandas(), month="2025-10")
+    with pytest.raises(TableError, match=r"重なっています.* ほか45組"):
+        kpi.ranked(pl.concat([held, held.filter(pl.col("kpi_id") == ID, pl.col("source") == "本部送付")]), month=202510)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "month", "known"),
+    [
+        ("2025-08-29", "2025-03", False),
+        ("2025-08-29", "2025-07", False),
+        ("2025-08-29", "2025-08", True),
+        ("令和7年8月29日", "2025-07", False),
+        ("2025/8/29", "2025-10", True),
+        ("2025-08", "2025-07", False),
+        ("", "2025-03", True),
+        ("", "2025-02", False),
+    ],
+)
+def test_what_was_published_after_the_month_is_not_known_in_it(tmp_path, as_of, month, known):
+    put(tmp_path, whole().replace(",,\n", f",{as_of},\n"))
+    held = kpi.published(tmp_path)
+    assert bool(len(kpi.ranked(held, month=month))) is known
+    rows = kpi.known_by(held, month=month).filter(pl.col("kpi_id") == ID, pl.col("month") == 202503)
+    assert rows.filter(pl.col("area") == "47").height == known
+    assert type(kpi.known_by(held.to_pandas(), month=month)).__module__.startswith("pandas")
+
+
+def test_the_date_of_a_document_is_a_date_or_a_month(tmp_path):
+    held = kpi.read_provider(put(tmp_path, line(value="1", more=",R7.8.29,") + line("1", value="1", more=",Aug-25,")))
+    assert held["as_of"].to_list() == ["2025-08-29", "2025-08"]
+    with pytest.raises(TableError, match="3行目の as_of「第1回運営委員会」は日付でも月でもありません"):
+        kpi.read_provider(put(tmp_path, line(value="1") + line("1", value="1", more=",第1回運営委員会,")))
+
+
+def test_the_sample_s_march_of_2025_is_known_in_october_and_not_in_march():
+    held = kpi.published(SAMPLE)
+    assert set(kpi.ranked(held, month="2025-10", branch="24")["month"]) == {202503}
+    assert not len(kpi.ranked(held, month="2025-03")) and not len(kpi.ranked(held, month="2025-07"))
+
+
 def test_order_and_kind_of_the_frame_do_not_matter(table):
     rows = kpi.ranked(table, month="2025-10")
     assert kpi.ranked(table.sample(fraction=1, shuffle=True, seed=1), month="2025-10").equals(rows)
@@ -249,7 +296,7 @@ def test_the_sample_has_whole_tables_whose_planted_ranks_are_covered():
     truth = json.loads((SAMPLE / "truth.json").read_text(encoding="utf-8"))["branch_kpis"]
     hits = []
     for year in (2022, 2023, 2024):
-        rows = kpi.ranked(held, month=(year + 1) * 100 + 3).drop_nulls("rank")
+        rows = kpi.ranked(held.filter(pl.col("month") <= (year + 1) * 100 + 3), month="2025-10").drop_nulls("rank")
         planted = [truth[row["kpi_id"]][f"FY{year}"][row["area"]] for row in rows.to_dicts()]
         hits += [
             low <= at <= high for at, low, high in zip(planted, rows["rank_lower"], rows["rank_upper"], strict=True)

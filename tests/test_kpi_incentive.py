@@ -11,6 +11,7 @@ from kenpo_analytics import disclosure, kpi
 from kenpo_analytics.definitions import define
 from kenpo_analytics.errors import DefinitionError, DisclosureError, EstimateError, ParameterError, TableError
 from kenpo_analytics.kpi.deviation import Values, components, deviation_value, deviations, indicator_points
+from kenpo_analytics.kpi.incentive_tables import redrawn
 from kenpo_analytics.kpi.provider import BRANCHES, SCHEMA
 from kenpo_analytics.kpi.weights import Indicator
 from kenpo_analytics.stats.ranks import rank
@@ -118,7 +119,6 @@ def test_the_sample_standard_deviation_is_a_setting():
 
 def test_the_public_example_of_wakayama_is_a_plain_sum_and_proves_nothing_about_weights(score):
     """和歌山支部 平成30年度: 52+50+61+46+36 = 245. Five deviation values added up: that is all it says."""
-    assert 52 + 50 + 61 + 46 + 36 == 245
     old = kpi.incentive_rules(2018)
     assert sum(each.base / 50 * t for each, t in zip(old.indicators, (52, 50, 61, 46, 36), strict=True)) == 245
     sums = score.rows.group_by("area").agg(pl.col("points").sum()).sort("area")["points"]
@@ -221,6 +221,69 @@ def test_no_score_without_every_branch(published):
     )
     with pytest.raises(DefinitionError, match="定義の版が違うため"):
         kpi.incentive_score(other, fiscal_year=YEAR)
+
+
+def test_a_branch_that_is_there_twice_is_refused_by_name(published):
+    one = (pl.col("area") == "24") & (pl.col("kpi_id") == KPIS["visit"]) & (pl.col("month") == 202403)
+    twice = pl.concat([published, published.filter(one)])
+    for asked in (kpi.incentive_score, kpi.incentive_needs):
+        with pytest.raises(TableError, match=r"重なっています: incentive_visit_rate 令和6年度 2024-03 24\n"):
+            asked(twice, fiscal_year=YEAR)
+    lost = pl.concat([published.filter(pl.col("area") != "06"), published.filter(one)])
+    assert "2024-03 24" in kpi.score_or_reason(lost, fiscal_year=YEAR)[1]
+
+
+MONTHS = [year * 100 + month for year in range(2016, 2024) for month in (3, 6, 10)]
+
+
+def test_before_the_programme_began_there_is_a_sentence_and_no_traceback():
+    """Every month back to 2016, without a single 47-branch table: a year, empty needs before FY2018, and why."""
+    nothing = kpi.published()
+    for month in MONTHS:
+        ended = (month // 100) - (1 if month % 100 >= 3 else 2)
+        year = kpi.incentive_year(nothing, month=month)
+        assert year == ended
+        score, why = kpi.score_or_reason(nothing, fiscal_year=year)
+        needs = kpi.incentive_needs(nothing, fiscal_year=year)
+        assert score is None
+        if year < 2018:
+            assert why == f"{year}年度のインセンティブ制度の定義がありません(制度は2018年度から)" and needs.height == 0
+        else:
+            assert "47支部のうち0支部しかありません" in why and needs["branches"].max() <= 1
+        assert needs.columns[0] == "indicator" and needs.schema["branches"] == pl.Int64
+
+
+def test_a_year_counts_from_the_month_in_which_its_values_were_known(published):
+    """FY2024 ended in March 2025; its values are of a document of August 2025."""
+    dated = published.with_columns(as_of=pl.lit("2025-08-29"))
+    earlier = frame(world(seed=2, years=(2022, 2023))).with_columns(
+        as_of=pl.when(pl.col("month") == 202403).then(pl.lit("2024-08-30"))
+    )
+    both = pl.concat([earlier, dated.filter(pl.col("month") == 202503)])
+    wanted = {202407: 2023, 202408: 2023, 202503: 2023, 202507: 2023, 202508: 2024, 202603: 2024}
+    assert {month: kpi.incentive_year(both, month=month) for month in wanted} == wanted
+    known = kpi.known_by(both, month=202503)
+    assert kpi.score_or_reason(known, fiscal_year=2023)[0] is not None
+    assert "2025年3月の値が47支部のうち0支部" in kpi.score_or_reason(known, fiscal_year=2024)[1]
+
+
+def test_a_branch_at_the_edge_the_year_before_leaves_room_in_every_draw():
+    """1 or n - 1 of n the year before: a redraw of nobody, or of all, would divide by zero."""
+    made = world(size=2_000)
+    for at, edge in ((5, 1.0), (6, -1.0)):
+        for key in ("checkup", "guidance", "visit"):
+            _, taken, total = made[key, 2023]
+            taken[at] = edge % total[at]
+    score = kpi.incentive_score(frame(made), fiscal_year=YEAR, draws=400)
+    before = redrawn(score.counted[0], 400, [1, 0])
+    under = score.counted[0].total_before
+    assert before.taken_before.min() == 0.5 and (under - before.taken_before).min() == 0.5
+    assert (before.taken_before[:, 5] == 0.5).mean() == pytest.approx(np.exp(-1), abs=0.08)  # Poisson: nobody of 1
+    assert all(np.isfinite(drawn).all() for drawn in score.drawn)
+    assert score.totals["rank_lower"].null_count() == 0
+    assert (
+        (score.totals["rank_lower"] <= score.totals["rank"]) & (score.totals["rank"] <= score.totals["rank_upper"])
+    ).all()
 
 
 def test_no_deviation_value_without_spread_room_or_numerators(published):

@@ -1,6 +1,6 @@
 """Where do we stand? Every KPI of the plan against target, last year and nation; where the year will land."""
 
-from kenpo_analytics.kpi.branches import ranked
+from kenpo_analytics.kpi.branches import known_by, ranked
 from kenpo_analytics.kpi.computed import untreated_visits
 from kenpo_analytics.kpi.incentive import Score, incentive_score
 from kenpo_analytics.kpi.incentive_doubts import (
@@ -38,6 +38,7 @@ __all__ = [
     "incentive_score",
     "incentive_sensitivity",
     "incentive_year",
+    "known_by",
     "landing",
     "monthly_series",
     "monthly_totals",

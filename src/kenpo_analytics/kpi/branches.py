@@ -9,8 +9,9 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.definitions.kpi import Kpi, kpis, version_at
-from kenpo_analytics.kpi.provider import BRANCHES
-from kenpo_analytics.months import parse_month
+from kenpo_analytics.errors import TableError
+from kenpo_analytics.kpi.provider import BRANCHES, KEY
+from kenpo_analytics.months import format_month, parse_month
 from kenpo_analytics.stats.proportions import wilson
 from kenpo_analytics.stats.ranks import DIRECTION, First, rank, rank_limits
 from kenpo_analytics.stats.small_shares import shrink_shares
@@ -41,8 +42,9 @@ def ranked(published: Any, *, month: int | str, branch: str | None = None, level
     published
         Values as `kpi.published(tables.folder)` gives them, of any kind of frame.
     month
-        Up to which month. Of each KPI the last month with all 47 branches is taken, under the definition version in
-        force in that month; where no month has all, the last one with several, without a rank.
+        Up to which month, and as known then (`known_by`). Of each KPI the last month with all 47 branches is taken,
+        under the definition version in force in that month; where no month has all, the last one with several, without
+        a rank.
     branch
         Only the rows of this branch (it is still ranked among all); None: all.
     level
@@ -62,9 +64,13 @@ def ranked(published: Any, *, month: int | str, branch: str | None = None, level
     comes from joint draws of the 47 shares (`stats.small_shares`). It covers chance in groups of this size, not how
     well a figure was counted. Measured over 60 simulated tables of 47 branches, 10 to 1,000,000 people each: 95 %
     intervals cover 96 to 99 % of the true ranks (a parametric bootstrap covers 81 to 99 %, worst for small groups).
+
+    Raises
+    ------
+    TableError
+        Two values of one KPI, definition version, month and area.
     """
-    at, table = parse_month(month), eager(published)
-    held = table.filter(pl.col("area").is_in(BRANCHES), pl.col("month") <= at)
+    held = _known(values(published), month).filter(pl.col("area").is_in(BRANCHES))
     rows: list[dict[str, Any]] = []
     for item in kpis():
         found = _latest(item, held.filter(pl.col("kpi_id") == item.id))
@@ -74,14 +80,57 @@ def ranked(published: Any, *, month: int | str, branch: str | None = None, level
     return frames.small(made if branch is None else made.filter(pl.col("area") == branch), frames.source_of(published))
 
 
-def eager(published: Any) -> pl.DataFrame:
-    """The published values of any kind of frame as a polars frame."""
-    kind = frames.kind_of(published)
+def known_by(published: Any, *, month: int | str) -> Any:
+    """Which published values were known at the end of a month?
+
+    Those of no later month. Where `as_of` (the date of the document) is filled, it lies in no later month either: the
+    values of March appear in August, so a page of March does not have them. Values without `as_of` count as known from
+    their own month on. The frame comes back in its kind.
+
+    Raises
+    ------
+    TableError
+        Two values of one KPI, definition version, month and area.
+    DateError
+        An `as_of` that is neither a date nor a month (`read_provider` lets none pass).
+    """
+    return frames.small(_known(values(published), month), frames.source_of(published))
+
+
+def _known(table: pl.DataFrame, month: int | str) -> pl.DataFrame:
+    at = parse_month(month)
+    dated = [text for text in table["as_of"].drop_nulls().unique() if parse_month(text) <= at]
+    return table.filter(pl.col("month") <= at, pl.col("as_of").is_null() | pl.col("as_of").is_in(dated))
+
+
+def eager(table: Any) -> pl.DataFrame:
+    """Any kind of frame as a polars frame."""
+    kind = frames.kind_of(table)
     if kind == "polars":
-        return published
+        return table
     if kind == "polars-lazy":
-        return published.collect()
-    return pl.from_pandas(published) if kind == "pandas" else published.pl()
+        return table.collect()
+    return pl.from_pandas(table) if kind == "pandas" else table.pl()
+
+
+def values(published: Any) -> pl.DataFrame:
+    """The published values of any kind of frame as a polars frame, one row per KPI, definition version, month and area.
+
+    Raises
+    ------
+    TableError
+        A value is there twice: then no count of branches, and no rank, would be right. The first is named.
+    """
+    table = eager(published)
+    twice = table.filter(table.select(KEY).is_duplicated()).unique(KEY).sort(KEY)
+    if twice.is_empty():
+        return table
+    row, more = twice.row(0, named=True), f" ほか{twice.height - 1}組" if twice.height > 1 else ""
+    raise TableError(
+        f"公表値に、同じ指標・定義の版・月・地域の行が重なっています: {row['kpi_id']} {row['version']} "
+        f"{format_month(row['month'])} {row['area']}{more}",
+        hint="1つの指標・定義の版・月・地域の値は1行だけにしてください。",
+    )
 
 
 def _latest(item: Kpi, held: pl.DataFrame) -> pl.DataFrame | None:

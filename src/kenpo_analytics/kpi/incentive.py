@@ -83,14 +83,14 @@ def incentive_score(
     Raises
     ------
     TableError
-        A branch is missing.
+        A branch is missing, or there twice.
     DefinitionError
         Last year was counted under another definition version; weights that do not add up.
     EstimateError
         What `deviation` refuses: no spread, no room for improvement, no numerators.
     """
     rules = rules or incentive_rules(fiscal_year, definitions=definitions)
-    table = branches.eager(published)
+    table = branches.values(published)
     counted = tuple(counted_tables(table, item, fiscal_year) for item in rules.indicators)
     shown = {"rise": rules.rise, "sd": rules.sd}
     points = [indicator_points(each.item, each.values, **shown) for each in counted]

@@ -14,9 +14,13 @@ from kenpo_analytics.kpi import branches
 from kenpo_analytics.kpi.incentive import Score, incentive_score
 from kenpo_analytics.kpi.incentive_tables import smallest_of
 from kenpo_analytics.kpi.provider import BRANCHES
-from kenpo_analytics.kpi.weights import Indicator, Rules, incentive_rules
+from kenpo_analytics.kpi.weights import Indicator, Rules, incentive_rules, scored
 from kenpo_analytics.months import fiscal_year_of, parse_month
 
+_NEEDS: dict[str, Any] = {
+    **dict.fromkeys(("indicator", "label", "kpi_id", "definition_version"), pl.String),
+    **dict.fromkeys(("month", "branches", "with_counts"), pl.Int64),
+}
 _LEVEL_ONLY = {"level": 1.0, "rise": 0.0, "number": 0.0}
 _RISES = {"points": "ポイント差", "room": "伸びしろに対する割合"}
 _T = 50.0
@@ -29,10 +33,12 @@ def incentive_needs(published: Any, *, fiscal_year: int, definitions: Definition
     Returns
     -------
     One row per indicator and March: indicator, label, kpi_id, definition_version, month, branches (of 47), with_counts
-    (branches with numerator and denominator).
+    (branches with numerator and denominator). No row in a year without the programme (before FY2018).
     """
-    table, last = branches.eager(published), (fiscal_year + 1) * 100 + 3
-    rows = []
+    table, last = branches.values(published), (fiscal_year + 1) * 100 + 3
+    rows: list[dict[str, Any]] = []
+    if not scored(fiscal_year, definitions=definitions):
+        return pl.DataFrame(rows, schema=_NEEDS)
     for item in incentive_rules(fiscal_year, definitions=definitions).indicators:
         version = version_at(item.kpi_id, last).version
         for month in (last - 100, last) if item.looks_back else (last,):
@@ -49,15 +55,19 @@ def incentive_needs(published: Any, *, fiscal_year: int, definitions: Definition
                     "with_counts": held.drop_nulls(["numerator", "denominator"]).height,
                 }
             )
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema=_NEEDS)
 
 
 def incentive_year(published: Any, *, month: int | str, definitions: Definitions | None = None) -> int:
-    """Which fiscal year can be scored at a month? The last ended whose tables are all whole, else the last ended."""
+    """Which fiscal year can be scored at a month? The last ended whose tables are all whole, else the last ended.
+
+    Only tables known at the month count (`branches.known_by`). Five years are tried, none before the programme began.
+    """
+    known = branches.known_by(published, month=month)
     ended = fiscal_year_of(parse_month(month)) - (parse_month(month) % 100 != 3)
     for year in range(ended, ended - 5, -1):
-        needs = incentive_needs(published, fiscal_year=year, definitions=definitions)
-        if (needs["branches"] == len(BRANCHES)).all():
+        needs = incentive_needs(known, fiscal_year=year, definitions=definitions)
+        if len(needs) and (needs["branches"] == len(BRANCHES)).all():
             return year
     return ended
 
@@ -93,7 +103,7 @@ def incentive_sensitivity(published: Any, score: Score, *, branch: str) -> pl.Da
         ("実績だけ(上昇幅・件数上昇率を除く)", replace(rules, indicators=level)),
     ]
     kept = ("points", "rank", "rank_lower", "rank_upper", "p_top", "gap")
-    rows, table, smallest = [], branches.eager(published), smallest_of(score.counted)
+    rows, table, smallest = [], branches.values(published), smallest_of(score.counted)
     for name, changed in settings:
         made = incentive_score(table, fiscal_year=rules.fiscal_year, rules=changed, level=score.level)
         row = made.totals.filter(pl.col("area") == branch).row(0, named=True)

@@ -19,7 +19,7 @@ import polars as pl
 
 from kenpo_analytics.definitions.kpi import NATION, Kpi, kpi, kpis, version_at, versions
 from kenpo_analytics.errors import DateError, DefinitionError, TableError
-from kenpo_analytics.months import format_month, parse_month
+from kenpo_analytics.months import format_month, parse_date, parse_month
 
 FILE = "kpi_published.csv"
 GIVEN = ("kpi_id", "version", "month", "area", "value", "numerator", "denominator", "source")
@@ -54,8 +54,8 @@ def read_provider(path: Path | str) -> pl.DataFrame:
     path
         UTF-8 (with or without BOM) or CP932. Columns kpi_id, version, month (2025-03), area (JIS "01".."47", 1..47,
         三重, 三重支部, or 全国), value (as printed: 58.4 for 58.4%), numerator, denominator, source; optional unit
-        (must be the KPI's), as_of (date of the document) and rank (as headquarters printed it). Either the value or
-        numerator and denominator may be empty, not both. Empty rows are skipped.
+        (must be the KPI's), as_of (date or month of the document: see `known_by`) and rank (as headquarters printed
+        it). Either the value or numerator and denominator may be empty, not both. Empty rows are skipped.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def _row(text: dict[str, str]) -> dict[str, Any]:
         "part_year": month % 100 != 3,
         "status": "支部設定",
         "source": text["source"],
-        "as_of": text.get("as_of") or None,
+        "as_of": _as_of(text.get("as_of", "")),
         "published_rank": _rank(text.get("rank", "")),
     }
 
@@ -238,6 +238,19 @@ def _month(text: str) -> int:
         return parse_month(text)
     except DateError as error:
         raise TableError(f"に、月または数として読めない値があります: month「{text}」") from error
+
+
+def _as_of(text: str) -> str | None:
+    """The day (2025-08-29) or month (2025-08) of a document: a page that stands earlier does not use its values."""
+    if not text:
+        return None
+    for read in (parse_date, _month):
+        try:
+            found = read(text)
+        except (DateError, TableError):
+            continue
+        return format_month(found) if isinstance(found, int) else found.isoformat()
+    raise TableError(f"の as_of「{text}」は日付でも月でもありません(例 2025-08-29、2025-08)")
 
 
 def _number(name: str, text: str) -> float | None:

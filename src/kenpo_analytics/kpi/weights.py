@@ -68,7 +68,8 @@ def incentive_rules(fiscal_year: int, *, definitions: Definitions | None = None)
     known, month = definitions or define(), fiscal_year * 100 + 4
     used = tuple(row for row in known.family(FAMILY) if row.in_force(month))
     if not used:
-        raise DefinitionError(f"{fiscal_year}年度のインセンティブ制度の定義がありません。")
+        first = min(row.valid_from or 0 for row in known.family(FAMILY)) // 100
+        raise DefinitionError(f"{fiscal_year}年度のインセンティブ制度の定義がありません(制度は{first}年度から)。")
     held: dict[str, dict[str, Definition]] = {}
     for row in used:
         parts = row.id.split(".")
@@ -82,6 +83,11 @@ def incentive_rules(fiscal_year: int, *, definitions: Definitions | None = None)
         int(known.number("incentive.top", month)),
         used,
     )
+
+
+def scored(fiscal_year: int, *, definitions: Definitions | None = None) -> bool:
+    """Was there an incentive programme in a fiscal year (it began in FY2018)?"""
+    return any(row.in_force(fiscal_year * 100 + 4) for row in (definitions or define()).family(FAMILY))
 
 
 def _indicator(key: str, rows: Mapping[str, Definition]) -> Indicator:
