@@ -103,6 +103,8 @@ def test_the_total_its_place_and_the_line_are_recomputed(page, counts):
     assert 2 <= low <= 12 and 38 <= high <= 46
     said = page.text("要約: ")
     assert "47支部中32位(順位の95%区間" in said and "仮定" in said
+    assert "同じ大きさの集団で引き直したときに上位15に入る割合は" in said and "入る確率" not in said
+    assert "引き直しで上位15に入る割合" in shown
 
 
 def test_what_a_rise_brings_is_recomputed(page, counts):
@@ -147,7 +149,7 @@ def test_the_figure_has_an_alternative_and_its_numbers(page):
     assert all(row["順位"] and len(numbers(row["順位の95%区間"])) == 2 for row in folded)
 
 
-def executed(folder, monkeypatch) -> tuple[str, list[str]]:
+def executed(folder, monkeypatch, **parameters) -> tuple[str, list[str]]:
     """The page run on other data: its summary, and the plain text of everything shown; it must be publishable."""
     from nbclient import NotebookClient
 
@@ -156,6 +158,8 @@ def executed(folder, monkeypatch) -> tuple[str, list[str]]:
     (folder / "SYNTHETIC").touch()
     monkeypatch.setenv("KENPO_DATA", str(folder))
     notebook = nbformat.read(NOTEBOOKS / "09_incentive.ipynb", as_version=4)
+    for name, value in parameters.items():
+        notebook.cells[1].source += f"\n{name} = {value!r}"
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     nbformat.write(notebook, folder / "09_incentive.ipynb")
     verify(folder / "09_incentive.ipynb")
@@ -171,6 +175,54 @@ def test_without_the_table_the_page_says_so_and_what_it_needs(tmp_path, monkeypa
         "要る表は2にあります)。"
     )
     assert "<表: 得点に要る47支部の表>" in texts and not [text for text in texts if text.startswith("<図")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"month": "2018-06"}, "2017年度のインセンティブ制度の定義がありません(制度は2018年度から)"),
+        ({"fiscal_year": 2015}, "2015年度のインセンティブ制度の定義がありません(制度は2018年度から)"),
+    ],
+)
+def test_a_year_before_the_programme_gives_a_sentence(tmp_path, monkeypatch, asked, why):
+    said, texts = executed(tmp_path, monkeypatch, **asked)
+    assert said == f"要約: 得点と順位は計算できません({why}。要る表は2にあります)。"
+    assert not [text for text in texts if text.startswith(("<図", "<表: 得点に要る", "<表: 用いた定義"))]
+
+
+def test_values_published_after_the_month_are_not_used(tmp_path, monkeypatch):
+    """All of the sample's values are of a document of 2025-08-29: in July nobody has them, whatever year is asked."""
+    (tmp_path / "kpi_published.csv").symlink_to(SAMPLE / "kpi_published.csv")
+    said, texts = executed(tmp_path, monkeypatch, month="2025-07", fiscal_year=2024)
+    assert "2025年3月の値が47支部のうち0支部しかありません" in said
+    assert not [text for text in texts if text.startswith("<図")]
+
+
+def test_a_small_group_in_another_branch_hides_every_total_on_the_page(tmp_path, monkeypatch):
+    """5 people in branch 31: branch 24's total stands in no table, though its own groups are large."""
+    with (SAMPLE / "kpi_published.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if (row["kpi_id"], row["area"], row["month"]) == ("guidance_reduction_rate", "31", "2025-03"):
+            row |= {"value": "", "numerator": "5"}
+    with (tmp_path / "kpi_published.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    said, _ = executed(tmp_path, monkeypatch)
+    assert "秘匿のため、順位は示しません" in said and "位(順位" not in said
+    made = Page(str(tmp_path / "09_incentive"))
+    hidden = {
+        "合計点と順位(2024年度)": ("合計点", "順位", "15位の点", "差", "引き直しで上位15に入る割合"),
+        "指標を1つだけ2ポイント上げた場合": ("合計点", "順位", "15位との差"),
+        "単独で15位に届く上げ幅": ("要る上げ幅(ポイント)", "届く値", "要る人数"),
+        "仮定を変えた場合の順位": ("合計点", "順位", "15位との差", "引き直しで上位15に入る割合"),
+    }
+    for title, columns in hidden.items():
+        for row in made.table(title):
+            assert {row[column] for column in columns} == {"秘匿"}, (title, row)
+    points = {row["指標"][0]: row["得点"] for row in made.table("5指標の得点(2024年度)")}
+    assert points["③"] == "秘匿" and not {points[sign] for sign in "①②④⑤"} & {"秘匿"}
 
 
 @pytest.mark.slow
