@@ -210,7 +210,7 @@ def test_a_small_group_in_another_branch_hides_every_total_on_the_page(tmp_path,
         writer.writeheader()
         writer.writerows(rows)
     said, _ = executed(tmp_path, monkeypatch)
-    assert "秘匿のため、順位は示しません" in said and "位(順位" not in said
+    assert "合計点と順位は、少ない人数の集団のある支部があり、秘匿のため示しません" in said and "位(順位" not in said
     made = Page(str(tmp_path / "09_incentive"))
     hidden = {
         "合計点と順位(2024年度)": ("合計点", "順位", "15位の点", "差", "引き直しで上位15に入る割合"),
