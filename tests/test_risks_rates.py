@@ -525,3 +525,13 @@ def test_nobody_examined_is_said_in_words(tables: ka.Tables) -> None:
     nobody = ka.risk_holders(tables.checkups, tables.members, fiscal_year=2015).collect()
     with pytest.raises(TableError, match="健診受診者がいない"):
         ka.risk_rates(ka.risk_counts(nobody.people))
+
+
+def test_an_industry_that_nobody_works_in_is_said_in_words(tables: ka.Tables) -> None:
+    people = ka.risk_holders(tables.checkups, tables.members, fiscal_year=2024).collect().people
+    cells = ka.risk_counts(people, by=["industry", "workplace_id"], workplaces=tables.workplaces.collect())
+    found = risks.largest_workplace(cells, industry="道路貨物運送業")
+    sizes = cells.filter(pl.col("industry") == "道路貨物運送業").group_by("workplace_id").agg(pl.col("persons").max())
+    assert found in cells["workplace_id"].to_list() and sizes.height > 1
+    with pytest.raises(TableError, match="この業態の健診受診者がいません: 宇宙運送業"):
+        risks.largest_workplace(cells, industry="宇宙運送業")

@@ -1,6 +1,6 @@
 """Where is the branch's health? Risk holders, guidance levels, rates by group, the health card (健康度カルテ)."""
 
-from kenpo_analytics.risks.card import card_siblings, health_card
+from kenpo_analytics.risks.card import card_siblings, health_card, largest_workplace
 from kenpo_analytics.risks.decrease import guidance_decrease
 from kenpo_analytics.risks.holders import (
     MAIN,
@@ -29,6 +29,7 @@ __all__ = [
     "guidance_decrease",
     "guidance_levels",
     "health_card",
+    "largest_workplace",
     "metabolic_parts",
     "nation_of",
     "risk_counts",

@@ -76,6 +76,24 @@ def health_card(
     return small(judged.sort("side", descending=True, maintain_order=True), source_of(cells))
 
 
+def largest_workplace(cells: Any, *, industry: str) -> str:
+    """Which workplace of an industry has most people examined? The card of a page that was given none.
+
+    `cells`: `risk_counts(…, by=("industry", "workplace_id"))`.
+
+    Raises
+    ------
+    TableError
+        Nobody of this industry was examined.
+    """
+    held = eager(cells).filter(pl.col("industry") == industry)
+    if held.is_empty():
+        raise TableError(
+            f"この業態の健診受診者がいません: {industry}", hint="workplaces の業態の名称のとおりに指定してください。"
+        )
+    return str(held.sort("persons", "workplace_id", descending=[True, False])["workplace_id"][0])
+
+
 def _beside_branch() -> pl.Expr:
     """A group without national value is judged beside its branch, as its O/E is."""
     here = (pl.col("side") == GROUP) & (pl.col("judgement") == NO_NATION) & pl.col("ratio").is_not_null()
