@@ -337,3 +337,16 @@ def test_power_needs_people(planted) -> None:
     assert table["years"][:2].to_list() == [0.5, 2.0]
     with pytest.raises(EstimateError, match="30人"):
         power_table(eligible.head(20), 800)
+
+
+def test_lots_drawn_after_the_letters_are_no_trial(planted) -> None:
+    choice, day = replace(CHOICE, primary="randomised"), dt.date(2023, 1, 20)
+    arm = pl.when(pl.col("eligible") & (pl.col("era") == "programme")).then(
+        pl.when(pl.col("letter")).then(pl.lit("now")).otherwise(pl.lit("later"))
+    )
+    people = planted[0].people.with_columns(assigned=arm, letter_day=pl.when("letter").then(day))
+    for drawn_on, state in ((dt.date(2022, 12, 1), "estimated"), (dt.date(2026, 11, 23), "not_identified")):
+        found = replace(planted[0], people=people.with_columns(drawn_on=pl.lit(drawn_on)))
+        one = next(one for one in run_designs(found, choice) if one.design == "randomised")
+        assert one.state == state
+    assert "割付より前" in one.reason

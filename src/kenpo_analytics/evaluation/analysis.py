@@ -222,7 +222,7 @@ def _drawn(base: pl.DataFrame, assignment: pl.DataFrame) -> pl.DataFrame:
             "割付の個人IDの型が、データと違います",
             hint="割付に使った対象者の表の個人IDを、データと同じ型にしてください。",
         )
-    own = [name for name in assignment.columns if name not in ("person_id", "drawn_on")]
+    own = [name for name in assignment.columns if name != "person_id"]
     found = base.filter(pl.col("era") == "programme").join(assignment, on="person_id")
     found = found.filter(pl.col("checkup_date") <= pl.col("drawn_on")).sort("checkup_date")
     if found.is_empty():

@@ -234,11 +234,24 @@ def _drawn(analysis: AnalysisSet, choice: Choice, level: float) -> Estimate:
     """The randomised comparison, where the set says who was drawn into which arm (`analysis_set(assignment=…)`)."""
     people = analysis.people.filter(pl.col("fiscal_year").is_in(choice.programme))
     if "assigned" in people.columns and people["assigned"].drop_nulls().len():
+        if _drawn_late(people):
+            names = ("無作為割付による比較(割り付けどおり)", "割り付けどおりに送ったことの効果", "割付が守られた")
+            reason = "割付より前に送った通知か得られた結果があるため、無作為割付による比較とはいえません"
+            return unavailable(RANDOMISED, *names, reason=reason, state="not_identified")
         first = next(arms[0] for arms in KINDS.values() if people["assigned"].is_in(arms).any())
         return _with_drawn(randomised(people, first=first, level=level, role="sensitivity"), analysis.drawn)
     reason = "割付の記録が解析する表にないため、割り付けどおりの比較はできません"
     names = ("無作為割付による比較(割り付けどおり)", "割り付けどおりに送ったことの効果", "割付が守られた")
     return unavailable(RANDOMISED, *names, reason=reason, state="not_identified")
+
+
+def _drawn_late(people: pl.DataFrame) -> bool:
+    """Was anybody drawn after a letter had been sent or the outcome known? Such arms show nothing."""
+    days = [name for name in ("letter_day", "outcome_date") if name in people.columns]
+    if "drawn_on" not in people.columns or not days:
+        return False
+    late = pl.any_horizontal([(pl.col(name) < pl.col("drawn_on")).fill_null(False) for name in days])
+    return bool(people.filter(pl.col("assigned").is_not_null()).select(late.any()).item())
 
 
 def _with_drawn(one: Estimate, drawn: Mapping[str, int]) -> Estimate:
