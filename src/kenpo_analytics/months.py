@@ -273,11 +273,6 @@ def fy_age_base(birth: dt.date) -> int:
     return birth.year - ((birth.month, birth.day) <= (4, 1))
 
 
-def age_at_fiscal_year_end(base: int, fiscal_year: int) -> int:
-    """How old is a person at the end of the fiscal year?"""
-    return fiscal_year - base
-
-
 # --- the same on frames: narwhals expressions, integer arithmetic only, equal on every engine ----------
 
 
