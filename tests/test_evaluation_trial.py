@@ -11,11 +11,21 @@ import polars as pl
 import pytest
 from statsmodels.stats.power import NormalIndPower
 
-from kenpo_analytics.errors import EstimateError, ParameterError, TableError
+from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError, TableError
 from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.draw import ASSIGNMENT, NONE_YET, RECORD, describe, draw
-from kenpo_analytics.evaluation.suite import Choice, run_designs
-from kenpo_analytics.evaluation.trial import assign, detectable, persons_needed, randomised, read_assignment, record
+from kenpo_analytics.evaluation.protocol import read_protocol
+from kenpo_analytics.evaluation.suite import Choice, find_assignment, find_protocol, find_record, run_designs
+from kenpo_analytics.evaluation.trial import (
+    assign,
+    detectable,
+    digest,
+    persons_needed,
+    randomised,
+    read_assignment,
+    read_record,
+    record,
+)
 from tests.simulation.worlds import Truth, world
 
 
@@ -187,10 +197,93 @@ def test_the_files_are_for_their_owner_and_tell_how_they_came_about(tmp_path):
         assert out.stat().st_mode & 0o777 == 0o700
     held = json.loads((out / RECORD).read_text(encoding="utf-8"))
     assert held == told
-    assert held["digest"] == record(pl.read_parquet(out / ASSIGNMENT))["digest"]
+    assert held["digest"] == digest(pl.read_parquet(out / ASSIGNMENT), held)
     assert (held["seed"], held["strata"], held["persons"], held["approved"]) == (1, ["sex"], 400, True)
     assert held["plan"]["detectable"] == pytest.approx(2.8016 * 9 * (4 / 400) ** 0.5, abs=1e-3)
     assert "2.52 mg/dL" in describe(told, out)
+
+
+CHANGES = {
+    "drawn_at": "2018-12-28T09:00:00+09:00", "seed": 2, "kind": "leaflets", "programme": "q", "ethics_id": "E-2",
+    "registration_id": "jRCT-2", "unit": "sex", "strata": [], "approved": False, "people_sha256": "0" * 64,
+    "version": "0", "persons": 401, "arms": {"now": 1, "later": 399}, "plan": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*CHANGES, "people_file", "noted"])
+def test_no_fact_of_the_draw_can_be_edited_added_or_left_out_unnoticed(tmp_path, name):
+    """A back-dated draw would pick another checkup and hide that lots were drawn after the outcomes."""
+    told, path = drawn(tmp_path, strata=["sex"], sd=9.0), tmp_path / "out" / RECORD
+    assert read_record(tmp_path / "out") == told
+    assert set(CHANGES) | {"people_file", "digest"} == set(told)  # every fact is tried
+    edits = [{**told, name: CHANGES.get(name, "other")}]
+    edits += [{key: value for key, value in told.items() if key != name}] if name in told else []
+    for held in edits:
+        path.write_text(json.dumps(held, ensure_ascii=False), encoding="utf-8")
+        for read in (read_record, read_assignment):
+            with pytest.raises(EstimateError, match="指紋と合いません"):
+                read(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda table: table.with_columns(arm=pl.col("arm").reverse()),
+        lambda table: table.with_columns(stratum=pl.lit("M")),
+        lambda table: table.head(399),
+        lambda table: pl.concat([table, table.head(1)]),
+        lambda table: table.with_columns(sex=pl.when(pl.col("person_id") > 1).then("sex")),
+        lambda table: table.rename({"person_id": "id"}),
+    ],
+)
+def test_no_row_can_be_edited_unnoticed_but_their_order_is_free(tmp_path, edit):
+    told, path = drawn(tmp_path, strata=["sex"]), tmp_path / "out" / ASSIGNMENT
+    table = pl.read_parquet(path)
+    table.reverse().select(sorted(table.columns)).write_parquet(path)
+    assert read_record(tmp_path / "out") == told
+    edit(table).write_parquet(path)
+    with pytest.raises(EstimateError, match="指紋と合いません"):
+        read_assignment(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"drawn_at": "きのう"}, "日時を読めません"),
+        ({"drawn_at": None}, "日時"),
+        ({"kind": "coin"}, "種類"),
+        ({}, "ethics_id"),
+    ],
+)
+def test_a_record_that_was_made_anew_must_still_say_everything(tmp_path, change, message):
+    """Who rewrites both files can compute the digest; a missing or impossible fact is still a Japanese error."""
+    told, path = drawn(tmp_path), tmp_path / "out" / RECORD
+    held = {**told, **change} if change else {key: value for key, value in told.items() if key != "ethics_id"}
+    held["digest"] = digest(pl.read_parquet(tmp_path / "out" / ASSIGNMENT), held)
+    path.write_text(json.dumps(held), encoding="utf-8")
+    with pytest.raises(EstimateError, match=message):
+        read_assignment(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("name", "content"), [(RECORD, b"[]"), (RECORD, b"{"), (ASSIGNMENT, b"PAR1nothing")])
+def test_broken_files_are_japanese_errors(tmp_path, name, content):
+    drawn(tmp_path)
+    (tmp_path / "out" / name).write_bytes(content)
+    with pytest.raises(EstimateError, match="割付"):
+        read_assignment(tmp_path / "out")
+
+
+def test_folders_are_given_as_text_or_as_paths(tmp_path):
+    told = drawn(tmp_path, unit="workplace_id")
+    out = tmp_path / "out"
+    assert read_assignment(str(out)).equals(read_assignment(out))
+    assert find_assignment(str(tmp_path), "out").equals(read_assignment(out)) and find_assignment(tmp_path, "") is None
+    assert read_record(str(out)) == find_record(str(tmp_path), "out") == told and find_record(str(tmp_path), "") is None
+    assert find_protocol(str(tmp_path)) is None
+    with pytest.raises(DefinitionError, match="読めません"):
+        read_protocol(str(tmp_path / "none.toml"))
+    again = draw(str(tmp_path / "people.parquet"), str(tmp_path / "again"), kind="delay", seed=1, programme="p", **IDS)
+    assert describe(again, str(tmp_path / "again")).count(again["digest"]) == 1
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(tmp_path):
@@ -248,5 +341,8 @@ def test_the_command_draws_and_refuses_in_japanese(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "先に送る 200人、後で送る 200人" in done.stdout
     assert NONE_YET in done.stdout
+    told = json.loads((tmp_path / "out" / RECORD).read_text(encoding="utf-8"))
+    *_, mark, advice = done.stdout.strip().splitlines()
+    assert mark.endswith(told["digest"]) and "送付を始める前に" in advice and "控え" in advice
     again = run("--ethics", "E-9")
     assert (again.returncode, "すでにあります" in again.stderr) == (64, True)

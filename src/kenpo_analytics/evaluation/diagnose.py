@@ -39,7 +39,7 @@ NAMES = {
     "jump": "不連続の図", "tipping": "脱落の転換点",
     "controls": "陰性対照", "subgroups": "部分集団", "expected": "平均への回帰", "moves": "前後の改善・悪化",
     "states": "次回健診の状態", "evalue": "E値", "left_out": "送付・不送付の比較に入らない人",
-    "tipping_primary": "主解析の脱落の転換点", "cells": "4つの群の背景", "sent": "送付あり・なしの背景",
+    "tipping_primary": "差の差の脱落の転換点", "cells": "4つの群の背景", "sent": "送付あり・なしの背景",
 }  # fmt: skip
 SHOWN = (
     ("bands", "did_ancova", "bands"), ("balance", "iptw", "balance"), ("overlap", "iptw", "overlap"),

@@ -15,15 +15,16 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics.errors import ParameterError, TableError
-from kenpo_analytics.evaluation.trial import ASSIGNMENT, RECORD, assign, detectable, record
+from kenpo_analytics.evaluation.trial import assign, detectable
+from kenpo_analytics.evaluation.trial_record import ASSIGNMENT, RECORD, record
 
 NONE_YET = "未取得"
 """What must be typed where there is no ethics or registration id yet: nobody leaves it out by oversight."""
 
 
 def draw(
-    people: Path,
-    out: Path,
+    people: str | Path,
+    out: str | Path,
     *,
     kind: str,
     seed: int,
@@ -44,7 +45,8 @@ def draw(
         Parquet or CSV (UTF-8) with person_id and the columns of `strata` or `unit`.
     out
         A new folder, for its owner only: `assignment.parquet` (person_id, strata, stratum, arm, arm_label) and
-        `record.json` (seed, strata, ids, fingerprints of file and assignment, counts, day). Both or neither appear.
+        `record.json` (seed, strata, ids, fingerprint of the file, counts, day, and the digest over the assignment and
+        all of these). Both or neither appear.
     ethics, registration
         Ids of the ethics approval and of the public registration, or "未取得", which the record then says.
     sd
@@ -59,6 +61,7 @@ def draw(
     TableError
         The file cannot be read, or has decimal person ids.
     """
+    people, out = Path(people), Path(out)
     for value, word in ((ethics, "倫理審査の番号(--ethics)"), (registration, "試験登録の番号(--registration)")):
         if not value.strip():
             raise ParameterError(f"{word}を指定してください。", hint=f"まだないときは「{NONE_YET}」と書きます。")
@@ -70,7 +73,7 @@ def draw(
     assigned = assign(frame, kind=kind, seed=seed, programme=programme, strata=strata, unit=unit)
     if not assigned.height:
         raise ParameterError("割り付ける人が1人もいません。")
-    facts = {
+    facts: dict[str, Any] = {
         "programme": programme,
         "kind": kind,
         "seed": seed,
@@ -84,16 +87,19 @@ def draw(
         "people_sha256": hashlib.sha256(people.read_bytes()).hexdigest(),
         "version": version("kenpo-analytics"),
     }
-    told = record(assigned, **facts)
     if sd is not None:
-        share = max(told["arms"].values()) / told["persons"]
-        plan = detectable(
-            told["persons"], sd=sd, share=min(share, 1 - 1 / told["persons"]), correlation=correlation, seen=seen
-        )
-        facts = {"sd": sd, "correlation": correlation, "seen": seen}
-        told["plan"] = {**facts, "detectable": plan.detectable, "power": plan.power, "level": plan.level}
+        facts["plan"] = _plan(assigned, sd=sd, correlation=correlation, seen=seen)
+    told = record(assigned, **facts)
     _write(out, assigned, told)
     return told
+
+
+def _plan(assigned: pl.DataFrame, **facts: float) -> dict[str, float]:
+    """The smallest difference that so many people, in arms of this size, would show."""
+    n = assigned.height
+    share = min(int(assigned["arm"].value_counts()["count"].max()) / n, 1 - 1 / n)  # type: ignore[arg-type]
+    plan = detectable(n, share=share, **facts)
+    return {**facts, "detectable": plan.detectable, "power": plan.power, "level": plan.level}
 
 
 def _read(path: Path) -> pl.DataFrame:
@@ -128,12 +134,12 @@ def _write(out: Path, assigned: pl.DataFrame, told: dict[str, Any]) -> None:
         raise
 
 
-def describe(told: dict[str, Any], out: Path) -> str:
+def describe(told: dict[str, Any], out: str | Path) -> str:
     """What was drawn, in Japanese, without a single person."""
     from kenpo_analytics.evaluation.trial import ARMS, KINDS
 
     arms = "、".join(f"{ARMS[arm]} {count:,}人" for arm in KINDS[told["kind"]] if (count := told["arms"].get(arm, 0)))
-    lines = [f"割り付けました: {arms}(計 {told['persons']:,}人)", f"割付の指紋: {told['digest']}"]
+    lines = [f"割り付けました: {arms}(計 {told['persons']:,}人)"]
     if not told["approved"]:
         lines.append(f"注意: 倫理審査か試験登録が{NONE_YET}です。承認と登録の前に送付を始めないでください。")
     if plan := told.get("plan"):
@@ -144,4 +150,10 @@ def describe(told: dict[str, Any], out: Path) -> str:
         )
         if told["unit"]:
             lines.append("まとまりごとの割付では、これより大きな差でないと検出できません。")
-    return "\n".join([*lines, f"保存先: {out}(個人ごとの割付を含みます。支部の外に出さないでください)"])
+    lines.append(f"保存先: {out}(個人ごとの割付を含みます。支部の外に出さないでください)")
+    lines.append(f"割付の指紋(割付の表と、日時・種・番号などの記録のすべて): {told['digest']}")
+    lines.append(
+        "この指紋を、送付を始める前に、試験登録の記録など後から書き換えられない所に控えてください。"
+        "表と記録の両方を作り直せば指紋も作り直せるため、控えと比べて初めて書き換えが分かります。"
+    )
+    return "\n".join(lines)

@@ -60,7 +60,7 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
 _OPTIONAL = ("window", "ethics_id", "registration_id")
 
 
-def read_protocol(path: Path) -> Protocol:
+def read_protocol(path: str | Path) -> Protocol:
     """Which evaluation was declared? Read before any outcome is loaded.
 
     Raises
@@ -69,7 +69,7 @@ def read_protocol(path: Path) -> Protocol:
         No such file, not TOML, a missing or unknown key, a design that does not exist, bands that overlap.
     """
     try:
-        held = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        held = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DefinitionError(f"解析計画を読めません: {path}", hint="場所を確かめてください。") from error
     except ValueError as error:

@@ -23,7 +23,7 @@ from kenpo_analytics.evaluation.protocol import FILE, Protocol, read_protocol
 from kenpo_analytics.evaluation.states import composite
 from kenpo_analytics.evaluation.subsets import at_letter, first_letters, restricted
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
-from kenpo_analytics.evaluation.trial import KINDS, randomised, read_assignment
+from kenpo_analytics.evaluation.trial import as_drawn, read_assignment, read_record
 from kenpo_analytics.tables import CHECKUPS, MAILINGS
 
 FLAGGED = 2020
@@ -54,16 +54,20 @@ class Choice:
     latest: tuple[int, str] | None = None  # last fiscal year with letters, and its rule: what is sent today
 
 
-def find_protocol(folder: Path, name: str = "") -> Protocol | None:
+def find_protocol(folder: str | Path, name: str = "") -> Protocol | None:
     """Which plan was declared for this data folder? `name` in it, else its protocol.toml, else None (事後選択)."""
-    if name:
-        return read_protocol(folder / name)
-    return read_protocol(folder / FILE) if (folder / FILE).is_file() else None
+    path = Path(folder) / (name or FILE)
+    return read_protocol(path) if name or path.is_file() else None
 
 
-def find_assignment(folder: Path, name: str) -> pl.DataFrame | None:
+def find_assignment(folder: str | Path, name: str) -> pl.DataFrame | None:
     """Who was drawn into which arm? The folder `name` of this data folder (`kenpo randomise`); None without a name."""
-    return read_assignment(folder / name) if name else None
+    return read_assignment(Path(folder) / name) if name else None
+
+
+def find_record(folder: str | Path, name: str) -> dict[str, Any] | None:
+    """How was it drawn? The record beside the assignment of `find_assignment`; None without a name."""
+    return read_record(Path(folder) / name) if name else None
 
 
 def letter_years(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> pl.DataFrame:
@@ -220,49 +224,15 @@ def run_designs(analysis: AnalysisSet, choice: Choice, *, level: float = 0.95) -
     """
     parts = groups(analysis, choice)
     found = [*_references(analysis, parts, choice, level)]
-    if choice.primary == RANDOMISED:
-        found.append(_drawn(analysis, choice, level))
+    if choice.primary == RANDOMISED or "assigned" in analysis.people.columns:
+        people = analysis.people.filter(pl.col("fiscal_year").is_in(choice.programme))
+        found.append(as_drawn(people, analysis.drawn, level=level))
     found += [*_bands(parts, choice, analysis.lines, level), *_jumps(parts, choice, analysis.lines, level)]
     found += [*_eligible(parts, level), *_shares(parts.eligible, level), *_refused(analysis)]
     if parts.warning is None:
         return found
     own = (did.DESIGN, discontinuity.DIFFERENCE)
     return [replace(one, warnings=(*one.warnings, parts.warning)) if one.design in own else one for one in found]
-
-
-def _drawn(analysis: AnalysisSet, choice: Choice, level: float) -> Estimate:
-    """The randomised comparison, where the set says who was drawn into which arm (`analysis_set(assignment=…)`)."""
-    people = analysis.people.filter(pl.col("fiscal_year").is_in(choice.programme))
-    if "assigned" in people.columns and people["assigned"].drop_nulls().len():
-        if _drawn_late(people):
-            names = ("無作為割付による比較(割り付けどおり)", "割り付けどおりに送ったことの効果", "割付が守られた")
-            reason = "割付より前に送った通知か得られた結果があるため、無作為割付による比較とはいえません"
-            return unavailable(RANDOMISED, *names, reason=reason, state="not_identified")
-        first = next(arms[0] for arms in KINDS.values() if people["assigned"].is_in(arms).any())
-        return _with_drawn(randomised(people, first=first, level=level, role="sensitivity"), analysis.drawn)
-    reason = "割付の記録が解析する表にないため、割り付けどおりの比較はできません"
-    names = ("無作為割付による比較(割り付けどおり)", "割り付けどおりに送ったことの効果", "割付が守られた")
-    return unavailable(RANDOMISED, *names, reason=reason, state="not_identified")
-
-
-def _drawn_late(people: pl.DataFrame) -> bool:
-    """Was anybody drawn after a letter had been sent or the outcome known? Such arms show nothing."""
-    days = [name for name in ("letter_day", "outcome_date") if name in people.columns]
-    if "drawn_on" not in people.columns or not days:
-        return False
-    late = pl.any_horizontal([(pl.col(name) < pl.col("drawn_on")).fill_null(False) for name in days])
-    return bool(people.filter(pl.col("assigned").is_not_null()).select(late.any()).item())
-
-
-def _with_drawn(one: Estimate, drawn: Mapping[str, int]) -> Estimate:
-    """The table of arms says how many were drawn, too: some have no checkup that can be evaluated."""
-    arms = one.diagnostics.get("arms")
-    if arms is None:
-        return one
-    if not drawn:
-        return replace(one, diagnostics={**one.diagnostics, "arms": arms.with_columns(drawn=pl.col("n"))})
-    count = pl.col("assigned").replace_strict(dict(drawn), default=None, return_dtype=pl.Int64)
-    return replace(one, diagnostics={**one.diagnostics, "arms": arms.with_columns(drawn=count)})
 
 
 def _references(analysis: AnalysisSet, parts: Groups, choice: Choice, level: float) -> Iterator[Estimate]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +16,26 @@ from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation._wild import limits as wild
 from kenpo_analytics.evaluation.did import CENTRE
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
+from kenpo_analytics.evaluation.trial_record import KINDS, digest, read_assignment, read_record, record
 
-KINDS = {"delay": ("now", "later"), "leaflets": ("A", "B")}
-"""Randomised delay (先に送る・後で送る) and two leaflet versions (A・B)."""
+__all__ = [
+    "ARMS",
+    "DESIGN",
+    "KINDS",
+    "Plan",
+    "arms_of",
+    "as_drawn",
+    "assign",
+    "detectable",
+    "digest",
+    "persons_needed",
+    "randomised",
+    "read_assignment",
+    "read_record",
+    "record",
+]
+LABEL = "無作為割付による比較(割り付けどおり)"
 DESIGN, FEW = "randomised", 20
-ASSIGNMENT, RECORD = "assignment.parquet", "record.json"
 ARMS = {"now": "先に送る", "later": "後で送る", "A": "版A", "B": "版B"}
 
 
@@ -165,49 +177,6 @@ def _blocks(part: pl.DataFrame, kind: str, block: int, salt: str) -> pl.DataFram
     return part.with_columns(arm=pl.Series(drawn[: part.height].tolist()))
 
 
-def read_assignment(folder: Path) -> pl.DataFrame:
-    """Who was drawn into which arm? What `kenpo randomise` wrote, for `analysis_set(assignment=…)`.
-
-    Frame: person_id, `stratum`, `assigned`, `drawn_on`, and `unit` where whole groups were drawn.
-
-    Raises
-    ------
-    EstimateError
-        No assignment there, or it is not the one that its record.json vouches for.
-    """
-    try:
-        drawn = pl.read_parquet(folder / ASSIGNMENT)
-        held = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EstimateError(
-            f"割付の記録を読めません: {folder}", hint="kenpo randomise の出力先を渡してください。"
-        ) from error
-    if held.get("digest") != digest(drawn):
-        raise EstimateError(
-            "割付の表が record.json の指紋と合いません", hint="割付の後に表が書き換えられていないか確かめてください。"
-        )
-    unit = {"unit": pl.col(held["unit"])} if held.get("unit") else {}
-    day = dt.datetime.fromisoformat(held["drawn_at"]).date()
-    return drawn.select("person_id", "stratum", assigned="arm", drawn_on=pl.lit(day), **unit)
-
-
-def digest(assigned: pl.DataFrame) -> str:
-    """Which fingerprint stands for who got what, in which stratum and unit, whatever the order of the rows?"""
-    table = assigned.select(pl.all().cast(pl.String).fill_null("")).select(sorted(assigned.columns))
-    return hashlib.sha256(table.sort("person_id").write_csv().encode()).hexdigest()
-
-
-def record(assigned: pl.DataFrame, **facts: Any) -> dict[str, Any]:
-    """What must be kept to show that nobody chose? Facts of the assignment and a digest of who got what."""
-    counts = {str(arm): int(n) for arm, n in assigned.group_by("arm").len().sort("arm").iter_rows()}
-    return {
-        **{name: str(value) if isinstance(value, dt.date) else value for name, value in facts.items()},
-        "persons": assigned.height,
-        "arms": counts,
-        "digest": digest(assigned),
-    }
-
-
 def randomised(
     people: pl.DataFrame,
     *,
@@ -224,7 +193,7 @@ def randomised(
     estimand = f"{ARMS[first]}群に割り付けたことの、{ARMS[_other(first)]}群に対する、次回健診の空腹時血糖への平均効果"
     names = (
         DESIGN,
-        "無作為割付による比較(割り付けどおり)",
+        LABEL,
         estimand,
         "割付が守られ、次回健診を受けるかどうかが割付と結果に関係しない",
     )
@@ -276,3 +245,40 @@ def arms_of(drawn: pl.DataFrame) -> pl.DataFrame:
         .with_columns(label=pl.col("assigned").replace_strict(ARMS, return_dtype=pl.String))
         .sort(pl.col("assigned").replace_strict({arm: i for i, arm in enumerate(ARMS)}))
     )
+
+
+def as_drawn(people: pl.DataFrame, drawn: Mapping[str, int], *, level: float = 0.95) -> Estimate:
+    """What does the draw say, where there was one that came before letters and outcomes? Else why it says nothing.
+
+    `people`: an analysis set's people of the programme's years; `drawn`: how many were drawn into each arm, seen or
+    not (`AnalysisSet.drawn`).
+    """
+    names = (LABEL, "割り付けどおりに送ったことの効果", "割付が守られた")
+    if "assigned" not in people.columns or not people["assigned"].drop_nulls().len():
+        reason = "割付の記録が解析する表にないため、割り付けどおりの比較はできません"
+        return unavailable(DESIGN, *names, reason=reason, state="not_identified")
+    if _late(people):
+        reason = "割付より前に送った通知か得られた結果があるため、無作為割付による比較とはいえません"
+        return unavailable(DESIGN, *names, reason=reason, state="not_identified")
+    first = next(arms[0] for arms in KINDS.values() if people["assigned"].is_in(arms).any())
+    return _with_drawn(randomised(people, first=first, level=level, role="sensitivity"), drawn)
+
+
+def _late(people: pl.DataFrame) -> bool:
+    """Was anybody drawn after a letter had been sent or the outcome known? Such arms show nothing."""
+    days = [name for name in ("letter_day", "outcome_date") if name in people.columns]
+    if "drawn_on" not in people.columns or not days:
+        return False
+    late = pl.any_horizontal([(pl.col(name) < pl.col("drawn_on")).fill_null(False) for name in days])
+    return bool(people.filter(pl.col("assigned").is_not_null()).select(late.any()).item())
+
+
+def _with_drawn(one: Estimate, drawn: Mapping[str, int]) -> Estimate:
+    """The table of arms says how many were drawn, too: some have no checkup that can be evaluated."""
+    arms = one.diagnostics.get("arms")
+    if arms is None:
+        return one
+    if not drawn:
+        return replace(one, diagnostics={**one.diagnostics, "arms": arms.with_columns(drawn=pl.col("n"))})
+    count = pl.col("assigned").replace_strict(dict(drawn), default=None, return_dtype=pl.Int64)
+    return replace(one, diagnostics={**one.diagnostics, "arms": arms.with_columns(drawn=count)})
