@@ -1,6 +1,7 @@
 """Definitions: dated values, overrides, and the pages that are generated from them."""
 
 import re
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from kenpo_analytics.definitions import allowed, define, fingerprint
 from kenpo_analytics.definitions.pages import DOCS, FAMILIES, HOURS, NOTE, pages, write
+from kenpo_analytics.definitions.toml_text import why_not_toml
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.tables import TABLES
 
@@ -188,3 +190,35 @@ def test_a_page_shows_validity_unit_and_the_branchs_own_value():
 def test_pages_are_written_where_they_are_wanted(tmp_path):
     assert [path.name for path in write(tmp_path)] == ["definitions.md", "assumptions.md", "kpi.md", "tables.md"]
     assert (tmp_path / "tables.md").read_bytes().decode("utf-8") == pages()["tables.md"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ('[run]\nbranch = "24\n', "2行目「branch", "文字列が閉じられていません"),
+        ('branch = "24', "1行目「branch", "文字列が閉じられていません"),
+        ("x = 1\nbranch 24", "2行目「branch 24」", "= がありません"),
+        ("branch = ”24”", "1行目「branch", "値を読めません"),
+        ("branch = 三重", "1行目「branch", "値を読めません"),
+        ("支部 = 24", "1行目「支部", "名前として読めません"),
+        ("a = 1\nb = 2\na = 3\n\n", "3行目「a = 3」", "同じ名前が二度書かれています"),
+        ("[run]\n[run]", "2行目「[run]」", "同じ名前が二度書かれています"),
+        ("[run\n", "1行目「[run」", "カッコが閉じられていません"),
+        ("a = 1 b = 2", "1行目「a = 1 b", "値の後に余分な文字があります"),
+        ('[data]\npath = "C:\\kenpo"', "2行目「path", "\\ を読めません"),
+        ('path = "C:\\Users"', "1行目「path", "\\ を読めません"),
+    ],
+)
+def test_toml_that_cannot_be_read_is_told_in_japanese_with_its_line(text, line, why):
+    with pytest.raises(tomllib.TOMLDecodeError) as caught:
+        tomllib.loads(text)
+    reason, hint = why_not_toml(text.encode(), caught.value)
+    assert reason.startswith(line)
+    assert reason.endswith(why)
+    assert hint
+
+
+def test_a_file_in_another_encoding_is_told_so():
+    with pytest.raises(UnicodeDecodeError) as caught:
+        "支部".encode("cp932").decode("utf-8")
+    assert "UTF-8" in why_not_toml("支部".encode("cp932"), caught.value)[0]

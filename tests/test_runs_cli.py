@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from kenpo_analytics import cli
-from kenpo_analytics.errors import DateError, DisclosureError, ParameterError, RunError, TableError
+from kenpo_analytics.errors import DateError, DefinitionError, DisclosureError, ParameterError, RunError, TableError
 from tests.runs_helpers import SHOW, make_world, tables
 
 KENPO = [sys.executable, "-m", "kenpo_analytics.cli"]
@@ -172,6 +172,7 @@ def test_help_is_japanese_and_needs_nothing_heavy():
         (DateError("x"), 64),
         (DisclosureError("x"), 69),
         (TableError("x"), 65),
+        (DefinitionError("x"), 64),
     ],
 )
 def test_exit_codes(error, code):

@@ -8,9 +8,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from kenpo_analytics.definitions.kenpo_toml import settings
 from kenpo_analytics.errors import DateError, DefinitionError, TableError
 from kenpo_analytics.sample import build
-from kenpo_analytics.store import Tables, find_data, load, scan, settings
+from kenpo_analytics.store import Tables, find_data, load, scan
 from kenpo_analytics.tables import TABLES
 
 D = dt.date

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kenpo_analytics.errors import DateError, DisclosureError, KenpoError, ParameterError, RunError
+from kenpo_analytics.errors import DateError, DefinitionError, DisclosureError, KenpoError, ParameterError, RunError
 
 USAGE, DATA_INVALID, REFUSED, BUG, CANNOT_WRITE = 64, 65, 69, 70, 74
 
@@ -24,7 +24,7 @@ def exit_code(error: KenpoError) -> int:
     """Which exit code does this error end with?"""
     if isinstance(error, RunError):
         return error.exit_code
-    if isinstance(error, ParameterError | DateError):
+    if isinstance(error, ParameterError | DateError | DefinitionError):
         return USAGE
     return REFUSED if isinstance(error, DisclosureError) else DATA_INVALID
 
@@ -231,13 +231,15 @@ def check(
     rows = check_folder(data).to_dicts()
     for row in rows:
         print(describe(row))
-    from kenpo_analytics.kpi.provider import describe as describe_provider
-
-    told = describe_provider(data)
-    for line in told:
-        print(line)
     errors = sum(row["level"] == "error" for row in rows)
-    warnings = len(rows) - errors + sum(line.startswith("注意") for line in told)
+    warnings = len(rows) - errors
+    from kenpo_analytics.runs.beside import look
+
+    told, wrong = look(data, sound=not errors)
+    for line in (*told, *(f"誤り {each}" for each in wrong)):
+        print(line)
+    errors += len(wrong)
+    warnings += sum(line.startswith("注意") for line in told)
     print(f"誤り {errors} 種類、注意 {warnings} 種類" if errors + warnings else "問題は見つかりませんでした。")
     if errors:
         raise typer.Exit(DATA_INVALID)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,13 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics import frames
-from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.definitions import Definitions
+from kenpo_analytics.definitions.kenpo_toml import CONFIG, branch_definitions, settings, upwards
 from kenpo_analytics.definitions.own_fees import with_own_fees
-from kenpo_analytics.errors import DefinitionError, TableError
+from kenpo_analytics.errors import TableError
 from kenpo_analytics.months import fiscal_year_of, format_month, last_day, parse_month, this_month
 from kenpo_analytics.tables import TABLES, Table
 
-CONFIG = "kenpo.toml"
-SETTINGS = {"data": ("path",), "run": ("notebooks", "reports", "branch"), "definitions": ()}
 SAMPLE = Path("data") / "sample"
 SYNTHETIC = ("truth.json", "SYNTHETIC")
 RECEIVED = "received_month"
@@ -120,7 +118,7 @@ def load(data: Path | str | None = None, *, month: int | str | None = None) -> T
     known = {name: _cut(TABLES[name], lazy, cut, last) for name, lazy in held.items()}
     if "sources" in known and "quarantine" in known:
         known["quarantine"] = _of_known_files(known["quarantine"], known["sources"])
-    used = with_own_fees(_branch_definitions(), folder)
+    used = with_own_fees(branch_definitions(), folder)
     synthetic = is_synthetic(folder)
     return Tables(folder=folder, month=cut, definitions=used, synthetic=synthetic, last_received=last, **known)
 
@@ -140,7 +138,7 @@ def find_data() -> Path:
     """
     if given := os.environ.get("KENPO_DATA"):
         return _folder(given, "環境変数 KENPO_DATA")
-    config = _upwards(CONFIG)
+    config = upwards(CONFIG)
     if config is not None and (path := settings(config)["data"].get("path")):
         return _folder(config.parent / path, f"{CONFIG} の [data] path")
     here = Path.cwd()
@@ -266,82 +264,6 @@ def _clocks(table: Table, lazy: pl.LazyFrame) -> list[str]:
             f"{table.name}の列 {', '.join(lost)} がないか、型が違います", hint="kenpo check で表を確かめてください。"
         )
     return [column.name for column in present]
-
-
-# --- kenpo.toml -----------------------------------------------------------------------------------------
-
-
-def _upwards(name: str) -> Path | None:
-    here = Path.cwd()
-    return next((folder / name for folder in (here, *here.parents) if (folder / name).is_file()), None)
-
-
-def settings(path: Path | None = None) -> dict[str, dict[str, Any]]:
-    """What does kenpo.toml say? Its tables ([data], [run], [definitions]) by name; an absent one is empty.
-
-    Parameters
-    ----------
-    path
-        The file; default the nearest kenpo.toml from the working directory upwards. Without one everything is empty.
-
-    Raises
-    ------
-    DefinitionError
-        Not TOML, a table or key that nobody reads (misspelt), or a value of [data] or [run] that is not a text. The
-        ids of [definitions] are judged by `define`.
-    """
-    found: dict[str, Any] = {}
-    path = path or _upwards(CONFIG)
-    if path is not None and path.is_file():
-        try:
-            found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except ValueError as error:  # not TOML, or not UTF-8
-            raise DefinitionError(f"{CONFIG} を読めません: {error}", hint="TOMLの書き方を確かめてください。") from error
-    for name, held in found.items():
-        _refuse_misspelt(name, held)
-    return {name: found.get(name, {}) for name in SETTINGS}
-
-
-def _refuse_misspelt(name: str, held: Any) -> None:
-    if name not in SETTINGS:
-        raise DefinitionError(
-            f"{CONFIG} の [{name}] は使われない名前です",
-            hint=f"使える表: {', '.join(f'[{each}]' for each in SETTINGS)}",
-        )
-    if not isinstance(held, dict):
-        raise DefinitionError(
-            f"{CONFIG} の [{name}] は表ではありません", hint=f"[{name}] の下に 名前 = 値 と書きます。"
-        )
-    if name == "definitions":
-        return
-    for key, value in held.items():
-        if key not in SETTINGS[name]:
-            raise DefinitionError(
-                f"{CONFIG} の [{name}] {key} は使われない名前です", hint=f"使える名前: {', '.join(SETTINGS[name])}"
-            )
-        if not isinstance(value, str):
-            raise DefinitionError(
-                f"{CONFIG} の [{name}] {key} は文字ではありません: 「{value}」", hint=f'{key} = "…" のように書きます。'
-            )
-
-
-def _branch_definitions() -> Definitions:
-    own = _overrides()
-    try:
-        return define(overrides=own)
-    except DefinitionError as error:
-        raise DefinitionError(f"{CONFIG} の [definitions]: {error.message}", hint=error.hint) from error
-
-
-def _overrides() -> dict[str, Any]:
-    """Both ways to write an id in TOML: "a.b" = 1 in quotes, and a.b = 1, which TOML reads as nested tables."""
-
-    def flat(prefix: str, value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            return {prefix: value}
-        return {key: held for name, inner in value.items() for key, held in flat(f"{prefix}.{name}", inner).items()}
-
-    return {key: held for name, value in settings()["definitions"].items() for key, held in flat(name, value).items()}
 
 
 def _folder(path: Path | str, source: str = "") -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kenpo_analytics.definitions import fingerprint
 from kenpo_analytics.errors import DisclosureError, RunError
-from kenpo_analytics.runs import html, manifest, publish
+from kenpo_analytics.runs import beside, html, manifest, publish
 from kenpo_analytics.runs.execute import Outcome, Setting, execute
 from kenpo_analytics.runs.kernels import environment, home_of
 from kenpo_analytics.runs.lock import lock
@@ -57,8 +57,8 @@ def run(options: Options, *, terminal: bool | None = None) -> Published:
 
     Raises
     ------
-    ParameterError
-        An unknown notebook or parameter, or a value of the wrong type; nothing has started.
+    ParameterError, DefinitionError
+        An unknown notebook or parameter, a value of the wrong type, or a kenpo.toml that cannot be. Nothing started.
     RunError
         Everything else, with its exit code; published reports are as they were.
     """
@@ -75,6 +75,7 @@ def run(options: Options, *, terminal: bool | None = None) -> Published:
     check_known(tables, branch)
     if not tasks:
         raise nothing_left(skipped)
+    beside.check(tables, tasks)
     prepare_reports(places.reports)
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     progress = Progress(terminal=terminal)
@@ -135,6 +136,7 @@ def _transact(this: Job, home: Path, guard: Guard) -> Published:
     data = this.places.data
     before, inputs = manifest.state(data), manifest.fingerprints(data)
     this.progress.say(f"{html.month_label(this.month)}の実行 {this.id}: ノートブック {len(this.tasks)} 件")
+    this.progress.say(f"使うデータ: {seen_from_here(data)}" + ("(合成データ)" if this.synthetic else ""))
     for left in this.skipped:
         this.progress.say(f"表がないため省いた報告: {left['title']}(必要な表: {'、'.join(left['missing'])})")
     this.progress.begin(this.tasks)

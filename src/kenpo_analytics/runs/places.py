@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kenpo_analytics.errors import KenpoError, ParameterError, RunError, TableError
+from kenpo_analytics.definitions.kenpo_toml import CONFIG, settings
+from kenpo_analytics.errors import KenpoError, RunError, TableError
 from kenpo_analytics.months import format_month
 from kenpo_analytics.tables import TABLES
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 DATA_INVALID, CANNOT_CREATE, CANNOT_WRITE = 65, 73, 74
 FREE_BYTES = 200 * 2**20
 TOLD = 3
-CONFIG = "kenpo.toml"
 
 
 @dataclass(frozen=True)
@@ -36,27 +35,20 @@ class Places:
     branch: str | None = None
 
 
-def _upwards(name: str) -> Path | None:
+def _root() -> Path:
+    """Where a project begins: the nearest folder upwards with kenpo.toml, else with notebooks, else this one."""
     here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / name).exists()), None)
-
-
-def _configured(root: Path) -> dict[str, Any]:
-    path = root / CONFIG
-    if not path.is_file():
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8")).get("run", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{CONFIG} を読めません: {error}") from error
+    upwards = (here, *here.parents)
+    beside = (folder for name in (CONFIG, "notebooks") for folder in upwards if (folder / name).exists())
+    return next(beside, here)
 
 
 def settle(notebooks: Path | None, data: Path | None, reports: Path | None) -> Places:
     """Where is everything? What was given, else `[run]` in kenpo.toml, else the folders beside it."""
-    root = _upwards(CONFIG) or _upwards("notebooks") or Path.cwd()
-    config = _configured(root)
-    notebooks = notebooks or root / str(config.get("notebooks", "notebooks"))
-    reports = reports or root / str(config.get("reports", "reports"))
+    root = _root()
+    config = settings(root / CONFIG)["run"]
+    notebooks = notebooks or root / config.get("notebooks", "notebooks")
+    reports = reports or root / config.get("reports", "reports")
     if data is None:
         from kenpo_analytics.store import find_data
 
@@ -67,8 +59,7 @@ def settle(notebooks: Path | None, data: Path | None, reports: Path | None) -> P
             exit_code=DATA_INVALID,
             hint="--data か環境変数 KENPO_DATA で場所を指定してください。",
         )
-    branch = str(config["branch"]) if "branch" in config else None
-    return Places(root.resolve(), notebooks.resolve(), data.resolve(), reports.absolute(), branch)
+    return Places(root.resolve(), notebooks.resolve(), data.resolve(), reports.absolute(), config.get("branch"))
 
 
 def seen_from_here(folder: Path) -> str:
