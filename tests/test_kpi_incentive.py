@@ -212,7 +212,7 @@ def test_no_score_without_every_branch(published):
     lost = published.filter(
         ~((pl.col("area") == "06") & (pl.col("kpi_id") == KPIS["visit"]) & (pl.col("month") == 202503))
     )
-    with pytest.raises(TableError, match=r"④.*2025年3月の値が47支部のうち46支部しかありません\(ない支部 06\)"):
+    with pytest.raises(TableError, match=r"④.*2025年3月の値が47支部のうち46支部しかありません\(ない支部 山形\)"):
         kpi.incentive_score(lost, fiscal_year=YEAR)
     with pytest.raises(TableError, match="2024年3月の値が47支部のうち0支部しか"):
         kpi.incentive_score(published.filter(pl.col("month") == 202503), fiscal_year=YEAR)
@@ -265,6 +265,57 @@ def test_a_year_counts_from_the_month_in_which_its_values_were_known(published):
     known = kpi.known_by(both, month=202503)
     assert kpi.score_or_reason(known, fiscal_year=2023)[0] is not None
     assert "2025年3月の値が47支部のうち0支部" in kpi.score_or_reason(known, fiscal_year=2024)[1]
+
+
+def lacking(published, key, month, *areas):
+    """The tables without these branches of one indicator and March (all of them, if none is named)."""
+    gone = pl.col("area").is_in(areas or BRANCHES) & (pl.col("kpi_id") == KPIS[key]) & (pl.col("month") == month)
+    return published.filter(~gone)
+
+
+def test_a_year_that_is_passed_over_is_said_with_its_tables_and_branches():
+    three = frame(world(years=(2022, 2023, 2024)))
+    assert kpi.incentive_gaps(three, month=202510).is_empty()
+    assert kpi.gaps_sentence(kpi.incentive_gaps(three, month=202510), fiscal_year=2024) == ""
+    one = lacking(three, "checkup", 202503, "24")
+    assert kpi.incentive_year(one, month=202510) == 2023
+    gaps = kpi.incentive_gaps(one, month=202510)
+    (row,) = gaps.to_dicts()
+    assert (row["fiscal_year"], row["indicator"], row["month"]) == (2024, "checkup", 202503)
+    assert (row["branches"], row["missing"]) == (46, "三重")
+    said = "令和6年度は①特定健診等の実施率が46支部のため計算せず、令和5年度を示します。"
+    assert kpi.gaps_sentence(gaps, fiscal_year=2023) == said
+    more = lacking(lacking(one, "generic", 202503), "visit", 202503, "01", "13", "47")
+    gaps = kpi.incentive_gaps(more, month=202510)
+    assert dict(gaps.select("indicator", "missing").iter_rows()) == {
+        "checkup": "三重",
+        "visit": "北海道、東京、沖縄",
+        "generic": "すべて",
+    }
+    said = kpi.gaps_sentence(gaps, fiscal_year=2023)
+    assert "④速やかに受診を要する者の医療機関受診率が44支部、⑤後発医薬品の使用割合が0支部のため" in said
+
+
+def test_a_table_that_two_years_need_passes_both_over_and_many_are_counted():
+    four = frame(world(years=(2021, 2022, 2023, 2024)))
+    both = lacking(four, "guidance", 202403, "13")
+    assert kpi.incentive_year(both, month=202510) == 2022
+    said = kpi.gaps_sentence(kpi.incentive_gaps(both, month=202510), fiscal_year=2022)
+    assert said == (
+        "令和6年度は前年度の②特定保健指導の実施率が46支部のため、令和5年度は②特定保健指導の実施率が46支部のため"
+        "計算せず、令和4年度を示します。"
+    )
+    early = four.filter(pl.col("month") < 202503)
+    said = kpi.gaps_sentence(kpi.incentive_gaps(early, month=202510), fiscal_year=2023)
+    assert "が0支部、ほか2表も47支部がそろわないため計算せず、令和5年度を示します。" in said
+    assert kpi.incentive_gaps(four.head(0), month=202510).is_empty()  # no year at all: the needs tell
+
+
+def test_a_table_under_another_version_is_no_missing_branch(published):
+    here = (pl.col("kpi_id") == KPIS["guidance"]) & (pl.col("month") == 202503)
+    other = published.with_columns(version=pl.when(here).then(pl.lit("旧")).otherwise("version"))
+    needs = kpi.incentive_needs(other, fiscal_year=YEAR).filter(pl.col("missing").is_not_null())
+    assert needs["missing"].to_list() == ["すべて(別の定義の版「旧」では47支部)"]
 
 
 def test_a_branch_at_the_edge_the_year_before_leaves_room_in_every_draw():

@@ -175,6 +175,11 @@ def test_without_the_table_the_page_says_so_and_what_it_needs(tmp_path, monkeypa
         "要る表は2にあります)。"
     )
     assert "<表: 得点に要る47支部の表>" in texts and not [text for text in texts if text.startswith("<図")]
+    made = Page(str(tmp_path / "09_incentive"))
+    needed = made.table("得点に要る47支部の表")
+    assert {row["ない支部"] for row in needed if row["時点"] == "2025年3月"} == {"すべて"}
+    told = verify(made.path).headline["インセンティブの順位"]
+    assert told["estimate"] is None and told["label"] == "インセンティブの順位(令和6年度): 計算できない"
 
 
 @pytest.mark.parametrize(
@@ -196,6 +201,28 @@ def test_values_published_after_the_month_are_not_used(tmp_path, monkeypatch):
     said, texts = executed(tmp_path, monkeypatch, month="2025-07", fiscal_year=2024)
     assert "2025年3月の値が47支部のうち0支部しかありません" in said
     assert not [text for text in texts if text.startswith("<図")]
+
+
+def test_a_year_with_a_missing_branch_is_passed_over_aloud(tmp_path, monkeypatch):
+    """Tokyo is missing in one table of FY2024: the summary, a table and the month's index say so, and show FY2023."""
+    with (SAMPLE / "kpi_published.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    gone = ("incentive_checkup_rate", "2025-03", "13")
+    with (tmp_path / "kpi_published.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(row for row in rows if (row["kpi_id"], row["month"], row["area"]) != gone)
+    said, _ = executed(tmp_path, monkeypatch)
+    assert said.startswith(
+        "要約: 令和6年度は①特定健診等の実施率が46支部のため計算せず、令和5年度を示します。令和5年度の合計点は"
+    )
+    made = Page(str(tmp_path / "09_incentive"))
+    (row,) = made.table("計算しなかった年度の、47支部がそろわない表")
+    assert (row["年度"], row["指標"], row["時点"], row["届いた支部"], row["ない支部"]) == (
+        *("2024年度", "①特定健診等の実施率", "2025年3月", "46", "東京"),
+    )
+    told = verify(made.path).headline["インセンティブの順位"]
+    assert told["label"] == "インセンティブの順位(令和5年度。令和6年度は47支部がそろわず計算できない)"
 
 
 def test_a_small_group_in_another_branch_hides_every_total_on_the_page(tmp_path, monkeypatch):

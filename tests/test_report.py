@@ -443,6 +443,15 @@ def test_reproduction_says_where_to_fill_in_what_is_open(shown):
     assert "ethics=" in foots[0].get_text() and "conflicts=" in foots[0].get_text() and foots[1] is None
 
 
+def test_a_value_set_once_is_told_once(shown):
+    """A definition with two validity periods (上位23支部, then 15) has two rows, of one value that the branch set."""
+    own = define(overrides={"incentive.top": 10, "prediabetes.rule": "and"})
+    assert len(own.overrides()) >= 3
+    report.reproduction({}, definitions=own)
+    told = [row[1:] for row in page(shown[0]["data"]["text/html"]) if row[0] == "定義の支部設定"]
+    assert sorted(told) == [["incentive.top", "10"], ["prediabetes.rule", "and"]]
+
+
 def test_the_status_of_a_flow_is_shown_only_where_a_step_was_not_judged():
     flow = {"kind": ["start", "exclude", "end"], "label": ["行", "除く", "対象者"], "unit": ["行"] * 3}
     numbers = {"excluded": [0, 300, 0], "remaining": [1000, 700, 700]}

@@ -4,7 +4,10 @@ from kenpo_analytics.kpi.branches import known_by, ranked
 from kenpo_analytics.kpi.computed import untreated_visits
 from kenpo_analytics.kpi.incentive import Score, incentive_score
 from kenpo_analytics.kpi.incentive_doubts import (
+    gaps_sentence,
+    incentive_gaps,
     incentive_needs,
+    incentive_place,
     incentive_sensitivity,
     incentive_year,
     score_or_reason,
@@ -33,7 +36,10 @@ __all__ = [
     "compare",
     "control",
     "coverage",
+    "gaps_sentence",
+    "incentive_gaps",
     "incentive_needs",
+    "incentive_place",
     "incentive_rules",
     "incentive_score",
     "incentive_sensitivity",

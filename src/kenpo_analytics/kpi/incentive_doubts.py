@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +14,18 @@ from kenpo_analytics.errors import DefinitionError, EstimateError, TableError
 from kenpo_analytics.kpi import branches
 from kenpo_analytics.kpi.incentive import Score, incentive_score
 from kenpo_analytics.kpi.incentive_tables import smallest_of
-from kenpo_analytics.kpi.provider import BRANCHES
+from kenpo_analytics.kpi.provider import BRANCHES, short_name
 from kenpo_analytics.kpi.weights import Indicator, Rules, incentive_rules, scored
-from kenpo_analytics.months import fiscal_year_of, parse_month
+from kenpo_analytics.months import fiscal_year_ja, fiscal_year_of, parse_month
 
 _NEEDS: dict[str, Any] = {
     **dict.fromkeys(("indicator", "label", "kpi_id", "definition_version"), pl.String),
     **dict.fromkeys(("month", "branches", "with_counts"), pl.Int64),
+    "missing": pl.String,
 }
+_TRIED = 5
+_TOLD = 3
+"""Tables named in one sentence; the rest are counted, and stand in the table."""
 _LEVEL_ONLY = {"level": 1.0, "rise": 0.0, "number": 0.0}
 _RISES = {"points": "ポイント差", "room": "伸びしろに対する割合"}
 _T = 50.0
@@ -33,7 +38,9 @@ def incentive_needs(published: Any, *, fiscal_year: int, definitions: Definition
     Returns
     -------
     One row per indicator and March: indicator, label, kpi_id, definition_version, month, branches (of 47), with_counts
-    (branches with numerator and denominator). No row in a year without the programme (before FY2018).
+    (branches with numerator and denominator), missing (names of the branches that are not there, and whether they are
+    there under another definition version; null where none is missing). No row in a year without the programme (before
+    FY2018).
     """
     table, last = branches.values(published), (fiscal_year + 1) * 100 + 3
     rows: list[dict[str, Any]] = []
@@ -42,8 +49,9 @@ def incentive_needs(published: Any, *, fiscal_year: int, definitions: Definition
     for item in incentive_rules(fiscal_year, definitions=definitions).indicators:
         version = version_at(item.kpi_id, last).version
         for month in (last - 100, last) if item.looks_back else (last,):
-            same = (pl.col("kpi_id") == item.kpi_id) & (pl.col("version") == version) & (pl.col("month") == month)
-            held = table.filter(same, pl.col("area").is_in(BRANCHES))
+            same = (pl.col("kpi_id") == item.kpi_id) & (pl.col("month") == month) & pl.col("area").is_in(BRANCHES)
+            held = table.filter(same, pl.col("version") == version)
+            other = table.filter(same, pl.col("version") != version)
             rows.append(
                 {
                     "indicator": item.key,
@@ -53,23 +61,83 @@ def incentive_needs(published: Any, *, fiscal_year: int, definitions: Definition
                     "month": month,
                     "branches": held.height,
                     "with_counts": held.drop_nulls(["numerator", "denominator"]).height,
+                    "missing": _missing(set(held["area"]), other),
                 }
             )
     return pl.DataFrame(rows, schema=_NEEDS)
+
+
+def _missing(there: set[str], other: pl.DataFrame) -> str | None:
+    lacking = [code for code in BRANCHES if code not in there]
+    if not lacking:
+        return None
+    under = f"(別の定義の版「{other['version'][0]}」では{other.height}支部)" if other.height else ""
+    return ("すべて" if len(lacking) == len(BRANCHES) else "、".join(map(short_name, lacking))) + under
 
 
 def incentive_year(published: Any, *, month: int | str, definitions: Definitions | None = None) -> int:
     """Which fiscal year can be scored at a month? The last ended whose tables are all whole, else the last ended.
 
     Only tables known at the month count (`branches.known_by`). Five years are tried, none before the programme began.
+    Which years were passed over, and why: `incentive_gaps`.
     """
-    known = branches.known_by(published, month=month)
-    ended = fiscal_year_of(parse_month(month)) - (parse_month(month) % 100 != 3)
-    for year in range(ended, ended - 5, -1):
-        needs = incentive_needs(known, fiscal_year=year, definitions=definitions)
-        if len(needs) and (needs["branches"] == len(BRANCHES)).all():
-            return year
-    return ended
+    ended = _ended(month)
+    tried = _tried(published, month, definitions)
+    return next((year for year, needs in tried if _whole(needs)), ended)
+
+
+def incentive_gaps(published: Any, *, month: int | str, definitions: Definitions | None = None) -> pl.DataFrame:
+    """Which later years did `incentive_year` pass over, and which of their tables lack which branches?
+
+    Returns
+    -------
+    The columns of `incentive_needs` after fiscal_year: one row per table that is not whole, latest year first. No row
+    where the last ended year can be scored, or no year can (then `incentive_needs` of the last ended tells it all).
+    """
+    passed: list[pl.DataFrame] = []
+    for year, needs in _tried(published, month, definitions):
+        if _whole(needs):
+            return pl.concat(passed) if passed else _no_gap()
+        lacking = needs.filter(pl.col("branches") < len(BRANCHES))
+        passed.append(lacking.select(pl.lit(year, pl.Int64).alias("fiscal_year"), pl.all()))
+    return _no_gap()
+
+
+def _no_gap() -> pl.DataFrame:
+    return pl.DataFrame(schema={"fiscal_year": pl.Int64} | _NEEDS)
+
+
+def _ended(month: int | str) -> int:
+    return fiscal_year_of(parse_month(month)) - (parse_month(month) % 100 != 3)
+
+
+def _tried(published: Any, month: int | str, definitions: Definitions | None) -> Iterator[tuple[int, pl.DataFrame]]:
+    known, ended = branches.known_by(published, month=month), _ended(month)
+    for year in range(ended, ended - _TRIED, -1):
+        yield year, incentive_needs(known, fiscal_year=year, definitions=definitions)
+
+
+def _whole(needs: pl.DataFrame) -> bool:
+    return len(needs) > 0 and bool((needs["branches"] == len(BRANCHES)).all())
+
+
+def gaps_sentence(gaps: pl.DataFrame, *, fiscal_year: int) -> str:
+    """What `incentive_gaps` found, in a sentence that ends with the year shown instead; empty where it found nothing.
+
+    「令和6年度は①特定健診等の実施率が46支部のため計算せず、令和5年度を示します。」
+    """
+    if gaps.is_empty():
+        return ""
+    years = gaps["fiscal_year"].unique(maintain_order=True).to_list()
+    said = [_passed_over(year, gaps.filter(pl.col("fiscal_year") == year).to_dicts()) for year in years]
+    return f"{'、'.join(said)}計算せず、{fiscal_year_ja(fiscal_year)}を示します。"
+
+
+def _passed_over(year: int, rows: list[dict[str, Any]]) -> str:
+    own = (year + 1) * 100 + 3
+    parts = [f"{'' if row['month'] == own else '前年度の'}{row['label']}が{row['branches']}支部" for row in rows]
+    more = f"、ほか{len(parts) - _TOLD}表も47支部がそろわない" if len(parts) > _TOLD else "の"
+    return f"{fiscal_year_ja(year)}は{'、'.join(parts[:_TOLD])}{more}ため"
 
 
 def score_or_reason(
@@ -80,6 +148,28 @@ def score_or_reason(
         return incentive_score(published, fiscal_year=fiscal_year, definitions=definitions), ""
     except (TableError, EstimateError, DefinitionError) as error:
         return None, error.message.rstrip("。")
+
+
+def incentive_place(score: Score | None, *, branch: str) -> pl.DataFrame:
+    """The place of a branch as one record (a headline): without a score, a row that has nothing to show.
+
+    Columns area, level, smallest, estimate (the place), lower, upper, method.
+    """
+    if score is None:
+        empty = {"area": branch, **dict.fromkeys(("level", "smallest", "estimate", "lower", "upper", "method"))}
+        kinds: dict[str, Any] = dict.fromkeys(("smallest", "estimate", "lower", "upper"), pl.Int64)
+        return pl.DataFrame([empty], schema_overrides=kinds | {"level": pl.Float64, "method": pl.String})
+    return (
+        branches.eager(score.totals)
+        .filter(pl.col("area") == branch)
+        .select(
+            *("area", "level", "smallest"),
+            estimate="rank",
+            lower="rank_lower",
+            upper="rank_upper",
+            method="rank_method",
+        )
+    )
 
 
 def incentive_sensitivity(published: Any, score: Score, *, branch: str) -> pl.DataFrame:

@@ -88,7 +88,8 @@ def read_provider(path: Path | str) -> pl.DataFrame:
 def coverage(published: pl.DataFrame) -> pl.DataFrame:
     """For which KPIs, versions and months are all 47 branches there?
 
-    `published` as `kpi.published` gives it. One row per KPI, version and month of a file with values of more than one
+    `published` as `kpi.published` gives it: every month and `as_of` on file (what was known at a month: `known_by`
+    first). One row per KPI, version and month of a file with values of more than one
     branch: kpi_id, version, month, branches (how many of the 47), missing (their codes, text), with_counts (branches
     with numerator and denominator), national (has the nation a value?), official (version in force that month?).
     """
@@ -211,17 +212,27 @@ def _row(text: dict[str, str]) -> dict[str, Any]:
 
 
 @cache
-def _areas() -> dict[str, str]:
-    """What a person writes for a branch: its code with or without the zero, its name with or without 支部 or 県."""
+def _named() -> dict[str, str]:
+    """The code of each prefecture to its full name."""
     import json
     from importlib.resources import files
 
     text = (files("kenpo_analytics.definitions") / "geo" / "prefectures.geojson").read_text(encoding="utf-8")
+    told = (feature["properties"] for feature in json.loads(text)["features"])
+    return {each["prefecture"]: each["name"] for each in told}
+
+
+def short_name(code: str) -> str:
+    """What is a branch called? "24" is 三重, "01" 北海道."""
+    return _named()[code] if code == "01" else _named()[code][:-1]
+
+
+@cache
+def _areas() -> dict[str, str]:
+    """What a person writes for a branch: its code with or without the zero, its name with or without 支部 or 県."""
     found = {code: code for code in BRANCHES} | {str(int(code)): code for code in BRANCHES} | {NATION: NATION}
-    for feature in json.loads(text)["features"]:
-        code, name = feature["properties"]["prefecture"], feature["properties"]["name"]
-        short = name if code == "01" else name[:-1]
-        found |= dict.fromkeys((name, short, f"{short}支部"), code)
+    for code, name in _named().items():
+        found |= dict.fromkeys((name, short_name(code), f"{short_name(code)}支部"), code)
     return found
 
 

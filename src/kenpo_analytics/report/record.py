@@ -113,7 +113,8 @@ def reproduction(
     rows += [("データの指紋", name, item) for name, item in (fingerprints or {}).items()]
     if definitions is not None:
         rows.append(("定義の版", "version", definitions.version))
-        rows += [("定義の支部設定", row.id, _plain(row.value)) for row in definitions.overrides()]
+        own = (("定義の支部設定", row.id, _plain(row.value)) for row in definitions.overrides())
+        rows += dict.fromkeys(own)  # a value with several validity periods has a row for each
         rows.append(("定義の仮定", "件数", str(len(definitions.assumptions()))))
     rows += [("秘匿処理", name, item) for name, item in masking(checked).items()]
     rows.append(("環境", "Python", platform.python_version()))
