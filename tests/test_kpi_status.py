@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import polars as pl
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 import kenpo_analytics as ka
-from kenpo_analytics import kpi
+from kenpo_analytics import kpi, risks
 from kenpo_analytics.definitions.kpi import Target, kpis
 from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError, TableError
 from kenpo_analytics.months import fiscal_months
 
+SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 NEW, OLD = "令和6年度", "令和5年度まで"
 CHANGED = "令和5年度まで、この年度は令和6年度)"
 
@@ -201,3 +203,37 @@ def test_untreated_people_are_counted_as_in_the_incidence():
 def test_a_misspelt_choice_is_refused():
     with pytest.raises(ParameterError, match="useの指定が違います"):
         kpi.status(table(), month=202510, branch="24", use="fianl")
+
+
+@pytest.mark.parametrize(
+    ("branch", "hint"),
+    [("三重", '"24" と'), ("三重支部", '"24" と'), ("三重県", '"24" と'), ("北海道", '"01" と'), ("5", '"05" と'),
+     (24, '"24" と'), ("99", '三重 "24"'), ("", '三重 "24"'), (None, '三重 "24"'), ("全国", '三重 "24"')],
+)  # fmt: skip
+def test_a_branch_that_is_no_code_is_refused_with_the_code_that_is_meant(branch, hint):
+    monthly = table(rows("checkup_rate_insured", {202510: (400, 1000)}))
+    with pytest.raises(ParameterError, match=f"支部「{branch}」は JIS") as caught:
+        kpi.status(monthly, month=202510, branch=branch)
+    assert hint in str(caught.value.hint)
+
+
+def test_every_function_that_takes_a_branch_refuses_a_name():
+    monthly = table(rows("checkup_rate_insured", {202510: (400, 1000), 202410: (390, 1000)}))
+    at = {"month": 202510, "branch": "三重"}
+    tables, published = ka.load(SAMPLE, month="2025-10"), kpi.published()
+    given = kpi.status(monthly, month=202510, branch="24")
+    for call in (
+        lambda: kpi.status(monthly, **at),
+        lambda: kpi.landing(monthly, **at),
+        lambda: kpi.compare(monthly, "checkup_rate_insured", earlier=202410, **at),
+        lambda: kpi.control(monthly, **at),
+        lambda: kpi.monthly_series(monthly, **at),
+        lambda: kpi.with_ranks(given, published, **at),
+        lambda: kpi.monthly_totals(tables, branch="三重"),
+        lambda: kpi.untreated_visits(tables, branch="三重"),
+        lambda: kpi.workplace_totals(tables, branch="三重"),
+        lambda: kpi.beside_reported(tables, branch="三重"),
+        lambda: risks.beside_branches(pl.DataFrame(), pl.DataFrame(), branch="三重"),
+    ):
+        with pytest.raises(ParameterError, match="支部「三重」は JIS"):
+            call()

@@ -114,6 +114,7 @@ def test_a_project_is_found_upwards_and_a_run_prints_where_to_look(tmp_path):
     lines = done.stderr.splitlines()
     assert all(line[2] == line[5] == ":" for line in lines)  # plain lines with the time, for a log
     assert "\x1b" not in done.stderr
+    assert any(f"使うデータ: {world.data.resolve()}(合成データ)" in line for line in lines)
 
 
 def test_a_missing_data_folder_ends_with_65(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from kenpo_analytics.cohorts.untreated import untreated
+from kenpo_analytics.definitions.branch_codes import branch_code
 from kenpo_analytics.definitions.kpi import version_at
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.months import add_months, fiscal_year_of
@@ -30,7 +31,10 @@ def untreated_visits(tables: Tables, *, branch: str, months: int = 24) -> pl.Dat
     ------
     EstimateError
         No month of claims is complete.
+    ParameterError
+        `branch` is no code of a branch.
     """
+    branch = branch_code(branch)
     window = "-".join(f"{tables.definitions.number(f'followup.{name}'):g}" for name in ("first_month", "months"))
     known = mature_month(tables.claims, definitions=tables.definitions, through=tables.month)
     version = version_at(UNTREATED, tables.month).version

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics import frames
+from kenpo_analytics.definitions.branch_codes import branch_code
 from kenpo_analytics.kpi.branches import eager, ranked
 
 NONE = "47支部の値なし"
@@ -21,9 +22,14 @@ def with_ranks(rows: Any, published: Any, *, month: int | str, branch: str, leve
     The same rows and, of the last month with all 47 branches (`kpi.ranked`): rank, rank_lower, rank_upper,
     published_rank (as headquarters prints it), rank_month, rank_direction, rank_reason (why there is no rank, else
     null). A rank under another definition version than the row's is left out, and the reason says so.
+
+    Raises
+    ------
+    ParameterError
+        `branch` is no code of a branch.
     """
     table = eager(rows)
-    found = eager(ranked(published, month=month, branch=branch, level=level))
+    found = eager(ranked(published, month=month, branch=branch_code(branch), level=level))
     places = found.select(
         "kpi_id",
         *_COLUMNS,

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics import frames
+from kenpo_analytics.definitions.branch_codes import branch_code
 from kenpo_analytics.definitions.kpi import Kpi, kpis, printed
 from kenpo_analytics.errors import TableError
 from kenpo_analytics.kpi.provider import FILE, KEY, SCHEMA, read_provider
@@ -43,7 +44,10 @@ def readings(monthly: Any, *, branch: str, month: int) -> dict[str, list[Reading
     ------
     TableError
         A missing column, or two rows of one KPI, month and definition version.
+    ParameterError
+        `branch` is no code of a branch.
     """
+    branch = branch_code(branch)
     lazy = frames.enter(monthly, TABLE, [column.name for column in TABLE.columns if column.name != "received_month"])
     rows = frames.collect(lazy).filter(pl.col("branch") == branch, pl.col("month") <= month).sort("kpi_id", "month")
     if twice := int(rows.select(TABLE.key).is_duplicated().sum()):

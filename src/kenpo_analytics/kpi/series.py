@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics import frames
+from kenpo_analytics.definitions.branch_codes import branch_code
 from kenpo_analytics.definitions.kpi import NATION, kpi, kpis, printed, targets, version_at
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.kpi.computed import UNTREATED, untreated_visits
@@ -33,7 +34,13 @@ def monthly_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
 
     The table `kpi_monthly` with the rows of `untreated_visits` and `workplace_totals`, of each KPI of which the
     branch's own table has none.
+
+    Raises
+    ------
+    ParameterError
+        `branch` is no code of a branch.
     """
+    branch = branch_code(branch)
     reported = tables.polars("kpi_monthly")
     ours = set(reported.filter(pl.col("branch") == branch)["kpi_id"])
     parts = [reported]

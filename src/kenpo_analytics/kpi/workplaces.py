@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from kenpo_analytics.definitions.branch_codes import branch_code
 from kenpo_analytics.definitions.kpi import kpi, version_at
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.store import Tables
@@ -46,7 +47,10 @@ def workplace_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
     ------
     EstimateError
         There is no table `workplaces`, or nothing in it can be counted.
+    ParameterError
+        `branch` is no code of a branch.
     """
+    branch = branch_code(branch)
     if tables.workplaces is None:
         raise EstimateError("事業所の表(workplaces)がないため、事業所の指標を数えられません。")
     held = _of_branch(tables, branch)

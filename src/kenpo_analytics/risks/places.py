@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from kenpo_analytics.definitions.branch_codes import branch_code
 from kenpo_analytics.frames import small, source_of
 from kenpo_analytics.regional import ranks, standardised_rate
 from kenpo_analytics.regional.cells import eager
@@ -79,7 +80,13 @@ def beside_branches(rates: Any, places: Any, *, branch: str) -> Any:
     interval lies above, below or around the nation's share, since branch and nation are then of one source;
     出どころで不一致 where the own data say 高い or 低い and the table does not, or
     lie on the other side of the nation than the table says. 判定不能 and rows without table stay.
+
+    Raises
+    ------
+    ParameterError
+        `branch` is no code of a branch.
     """
+    branch = branch_code(branch)
     table = eager(rates)
     found = eager(places)
     empty = pl.DataFrame(schema={"risk": pl.String, "sex": pl.String} | dict.fromkeys(_THEIRS, pl.Float64))

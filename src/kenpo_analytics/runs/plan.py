@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kenpo_analytics.definitions.branch_codes import branch_code
 from kenpo_analytics.errors import DateError, ParameterError
 from kenpo_analytics.months import format_month, parse_month
 from kenpo_analytics.runs.choice import NEEDS, distributed, matching
@@ -168,13 +169,6 @@ def check_month(month: str) -> str:
         ) from error
 
 
-def check_branch(branch: str) -> str:
-    """A branch as its two-digit JIS prefecture code, 01 to 47."""
-    if not re.fullmatch(r"[0-9]{2}", branch) or not 1 <= int(branch) <= 47:
-        raise ParameterError(f"支部 {branch} は 01〜47 ではありません。", hint="JIS の都道府県番号 2 桁。例: 三重 24")
-    return branch
-
-
 def plan(
     paths: Sequence[Path], *, month: str, branch: str | None = None, settings: Mapping[str, object] | None = None
 ) -> list[Task]:
@@ -186,7 +180,7 @@ def plan(
     """
     common: dict[str, object] = {"month": check_month(month)}
     if branch is not None:
-        common["branch"] = check_branch(branch)
+        common["branch"] = branch_code(branch)
     read = [(path, read_notebook(path)) for path in paths]
     declarations = {path: declared(notebook, path.name) for path, notebook in read}
     needs = {path: _needs(names, path.name) for path, names in declarations.items()}
