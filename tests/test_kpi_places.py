@@ -76,3 +76,31 @@ def test_pandas_in_pandas_out(tmp_path):
     found = kpi.with_ranks(status.to_pandas(), published, month=202510, branch="24")
     assert isinstance(found, pd.DataFrame)
     assert found.set_index("kpi_id").loc[ID, "rank"] == pytest.approx(24)
+
+
+BEFORE = pytest.approx(0.577)
+"""FY2023, printed: the last one before that document."""
+
+
+def dated_nation(folder) -> pl.DataFrame:
+    """The nation's value of March, in a document of 29 August."""
+    head = "kpi_id,version,month,area,value,numerator,denominator,source,as_of\n"
+    row = f"{ID},{NEW},2025-03,全国,61.0,,,本部の資料,2025-08-29\n"
+    (folder / "kpi_published.csv").write_text(head + row, encoding="utf-8")
+    return kpi.published(folder)
+
+
+def test_the_nation_s_value_is_used_from_the_month_in_which_it_was_known(tmp_path):
+    held = table(rows(ID, {202503: (600, 1000), 202505: (100, 1000), 202509: (300, 1000)}))
+    published = dated_nation(tmp_path)
+    found = {}
+    for month in (202505, 202507, 202508, 202509):
+        asked = {"month": month, "branch": "24", "nation": published}
+        row, land = one(kpi.status(held, **asked)), one(kpi.landing(held, **asked).rows)
+        assert row["national"] == land["national"] and row["national_month"] == land["national_month"]
+        found[month] = row["national"]
+    assert found[202505] == found[202507] == BEFORE and found[202508] == found[202509] == 0.61
+    march = {"month": 202503, "branch": "24", "nation": published}
+    assert one(kpi.status(held, **march))["national"] != 0.61
+    assert one(kpi.status(held, **march, known_at=202510))["national"] == 0.61  # on a page of October
+    assert one(kpi.status(held, **march, known_at="2025-07"))["national"] != 0.61

@@ -12,6 +12,7 @@ from kenpo_analytics import frames
 from kenpo_analytics.definitions.kpi import NATION, Kpi, Target, in_year, kpi, kpis, targets, version_at, versions
 from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError
 from kenpo_analytics.kpi import judging
+from kenpo_analytics.kpi.branches import known_by
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN, YEAR_END
 from kenpo_analytics.kpi.readings import Reading, published, readings
 from kenpo_analytics.months import add_months, fiscal_year_of, format_month, parse_month
@@ -47,6 +48,7 @@ def status(
     plan: Sequence[Target] | None = None,
     nation: pl.DataFrame | None = None,
     level: float = 0.95,
+    known_at: int | str | None = None,
 ) -> Any:
     """Where does every KPI of the fiscal year stand in a month?
 
@@ -61,9 +63,11 @@ def status(
     plan
         Targets; default those of the plan of 三重支部 for branch 24, none for others.
     nation
-        Published values, as `published` gives them (the default).
+        Published values, as `published` gives them (the default); those known later (`as_of`) are not used.
     level
         Of the intervals.
+    known_at
+        The month of the page on which the nation's values stand, where it is a later one; default `month`.
 
     Returns
     -------
@@ -85,7 +89,8 @@ def status(
         raise ParameterError(f"useの指定が違います: 「{use}」", hint="latest か final です。")
     at = parse_month(month)
     held = readings(monthly, branch=branch, month=at)
-    return frames.small(stand(held, at, branch, use, plan, nation, level), frames.source_of(monthly))
+    known = None if known_at is None else parse_month(known_at)
+    return frames.small(stand(held, at, branch, use, plan, nation, level, known), frames.source_of(monthly))
 
 
 def stand(
@@ -96,10 +101,11 @@ def stand(
     plan: Sequence[Target] | None = None,
     nation: pl.DataFrame | None = None,
     level: float = 0.95,
+    known_at: int | None = None,
 ) -> pl.DataFrame:
     """The rows of `status`, from what `readings` gave."""
     demands = {t.kpi_id: t for t in _plan(plan, branch) if t.fiscal_year == fiscal_year_of(at)}
-    known = published() if nation is None else nation
+    known = known_by(published() if nation is None else nation, month=known_at or at)
     national = known.filter(pl.col("area") == NATION, pl.col("month") <= at)
     plans = [k for k in in_year(fiscal_year_of(at)) if k.kind != "reference"]
     shown = [*plans, *(k for k in kpis() if k not in plans and _begun(held.get(k.id, []), at))]
