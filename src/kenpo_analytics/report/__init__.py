@@ -9,6 +9,14 @@ from kenpo_analytics.report.attachments import attach
 from kenpo_analytics.report.dag import dag_figure
 from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, assumptions, design_table, diagnostic
 from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
+from kenpo_analytics.report.designs_primary import (
+    bands_name,
+    next_trial,
+    primary_text,
+    purpose_text,
+    side_text,
+    subject_text,
+)
 from kenpo_analytics.report.designs_text import (
     applies_to,
     contrary,
@@ -48,6 +56,7 @@ __all__ = [
     "assumptions",
     "attach",
     "balance_plot",
+    "bands_name",
     "bar_rank",
     "before_after",
     "branch_names",
@@ -76,12 +85,15 @@ __all__ = [
     "methods",
     "municipality_map",
     "municipality_names",
+    "next_trial",
     "overlap_plot",
     "paragraph",
     "people_seen",
     "power_basis",
     "prefecture_map",
+    "primary_text",
     "protocol_text",
+    "purpose_text",
     "reproduction",
     "risk_ages",
     "risk_gaps",
@@ -89,8 +101,10 @@ __all__ = [
     "risk_years",
     "setup",
     "show",
+    "side_text",
     "stacked_contributions",
     "strobe_record",
+    "subject_text",
     "table_html",
     "tipping_text",
     "value",

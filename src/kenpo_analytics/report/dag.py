@@ -30,8 +30,17 @@ NOTE = (
 )
 
 
-def dag_figure(*, title: str = "想定した因果関係(DAG)") -> None:
+DRAWN = (
+    "通知はくじで割り付けたため、通知に向かう矢印はない。実線は解析で考慮する関係、破線は測れない関係。"
+    "次回健診を受けた人だけを見るため、受診に向かう矢印の元どうしに見かけの関係が生じうる(7章)。"
+    "感度分析のほかの設計は割付によらないため、通知に向かう矢印(背景、健診の値、未測定の要因)も考える。"
+)
+
+
+def dag_figure(*, title: str = "想定した因果関係(DAG)", drawn: bool = False) -> None:
     """Which arrows does the evaluation assume? Solid ones it works with, dashed ones that it cannot measure.
+
+    `drawn`: lots decide who is sent a letter, so no arrow points at it.
 
     A drawing without data: no check is needed, the stamp says so (no masking log).
     """
@@ -39,20 +48,21 @@ def dag_figure(*, title: str = "想定した因果関係(DAG)") -> None:
         axes.axis("off")
         axes.set_xlim(-1.1, 10.6)
         axes.set_ylim(-0.3, 6.0)
-        for start, end in ARROWS:
+        solid, dashed = ([(a, b) for a, b in some if not (drawn and b == "letter")] for some in (ARROWS, HIDDEN))
+        for start, end in solid:
             _arrow(axes, start, end, STRONG if (start, end) == ("letter", "outcome") else ".35", "-")
-        for start, end in HIDDEN:
+        for start, end in dashed:
             _arrow(axes, start, end, QUIET, "--")
-        for name, (text, x, y) in NODES.items():
+        nodes = {**NODES, "letter": ("通知の割付\n(くじ)", *NODES["letter"][1:])} if drawn else NODES
+        for name, (text, x, y) in nodes.items():
             edge = {"letter": STRONG, "outcome": STRONG, "hidden": QUIET}.get(name, COLOURS[0])
             box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": edge, "linewidth": 1.4}
             axes.text(x, y, text, ha="center", va="center", fontsize=9, bbox=box, zorder=3)
-        names = {name: text.replace("\n", "") for name, (text, _, _) in NODES.items()}
-        solid = "、".join(f"{names[a]}→{names[b]}" for a, b in ARROWS)
-        dashed = "、".join(f"{names[a]}→{names[b]}" for a, b in HIDDEN)
-        alt = f"{title}。実線: {solid}。破線(測れない): {dashed}。"
+        names = {name: text.replace("\n", "") for name, (text, _, _) in nodes.items()}
+        said = ["、".join(f"{names[a]}→{names[b]}" for a, b in some) for some in (solid, dashed)]
+        alt = f"{title}。実線: {said[0]}。破線(測れない): {said[1]}。"
         emit({"image/png": png(figure), "text/plain": f"<図: {title}>"}, alt=alt)
-    paragraph(NOTE)
+    paragraph(DRAWN if drawn else NOTE)
 
 
 def _arrow(axes: Axes, start: str, end: str, colour: str, stroke: str) -> None:

@@ -11,6 +11,7 @@ from kenpo_analytics.evaluation.attrition import CLIP
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
 from kenpo_analytics.evaluation.weighting import CALIPER, TRIM
 from kenpo_analytics.report.designs import COVARIATES
+from kenpo_analytics.report.designs_primary import draw_text, ids_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -27,7 +28,8 @@ _VERDICTS = {
 }  # fmt: skip
 _HOW = {
     "randomised": "無作為割付による比較は、割り付けたとおりの2群の次回健診の値を、"
-    "健診値・{covariates}・層で調整した共分散分析で比べた(送付の有無によらない)",
+    "健診値・{covariates}・層で調整した共分散分析で比べた"
+    "(送付の有無によらない。遅らせる割付では、どちらの群の次回健診も先に送る群の送付日から数えた)",
     "naive": "通知を送った人の次回健診までの平均変化(単純前後比較の1つ。t分布)は、平均への回帰を含むため"
     "参考値とした",
     "pseudo_cohort": "事業前に同じ基準で選んだ人との差(共分散分析)は、平均への回帰を除くが、年度による違いを"
@@ -58,7 +60,7 @@ LABELS = {"did_ancova": "差の差", "diff_in_disc": "差の不連続", "iptw": 
           "iptw_ipcw": "IPTW×IPCW", "randomised": "無作為割付"}  # fmt: skip
 _CHECKED = {
     "years": "年次図", "falsify": "何も見つからないはずの比較(種類ごとにHolm補正)",
-    "tipping_primary": "主解析の転換点分析(多重代入{imputations}回)",
+    "tipping_primary": "差の差の転換点分析(多重代入{imputations}回)",
     "bandwidths": "幅の影響",
     "cutoffs": "偽の基準値",
     "balance": "標準化差",
@@ -228,7 +230,7 @@ def where_from(bands: Checked | None) -> str:
     """From which of the four groups does the difference-in-differences come? One paragraph of plain mean changes."""
     rows = {} if bands is None else {(row["era"], row["high"]): row for row in bands.table.to_dicts()}
     if len(rows) != 4 or any(row[name] is None for row in rows.values() for name in ("n", "letters", "change")):
-        return "主解析のもとになる4つの群の平均変化は、人数が足りないため示せません。"
+        return "差の差のもとになる4つの群の平均変化は、人数が足りないため示せません。"
     up, down = (rows["programme", high]["change"] - rows["before", high]["change"] for high in (True, False))
     said = [
         f"{rows['programme', high]['band']}の帯の平均変化は、事業前{_signed(rows['before', high]['change'])}、"
@@ -239,8 +241,8 @@ def where_from(bands: Checked | None) -> str:
     ours = rows["programme", True]
     return (
         f"{said[0]}、{said[1]}mg/dLでした。調整しない差の差は{_signed(up - down)}mg/dLで、{most}によります"
-        "(主解析の推定は、これを年齢などで調整したもの)。"
-        f"推定は「対象の帯にいたこと」の効果です。事業の年度のこの帯で実際に送付したのは{ours['letters']:,}人"
+        "(差の差の推定は、これを年齢などで調整したもの)。"
+        f"その推定は「対象の帯にいたこと」の効果です。事業の年度のこの帯で実際に送付したのは{ours['letters']:,}人"
         f"({ours['letters'] / ours['n']:.0%})です。"
     )
 
@@ -249,15 +251,27 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
 
 
-def protocol_text(choice: Choice, *, outcomes_from: dt.date | None = None, exploring: bool = False) -> str:
-    """Which plan does the page follow (`exploring`: none), when was it made, and where does it depart from it?"""
+def protocol_text(
+    choice: Choice,
+    *,
+    outcomes_from: dt.date | None = None,
+    exploring: bool = False,
+    draw: Mapping[str, Any] | None = None,
+) -> str:
+    """Which plan does the page follow (`exploring`: none), when was it made, and where does it depart from it?
+
+    `draw`: the record of the lots (`suite.find_record`), printed with its day, fingerprint and ids.
+    """
     from kenpo_analytics.evaluation.protocol import standing
 
     follows = standing(choice.protocol, outcomes_from=outcomes_from)
     said = [f"解析計画: {'探索のため、解析計画には従いません(事後選択)。' if exploring else follows}"]
     if plan := choice.protocol:
-        said.append(f"- estimand: {plan.estimand}")
-        said.append(f"- 倫理審査: {plan.ethics_id or '未記入'}、登録: {plan.registration_id or '未記入'}")
+        said.append(f"- 解析計画のestimand: {plan.estimand}")
+    if plan or draw:
+        said.append(f"- {ids_text(plan, draw)}")
+    if draw:
+        said.append(f"- {draw_text(draw)}")
     said += [
         f"- 主解析: {LABELS.get(choice.primary, choice.primary)}、年度: {_listed(choice.programme)}"
         f"(事業前 {_listed(choice.before) or 'なし'})",

@@ -1,0 +1,137 @@
+"""What is asked, and what carries the answer? The sentences of a page that hang on the declared primary design."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kenpo_analytics.evaluation.did import DESIGN as DID
+from kenpo_analytics.evaluation.discontinuity import DIFFERENCE
+from kenpo_analytics.evaluation.trial import ARMS, KINDS
+from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
+from kenpo_analytics.evaluation.trial_record import SHORT, drawn_on
+
+if TYPE_CHECKING:
+    from kenpo_analytics.evaluation.estimate import Estimate
+    from kenpo_analytics.evaluation.protocol import Protocol
+    from kenpo_analytics.evaluation.suite import Choice
+
+WITHIN = ("ancova", "iptw", "aipw", "iptw_ipcw")
+"""Primary designs that compare people who were sent a letter with others who were not."""
+_POLICY = "薬を始めたかによりません(治療方針どおりの効果、treatment policy)"
+_READ = f"読んだか、{_POLICY}"
+_FIRST = "初めての通知を主とします"
+_REACH = {
+    DID: f"実際に送ったか(割合は5.1)、届いたか、{_READ}。{_FIRST}",
+    DIFFERENCE: f"基準値から離れた人での効果ではありません。実際に送ったか、届いたか、{_READ}。{_FIRST}",
+    RANDOMISED: f"割り付けた全員を割り付けどおりに数え、実際に送ったか、届いたか、{_READ}",
+    **dict.fromkeys(WITHIN, f"{_READ}。{_FIRST}"),
+}
+_BY_FPG = (
+    "空腹時血糖だけで通知の有無が決まる人に限ります(「及び」の年度はHbA1c {hba1c}以上、「または」の年度は{hba1c}未満)。"
+)
+_MADE = {
+    DID: "差の差(DiD): 基準値の上下の帯 × 事業の前後。予備群の下限に届かない帯の人の動きを引き、"
+    "年度による違いを除きます。" + _BY_FPG,
+    DIFFERENCE: "差の不連続: 基準値のすぐ上とすぐ下の人の次回健診の値の段差から、事業前の段差を引きます"
+    "(図と幅の影響は6.2)。" + _BY_FPG,
+    RANDOMISED: "くじで決めた2群を、割り付けどおりに比べます。基準値の上下や事業の前後は使いません。",
+    **dict.fromkeys(
+        WITHIN,
+        "対象者の中で、送付し届いた人と、辞退・住所の不備・不達で届かなかった人を、背景をそろえて比べます"
+        "(比べる人、背景、重なりは6.3)。",
+    ),
+}
+_OTHER = (
+    "この節の帯ごとの人数、平均変化、年次図は、感度分析である差の差(基準値の上下の帯 × 事業の前後)のもので、"
+    "主解析のものではありません。"
+)
+
+
+def purpose_text(primary: Estimate) -> str:
+    """What is asked, and of whom? The primary design's estimand and the other quantities of the page."""
+    within = "**対象者の中の比較({}。別の量で、まとめる全年度)**: 送付し届いたことの効果。"
+    within += "事業所の辞退・住所の不備・不達で届かなかった人と比べます。"
+    lines = [
+        "**目的**: 予備群への通知(リーフレット)が、次回健診の空腹時血糖を下げたかを推定します。",
+        f"**主なestimand**(主解析: {primary.label}): {_plain(primary.estimand)}。{_REACH[primary.design]}。"
+        "estimandは「だれへの、何の効果を推定するか」です。",
+    ]
+    if primary.design not in WITHIN:
+        lines.append(within.format("感度分析"))
+    if primary.design != DID:
+        lines.append("**差の差(感度分析。別の量)**: 事業の時期に通知の対象の帯にいたことの効果。")
+    lines += [
+        "**副次**: 改善・悪化した人の割合の差、糖尿病型または新たな服薬を悪化とみる複合評価。",
+        "**主解析**は1つで、解析計画(protocol.toml)で決めます。計画がないときは、事後選択と明記します。",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _plain(estimand: str) -> str:
+    """Without the remark in brackets that the next sentence spells out."""
+    return estimand.removesuffix("(実際に送ったかによらない)")
+
+
+def primary_text(primary: Estimate, hba1c: float) -> str:
+    """How does the primary design compare, and whose are the tables around it? `hba1c`: where the letter begins."""
+    made = _MADE[primary.design].format(hba1c=f"{hba1c:.1f}")
+    if primary.state != "estimated":
+        made += f"ただし、この報告では推定できません({(primary.reason or '').rstrip('。')})。"
+    return made if primary.design == DID else f"{made}\n\n{_OTHER}"
+
+
+def side_text(primary: Estimate) -> str:
+    """What does a minus sign of the primary estimate mean?"""
+    arms = primary.diagnostics.get("arms")
+    if primary.design != RANDOMISED or arms is None:
+        return "マイナスは、通知のほうが次回健診の値が低いこと。"
+    first, second = arms["label"].to_list()
+    return f"マイナスは、{first}群のほうが{second}群より次回健診の値が低いこと。"
+
+
+def bands_name(choice: Choice) -> str:
+    """What are the people of both bands on this page: the primary analysis', or a sensitivity analysis'?"""
+    return "主解析" if choice.primary == DID else "差の差(感度分析)"
+
+
+def subject_text(choice: Choice, draw: Mapping[str, Any] | None = None) -> str:
+    """What is the conclusion about? The letters with their year, and the arms where lots carry it."""
+    years = "、".join(str(year) for year in choice.programme)
+    said = f"{years}年度の健診にもとづく通知"
+    if choice.primary != RANDOMISED or draw is None:
+        return said
+    first, second = (ARMS[arm] for arm in KINDS[draw["kind"]])
+    return f"{said}の割付({first}群と{second}群の差)"
+
+
+def next_trial(choice: Choice) -> str:
+    """What would need no assumptions? One sentence, empty where the page already is such a trial."""
+    if choice.primary == RANDOMISED:
+        return ""
+    return (
+        "次の通知を無作為に割り付ける(先に送る・後で送る、または2種類のリーフレット)と、前提の要らない比較ができます。"
+        "検出力の表は06の8章、割付は `kenpo randomise` です。"
+    )
+
+
+def ids_text(plan: Protocol | None, draw: Mapping[str, Any] | None) -> str:
+    """Who approved, and where is it registered? As plan and record say, with the source where there is a record."""
+    said = []
+    for word, name in (("倫理審査", "ethics_id"), ("登録", "registration_id")):
+        held = {"解析計画": getattr(plan, name, ""), "割付の記録": (draw or {}).get(name, "")}
+        told = [value if draw is None else f"{value}({source})" for source, value in held.items() if value]
+        said.append(f"{word}: {'、'.join(told) or '未記入'}")
+    return "、".join(said)
+
+
+def draw_text(draw: Mapping[str, Any]) -> str:
+    """How and when was it drawn, and by which fingerprint can a reader tell? `draw`: `trial.read_record`."""
+    day, arms = drawn_on(draw), "・".join(ARMS[arm] for arm in KINDS[draw["kind"]])
+    how = f"まとまり({draw['unit']})ごと" if draw["unit"] else "1人ずつ"
+    how += f"、層: {'、'.join(draw['strata'])}" if draw["strata"] else ""
+    return (
+        f"割付の記録: {day.year}年{day.month}月{day.day}日に引いた{arms}({draw['kind']})の割付"
+        f"(事業 {draw['programme']}、種 {draw['seed']}、{how})。指紋 {draw['digest'][:SHORT]}(先頭{SHORT}文字。"
+        "送付の前に控えたものと同じなら、割付も日時も後から書き換えられていない)"
+    )
