@@ -6,13 +6,12 @@ The sample's letters know nothing of these lots (both arms were sent them alike)
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-import kenpo_analytics as ka
 import polars as pl
 
+import kenpo_analytics as ka
 from kenpo_analytics.evaluation import analysis, trial
 from kenpo_analytics.evaluation.trial_record import ASSIGNMENT, RECORD
 
@@ -37,7 +36,7 @@ def data_with_a_trial(folder: Path, **facts: Any) -> Path:
     folder.mkdir()
     for path in SAMPLE.iterdir():
         if path.name != "protocol.toml":
-            os.symlink(path, folder / path.name)
+            (folder / path.name).symlink_to(path)
     plan = (SAMPLE / "protocol.toml").read_text(encoding="utf-8").replace('"did_ancova"', '"randomised"')
     (folder / "protocol.toml").write_text(plan, encoding="utf-8")
     assigned = trial.assign(targets(), kind="delay", seed=20181228, programme="prediabetes_leaflet", strata=["sex"])

@@ -1,0 +1,159 @@
+"""What a page says hangs on the declared primary design and on the record of the draw, not on the usual ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import kenpo_analytics as ka
+from kenpo_analytics.evaluation import analysis, suite, trial
+from kenpo_analytics.evaluation.decide import decide
+from kenpo_analytics.evaluation.diagnose import diagnose
+from kenpo_analytics.evaluation.protocol import DESIGNS
+from kenpo_analytics.evaluation.suite import Choice, run_designs
+from kenpo_analytics.report import designs_primary as said
+from kenpo_analytics.report import designs_text
+from kenpo_analytics.report.dag import dag_figure
+from kenpo_analytics.runs.verify import verify
+from tests.notebook_page import NOTEBOOKS, Page
+from tests.trial_world import FACTS, data_with_a_trial
+
+CHOICE = Choice((2018,), (2018,), (2017,), "and")
+OWN = {
+    "did_ancova": ("対象の帯にいたこと", "上下の帯 × 事業の前後"),
+    "diff_in_disc": ("基準値ちょうどの人", "事業前の段差を引きます"),
+    "randomised": ("先に送る群に割り付けたこと", "くじで決めた2群"),
+} | dict.fromkeys(("ancova", "iptw", "aipw", "iptw_ipcw"), ("送付し届いたこと", "届かなかった人を、背景をそろえて"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return data_with_a_trial(tmp_path_factory.mktemp("trial") / "data")
+
+
+@pytest.fixture(scope="module")
+def made(data: Path) -> analysis.AnalysisSet:
+    tables = ka.load(data, month="2025-10")
+    return analysis.analysis_set(
+        tables.checkups, tables.members, tables.mailings, programme=[2018], before=[2017], data_through=202503,
+        assignment=suite.find_assignment(data, "trial"),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def designs(made: analysis.AnalysisSet) -> list:
+    return run_designs(made, replace(CHOICE, primary="randomised"))
+
+
+def test_every_design_that_can_be_primary_is_tried_here() -> None:
+    assert set(OWN) == set(DESIGNS)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_purpose_and_main_section_are_those_of_the_primary_design(designs, name: str) -> None:
+    primary = next(one for one in designs if one.design == name)
+    estimand, how = OWN[name]
+    lines = said.purpose_text(primary).splitlines()
+    (main,) = [line for line in lines if line.startswith("- **主なestimand**")]
+    assert primary.label in main and estimand in main
+    within = name in said.WITHIN
+    assert any(line.startswith("- **対象者の中の比較(感度分析") for line in lines) != within
+    assert any(line.startswith("- **差の差(感度分析") for line in lines) == (name != "did_ancova")
+    text = said.primary_text(primary, 6.0)
+    assert how in text and ("主解析のものではありません" in text) == (name != "did_ancova")
+    assert said.bands_name(replace(CHOICE, primary=name)) == ("主解析" if name == "did_ancova" else "差の差(感度分析)")
+    assert bool(said.next_trial(replace(CHOICE, primary=name))) == (name != "randomised")
+
+
+def test_the_arms_are_named_in_subject_and_sign(designs) -> None:
+    primary = next(one for one in designs if one.design == "randomised")
+    choice = replace(CHOICE, primary="randomised")
+    assert said.side_text(primary) == "マイナスは、先に送る群のほうが後で送る群より次回健診の値が低いこと。"
+    assert said.subject_text(choice, FACTS) == "2018年度の健診にもとづく通知の割付(先に送る群と後で送る群の差)"
+    assert said.subject_text(CHOICE, FACTS) == said.subject_text(choice) == "2018年度の健診にもとづく通知"
+    other = next(one for one in designs if one.design == "iptw")
+    assert said.side_text(other) == "マイナスは、通知のほうが次回健診の値が低いこと。"
+
+
+def test_what_cannot_be_estimated_is_said_where_the_design_is_told(made) -> None:
+    without = replace(made, people=made.people.drop("assigned"))
+    found = run_designs(without, replace(CHOICE, primary="randomised"))
+    primary = decide(found, primary="randomised").primary
+    assert "推定できません(割付の記録が解析する表にない" in said.primary_text(primary, 6.0)
+
+
+def test_the_draw_is_a_sensitivity_analysis_where_another_design_is_primary(made) -> None:
+    """06, and 02 with another plan: lots that were given are evaluated and their arms counted."""
+    found = run_designs(made, CHOICE)
+    (one,) = [one for one in found if one.design == "randomised"]
+    assert (one.state, one.role) == ("estimated", "sensitivity")
+    assert one.lower < 0 < one.upper  # the sample's letters know nothing of these lots
+    assert "arms" in diagnose(made, CHOICE, found, imputations=2).tables
+
+
+def test_the_record_is_printed_as_it_stands(data: Path) -> None:
+    told = trial.read_record(data / "trial")
+    text = designs_text.protocol_text(CHOICE, exploring=True, draw=told)
+    assert "2018年12月28日に引いた" in text and told["digest"][:16] in text and told["digest"] not in text
+    assert "種 20181228" in text and "(delay)" in text and "層: sex" in text
+    assert "倫理審査: 倫理-2018-012(割付の記録)、登録: 未取得(割付の記録)" in text and "未記入" not in text
+    plan = suite.find_protocol(data)
+    follows = replace(CHOICE, protocol=replace(plan, ethics_id="E-1"))
+    both = designs_text.protocol_text(follows, draw=told)
+    assert "倫理審査: E-1(解析計画)、倫理-2018-012(割付の記録)" in both
+    assert "倫理審査: E-1、登録: 未記入" in designs_text.protocol_text(follows)
+    assert "倫理審査" not in designs_text.protocol_text(CHOICE)
+    assert "まとまり(workplace_id)ごと" in said.draw_text({**told, "unit": "workplace_id", "strata": []})
+
+
+def test_no_arrow_points_at_a_letter_that_lots_decide(monkeypatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("kenpo_analytics.report.dag.emit", lambda parts, alt: shown.append(alt))
+    monkeypatch.setattr("kenpo_analytics.report.dag.paragraph", shown.append)
+    dag_figure()
+    dag_figure(drawn=True)
+    usual, note, drawn, other = shown
+    assert "健診の値(基準の判定)→通知" in usual and "差の差" in note
+    assert "→通知の割付(くじ)" not in drawn and "通知の割付(くじ)→次回健診の空腹時血糖" in drawn and "くじ" in other
+
+
+def test_no_words_of_a_cell_hold_for_one_primary_design_only() -> None:
+    """Sections 1, 4 and 5 are written from the plan: a markdown cell would say it of every plan."""
+    for name in ("02_prediabetes_evaluation", "06_evaluation_lab"):
+        cells = [cell.source for cell in Page(name).notebook.cells if cell.cell_type == "markdown"]
+        for wrong in ("主なestimand", "主解析の4つの群", "差の差(DiD)", "下の帯の人の動きを引き"):
+            assert not any(wrong in cell for cell in cells)
+    page = Page("02_prediabetes_evaluation")
+    assert "事業の時期に通知の対象の帯にいたこと" in page.text("- **目的**")
+    assert page.text("差の差(DiD)").count("6.0") == 2 and "主解析のものではありません" not in page.text("差の差(DiD)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("late", [False, True])
+def test_a_page_on_a_draw_says_when_it_was_drawn_and_what_it_compares(tmp_path, monkeypatch, late: bool) -> None:
+    from nbclient import NotebookClient
+
+    data = data_with_a_trial(tmp_path / "data", **({"drawn_at": "2026-11-23T09:00:00+09:00"} if late else {}))
+    monkeypatch.setenv("KENPO_DATA", str(data))
+    for name in ("02_prediabetes_evaluation", *(() if late else ("06_evaluation_lab",))):
+        notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+        for cell in notebook.cells:
+            if "parameters" in cell.metadata.get("tags", []):
+                cell.source = cell.source.replace('assignment: str = ""', 'assignment: str = "trial"')
+        NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+        assert verify(tmp_path / f"{name}.ipynb").outputs > 20
+        outputs = [o["data"] for c in notebook.cells for o in c.get("outputs", []) if "data" in o]
+        texts = "\n".join(o.get("text/plain", "") for o in outputs)
+        told = json.loads((data / "trial" / "record.json").read_text(encoding="utf-8"))
+        assert told["digest"][:16] in texts and "登録: 未取得(割付の記録)" in texts and "種 20181228" in texts
+        assert ("2026年11月23日に引いた" if late else "2018年12月28日に引いた") in texts
+        assert ("<表: 割り付けた群の人数>" in texts) == (not late)
+        if name.startswith("02"):
+            (summary,) = [o["text/plain"] for o in outputs if o.get("text/plain", "").startswith("要約")]
+            assert ("割付より前に送った通知か得られた結果がある" in summary) == late
+            assert "割り付けどおりに送ったことの効果" in texts if late else "先に送る群に割り付けたこと" in texts
