@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from kenpo_analytics.errors import RunError
-from kenpo_analytics.runs import html
+from kenpo_analytics.runs import html, labels, plan
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
 def page(*cells, synthetic=True):
@@ -126,13 +131,43 @@ def month_page(**changes):
     return html.month_index(record | changes)
 
 
-def test_parameters_are_told_in_the_reader_s_words():
+def test_parameters_are_told_in_the_reader_s_words_with_the_name_for_set():
     given = {"month": "2025-10", "branch": "24", "fiscal_year": 2023, "level": "second", "ratio": 0.5, "strict": True}
     text = month_page(parameters=given)
-    assert "基準月 = 2025年10月、支部 = 24、年度 = 2023、勧奨の水準 = 二次勧奨、ratio = 0.5、strict = はい" in text
-    assert "年度 = 自動" in month_page(parameters={"fiscal_year": 0})
-    empty = month_page(parameters={"programme_years": [], "protocol": "", "rule": ""})
-    assert "通知の年度 = 自動" in empty and "解析計画 = protocol.toml" in empty and "基準 = 自動" in empty
+    assert (
+        "基準月 <small>month</small> = 2025年10月、支部 <small>branch</small> = 24、"
+        "年度 <small>fiscal_year</small> = 2023、"
+        "勧奨の水準 <small>level</small> = 二次勧奨(second)、ratio = 0.5、strict = はい" in text
+    )
+
+
+def test_an_empty_parameter_is_told_by_what_it_means():
+    empty = {
+        "fiscal_year": 0,
+        "programme_years": [],
+        "protocol": "",
+        "rule": "",
+        "assignment": "",
+        "group": "",
+        "x": "",
+    }
+    text = month_page(parameters=empty | {"raised": "", "programme_cost_yen": 0, "series_control": "", "n": 0})
+    meant = {
+        *("年度 = 自動(使える最新の年度)", "通知の年度 = 使える年度すべて", "解析計画 = protocol.toml(あれば)"),
+        *("予備群の基準 = 当時の基準", "無作為割付のフォルダ = なし", "グループ = すべて", "x = 指定なし", "n = 0"),
+        *("上げてみる指標 = すべて(1つずつ)", "通知の費用(円) = 示さない", "月次の指標の対照の支部 = なし"),
+    }
+    bare = re.sub(" <small>.*?</small>", "", text)
+    assert {words for words in meant if words not in bare} == set()
+
+
+def test_every_parameter_of_the_suite_has_a_label_and_every_empty_one_a_meaning():
+    for path in plan.suite(NOTEBOOKS):
+        for name, parameter in plan.declared(plan.read_notebook(path), path.stem).items():
+            if name != "needs":
+                assert labels.label(name) != name, (path.stem, name)
+                if parameter.default in ("", [], 0):
+                    assert labels.empty(name), (path.stem, name)
 
 
 def test_a_branch_own_definitions_are_told():

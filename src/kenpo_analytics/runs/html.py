@@ -9,40 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from kenpo_analytics.errors import RunError
+from kenpo_analytics.runs import labels
 
 TEMPLATES = Path(__file__).parent / "templates"
 TITLE = "医療・健診データ分析 月次報告"
 COUNTING = ("人", "件", "回", "人月", "人年", "施設")
-WORDS = {
-    "month": "基準月",
-    "branch": "支部",
-    "fiscal_year": "年度",
-    "reference_year": "比べる年度",
-    "level": "勧奨の水準",
-    "programme": "通知",
-    "programme_years": "通知の年度",
-    "before_years": "事業前の年度",
-    "protocol": "解析計画",
-    "programme_cost_yen": "費用(円)",
-    "rule": "基準",
-    "high": "上の帯",
-    "low": "下の帯",
-    "bandwidth": "不連続の幅",
-    "outcome": "結果",
-    "strata": "層",
-    "series": "月次の指標",
-    "series_start": "開始月",
-    "visit_programme": "受診を見る通知",
-    "visit_year": "その年度",
-}
-VALUES: dict[tuple[str, object], str] = {
-    ("level", "first"): "一次勧奨",
-    ("level", "second"): "二次勧奨",
-    ("fiscal_year", 0): "自動",
-    ("protocol", ""): "protocol.toml",
-    ("programme_cost_yen", 0): "指定なし",
-    ("reference_year", 0): "自動",
-}
 _REQUESTS = (
     re.compile(r"""<(?!a\b)[a-z][^>]*?\s(?:src|srcset|href|data|poster|action)\s*=\s*["']?\s*(?:https?:)?//""", re.I),
     re.compile(r"""<img\b[^>]*?\ssrc\s*=\s*["']?\s*(?!data:)[^"'\s>]""", re.I),
@@ -155,28 +126,6 @@ def _level(record: Mapping[str, Any]) -> str:
     return f" ({level * 100:g}%)" if isinstance(level, float) else ""
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "はい" if value else "いいえ"
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def word(name: str) -> str:
-    """A parameter's name in the reader's words; as written where we have none."""
-    return WORDS.get(name, name)
-
-
-def parameter(value: object, name: str) -> str:
-    """A parameter's value in the reader's words; what is left empty is chosen by the notebook."""
-    if value == [] or (value == "" and (name, value) not in VALUES):
-        return "自動"
-    if not isinstance(value, str | int) or isinstance(value, bool):
-        return _shown(value)
-    if name == "month" and re.fullmatch(r"\d{4}-\d{2}", str(value)):
-        return month_label(str(value))
-    return VALUES.get((name, value)) or _shown(value)
-
-
 @functools.cache
 def _pages() -> Any:
     import jinja2
@@ -187,9 +136,8 @@ def _pages() -> Any:
     pages.filters |= {
         "month_label": month_label,
         "figure": figure,
-        "shown": _shown,
-        "word": word,
-        "parameter": parameter,
+        "label": labels.label,
+        "given": labels.value,
         "moment": lambda text: str(text)[:16].replace("T", " "),
     }
     return pages
