@@ -392,6 +392,8 @@ def test_heading_says_what_is_used_and_whether_it_is_synthetic(shown):
     assert "合成データ" not in repr(shown[1]) and not _emit.CONTEXT.synthetic
     with pytest.raises(ParameterError, match="合成データかどうか"):
         report.heading("題")
+    with pytest.raises(ParameterError, match="支部「三重」は JIS"):
+        report.heading("題", synthetic=True, branch="三重")
 
 
 def test_conclusion_carries_headline_figures_for_the_manifest(shown):

@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 import kenpo_analytics as ka
 from kenpo_analytics import disclosure, risks
-from kenpo_analytics.errors import EstimateError, StrataError, TableError
+from kenpo_analytics.errors import EstimateError, ParameterError, StrataError, TableError
 from kenpo_analytics.risks.rates import JUDGEMENTS, NO_NATION, UNKNOWN
 from kenpo_analytics.store import load
 from tests.test_public import SAMPLE
@@ -367,7 +367,7 @@ def test_the_card_puts_group_and_branch_on_one_scale(people: pl.DataFrame, table
     assert set(alone.filter(pl.col("side") == "branch")["judgement"]) == {NO_NATION} and set(
         alone.filter(pl.col("side") == "branch")["ratio"].round(9)
     ) == {1.0}
-    with pytest.raises(TableError, match="当てはまる健診受診者がいません: industry=鉱業"):
+    with pytest.raises(TableError, match="当てはまる健診受診者がいません: 業態 鉱業"):
         ka.health_card(places, group={"industry": "鉱業"})
     with pytest.raises(TableError, match="表にない列です: town"):
         ka.health_card(places, group={"town": "津"})
@@ -535,3 +535,13 @@ def test_an_industry_that_nobody_works_in_is_said_in_words(tables: ka.Tables) ->
     assert found in cells["workplace_id"].to_list() and sizes.height > 1
     with pytest.raises(TableError, match="この業態の健診受診者がいません: 宇宙運送業"):
         risks.largest_workplace(cells, industry="宇宙運送業")
+    with pytest.raises(TableError, match="当てはまる健診受診者がいません: 事業所 W99999"):
+        risks.card_siblings(cells, group={"workplace_id": "W99999"}, within="industry")
+
+
+def test_a_risk_that_is_not_counted_by_group_is_refused_with_the_names(tables: ka.Tables) -> None:
+    assert [risks.risk_label(name) for name in ("risk_metabolic", "risk_smoking")] == ["代謝リスク", "喫煙"]
+    for wrong in ("risk_x", "", "risk_metabolic_treated", risks.UNANSWERED):
+        with pytest.raises(ParameterError, match=f"リスクの名前が違います: 「{wrong}」") as caught:
+            risks.risk_label(wrong)
+        assert "risk_waist(腹囲リスク)" in str(caught.value.hint)

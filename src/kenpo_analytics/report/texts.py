@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from kenpo_analytics.definitions.branch_codes import branch_code
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, must_be_checked, table_style
@@ -36,7 +37,7 @@ def heading(
     Raises
     ------
     ParameterError
-        Nobody says whether the data are synthetic.
+        Nobody says whether the data are synthetic, or `branch` is no code of a branch.
     """
     known = synthetic if synthetic is not None else getattr(tables, "synthetic", None)
     if known is None:
@@ -47,7 +48,7 @@ def heading(
     CONTEXT.synthetic, CONTEXT.styled = bool(known), False
     facts = [
         ("基準月", _month(month)),
-        ("支部", f"{branch_names().get(branch, branch)}支部" if branch else ""),
+        ("支部", f"{branch_names()[branch_code(branch)]}支部" if branch else ""),
         ("用いた年度", "、".join(f"{year}年度" for year in fiscal_years)),
         ("用いた月", used_months),
         ("目的", purpose),

@@ -9,6 +9,7 @@ from kenpo_analytics.risks.holders import (
     UNANSWERED,
     metabolic_parts,
     risk_holders,
+    risk_label,
     version_breaks,
 )
 from kenpo_analytics.risks.levels import FIRST_YEAR, LEVELS, guidance_levels
@@ -34,6 +35,7 @@ __all__ = [
     "nation_of",
     "risk_counts",
     "risk_holders",
+    "risk_label",
     "risk_ranks",
     "risk_rates",
     "risk_reference",

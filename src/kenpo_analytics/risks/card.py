@@ -15,6 +15,7 @@ from kenpo_analytics.risks.rates import NO_NATION, risk_rates
 from kenpo_analytics.risks.strata import STRATUM
 
 GROUP, BRANCH, REST = "group", "branch", "rest"
+_WORDS = {"industry": "業態", "workplace_id": "事業所"}
 
 
 def health_card(
@@ -55,10 +56,7 @@ def health_card(
         raise TableError(
             f"表にない列です: {named(lacking)}", hint=f"risk_counts(..., by={tuple(group)}) で数えてください。"
         )
-    chosen = table.filter(*(pl.col(name) == value for name, value in group.items()))
-    if chosen.is_empty():
-        some = "、".join(f"{name}={value}" for name, value in group.items())
-        raise TableError(f"当てはまる健診受診者がいません: {some}", hint="業態・事業所の名称と年度を確かめてください。")
+    chosen = table.filter(_of(table, group))
     nation = None if nation is None or eager(nation).is_empty() else nation
     sides = pl.concat([_side(table, BRANCH), _side(chosen, GROUP)])
     rows = risk_rates(
@@ -108,12 +106,29 @@ def card_siblings(cells: Any, *, group: Mapping[str, str], within: str) -> Any:
 
     `cells` as in `health_card`; `within` a column of it (industry). Rows as cells with `side`: "group" and "rest" of
     those who share the group's value of `within`. Where the larger group is shown, its rest must not come out.
+
+    Raises
+    ------
+    TableError
+        A value of `group` that nobody has.
     """
     table = eager(cells)
-    ours = pl.all_horizontal(pl.col(name) == value for name, value in group.items())
+    ours = _of(table, group)
     larger = table.filter(pl.col(within).is_in(table.filter(ours)[within].unique().implode()))
     parts = [_side(larger.filter(ours), GROUP), _side(larger.filter(~ours), REST)]
     return small(pl.concat(parts), source_of(cells))
+
+
+def _of(table: pl.DataFrame, group: Mapping[str, str]) -> pl.Expr:
+    """Which rows are the group's? There must be some."""
+    ours = pl.all_horizontal(pl.col(name) == value for name, value in group.items())
+    if table.filter(ours).is_empty():
+        some = "、".join(f"{_WORDS.get(name, name)} {value}" for name, value in group.items())
+        raise TableError(
+            f"当てはまる健診受診者がいません: {some}",
+            hint="workplaces にあるか、年度とともに確かめてください。",
+        )
+    return ours
 
 
 def _side(table: pl.DataFrame, name: str) -> pl.DataFrame:

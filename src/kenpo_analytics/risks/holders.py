@@ -10,6 +10,7 @@ import narwhals as nw
 from kenpo_analytics.cohorts.eligible import PEOPLE, Pick, Population
 from kenpo_analytics.cohorts.flow import Cohort, Kind, Stage, first_exit
 from kenpo_analytics.definitions import Definitions
+from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.frames import sure
 from kenpo_analytics.months import fiscal_year_of
 from kenpo_analytics.risks.marks import Marks, any_of, decided, find_markers, known, possible
@@ -35,6 +36,20 @@ _ITEMS = ("waist", "sbp", "dbp", "tg", "hdl", "fpg", "hba1c", "ast", "alt", "ggt
 _EXTRA: tuple[tuple[str, str, Kind], ...] = (
     ("implausible", "参考: 想定範囲外の検査値を使わなかった人(単位の誤りなど)", "reference"),
 )
+
+
+def risk_label(risk: str) -> str:
+    """What is a risk of `MAIN` called? 代謝リスク for risk_metabolic.
+
+    Raises
+    ------
+    ParameterError
+        Another name, or a part of 代謝リスク, which is not counted by group.
+    """
+    if risk not in MAIN:
+        names = "、".join(f"{name}({RISKS[name]})" for name in MAIN)
+        raise ParameterError(f"リスクの名前が違います: 「{risk}」", hint=f"使える名前: {names}")
+    return RISKS[risk]
 
 
 def risk_holders(

@@ -105,7 +105,7 @@ def risk_rates(
     table = eager(cells)
     if table.is_empty():
         raise TableError(
-            "健診受診者がいないため、割合を計算できません", hint="年度と対象(population)を確かめてください。"
+            "健診受診者がいないため、割合を計算できません", hint="年度、対象(population)、支部を確かめてください。"
         )
     groups = [name for name in table.columns if name not in (*STRATUM, *_COUNTS)]
     nations = None if nation is None else eager(nation)
