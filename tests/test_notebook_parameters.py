@@ -6,9 +6,11 @@ import json
 import warnings
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from kenpo_analytics.errors import KenpoError
+from kenpo_analytics.report._emit import CONTEXT
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,6 +46,9 @@ def error_of(name: str, **given: object) -> KenpoError:
 def test_a_wrong_parameter_is_told(monkeypatch, name, given, told, hint):
     monkeypatch.setenv("KENPO_DATA", str(ROOT / "data" / "sample"))
     monkeypatch.delenv("KENPO_MONTH", raising=False)
-    error = error_of(name, **given)
+    for state in ("synthetic", "styled"):  # of a page: the next test begins with none
+        monkeypatch.setattr(CONTEXT, state, getattr(CONTEXT, state))
+    with pl.Config():
+        error = error_of(name, **given)
     assert told in error.message
     assert hint in f"{error.message}{error.hint}"
