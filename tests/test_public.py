@@ -50,7 +50,7 @@ def test_importing_the_package_is_light():
 
 
 def example(readme: str) -> str:
-    """The Python of a README without its comments."""
+    """The Python of a README, or of a page of docs/, without its comments."""
     blocks = re.findall(r"```python\n(.+?)```", (ROOT / readme).read_text(encoding="utf-8"), re.DOTALL)
     return "\n".join(re.sub(r" *#.*", "", block) for block in blocks)
 
@@ -71,6 +71,20 @@ def test_the_example_of_the_readme_runs_with_the_branchs_own_values(tmp_path, mo
         found.append(len(names["cohort"].people))
         assert ka.visit_incidence(names["visits"]).kpi["window"].to_list() == ["0-9", "0-10", "1-10"]
     assert found[0] > found[1] > 0
+
+
+@pytest.mark.skipif(not SAMPLE.is_dir(), reason="needs the sample of the checkout")
+@pytest.mark.parametrize("page", ["docs/risk.md", "docs/kpi.md"])
+def test_the_example_of_a_page_runs_as_it_is_printed(page, tmp_path, monkeypatch):
+    monkeypatch.delenv("KENPO_MONTH", raising=False)
+    monkeypatch.setenv("KENPO_DATA", str(SAMPLE))
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(compile(example(page), page, "exec"), names)
+    results = [value for name, value in names.items() if name in ("rates", "now", "ahead", "shown")]
+    assert results and all(len(value) > 10 for value in results)
+    if page == "docs/kpi.md":
+        assert names["moved"]["change"] == names["moved"]["estimate"] - names["moved"]["before"] != 0
 
 
 def test_pages_that_are_not_japanese_say_so_in_the_japanese_readme():

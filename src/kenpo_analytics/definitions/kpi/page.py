@@ -10,6 +10,23 @@ ACCUMULATES = {"base": "分子だけ年度累計", "both": "分子・分母と�
 DIRECTIONS = {"up": "高いほどよい", "down": "低いほどよい"}
 RULES = {"ge": "以上", "le": "以下", "ge_prev": "前年度以上", "le_prev": "前年度以下", "done": "実施"}
 
+_EXAMPLE = """\
+ノートブック07と同じ計算です(見本データでそのまま動きます)。支部はJIS 2桁の文字列で、名前(三重)は断ります。
+
+```python
+import kenpo_analytics as ka
+from kenpo_analytics import disclosure, kpi
+
+tables = ka.load(month="2025-10")
+totals = kpi.monthly_totals(tables, branch="24")   # 届いた月別の実績と、支部の表から数えたもの
+asked = {"month": tables.month, "branch": "24", "nation": kpi.published(tables.folder)}
+
+now = kpi.status(totals, **asked)                  # 目標・前年・全国に対する位置と判定(1指標1行)
+ahead = kpi.landing(totals, **asked).rows          # 年度末の見込みと95%予測区間
+moved = kpi.compare(totals, "checkup_rate_insured", month="2025-03", earlier="2024-03", branch="24")  # 2つの月の差
+shown = disclosure.check_kpi(now)                  # 秘匿処理。表や図にできるのは、これを通したものだけ
+```"""
+
 
 def kpi_page() -> str:
     """The registry as a page: KPIs, definition versions, targets, printed history, and the file a branch may add."""
@@ -20,6 +37,8 @@ def kpi_page() -> str:
         "区分「仮定」は出典で確かめられていないものです。定義の版が違う値どうしは比較しません。",
         "月別の実績(`kpi_monthly`、[tables.md](tables.md))の指標IDと定義の版は、ここにある語で書きます。分母のない指標は分母を空けます。"
         "「年度累計」の指標は4月からの累計を毎月入れます。版の語が違う実績は、判定不能(定義の版が違う)になります。",
+        "## ノートブックで使う",
+        _EXAMPLE,
     ]
     for kind, name in KINDS.items():
         rows = [_kpi(item) for item in kpis() if item.kind == kind]
