@@ -58,11 +58,11 @@ def test_purpose_and_main_section_are_those_of_the_primary_design(designs, name:
     primary = next(one for one in designs if one.design == name)
     estimand, how = OWN[name]
     lines = said.purpose_text(primary).splitlines()
-    (main,) = [line for line in lines if line.startswith("- **主なestimand**")]
+    (main,) = [line for line in lines if line.startswith("- 主なestimand")]
     assert primary.label in main and estimand in main
     within = name in said.WITHIN
-    assert any(line.startswith("- **対象者の中の比較(感度分析") for line in lines) != within
-    assert any(line.startswith("- **差の差(感度分析") for line in lines) == (name != "did_ancova")
+    assert any(line.startswith("- 対象者の中の比較(感度分析") for line in lines) != within
+    assert any(line.startswith("- 差の差(感度分析") for line in lines) == (name != "did_ancova")
     text = said.primary_text(primary, 6.0)
     assert how in text and ("主解析のものではありません" in text) == (name != "did_ancova")
     assert said.bands_name(replace(CHOICE, primary=name)) == ("主解析" if name == "did_ancova" else "差の差(感度分析)")
@@ -92,7 +92,11 @@ def test_the_draw_is_a_sensitivity_analysis_where_another_design_is_primary(made
     (one,) = [one for one in found if one.design == "randomised"]
     assert (one.state, one.role) == ("estimated", "sensitivity")
     assert one.lower < 0 < one.upper  # the sample's letters know nothing of these lots
-    assert "arms" in diagnose(made, CHOICE, found, imputations=2).tables
+    checks = diagnose(made, CHOICE, found, imputations=2)
+    assert "arms" in checks.tables
+    assert designs_text.limits(found, CHOICE, checks).startswith(
+        "- 無作為割付による比較のほかの設計は無作為割付ではない"
+    )
 
 
 def test_the_record_is_printed_as_it_stands(data: Path) -> None:
@@ -128,7 +132,7 @@ def test_no_words_of_a_cell_hold_for_one_primary_design_only() -> None:
         for wrong in ("主なestimand", "主解析の4つの群", "差の差(DiD)", "下の帯の人の動きを引き"):
             assert not any(wrong in cell for cell in cells)
     page = Page("02_prediabetes_evaluation")
-    assert "事業の時期に通知の対象の帯にいたこと" in page.text("- **目的**")
+    assert "事業の時期に通知の対象の帯にいたこと" in page.text("- 目的")
     assert page.text("差の差(DiD)").count("6.0") == 2 and "主解析のものではありません" not in page.text("差の差(DiD)")
 
 

@@ -50,20 +50,20 @@ _OTHER = (
 
 def purpose_text(primary: Estimate) -> str:
     """What is asked, and of whom? The primary design's estimand and the other quantities of the page."""
-    within = "**対象者の中の比較({}。別の量で、まとめる全年度)**: 送付し届いたことの効果。"
+    within = "対象者の中の比較({}。別の量で、まとめる全年度): 送付し届いたことの効果。"
     within += "事業所の辞退・住所の不備・不達で届かなかった人と比べます。"
     lines = [
-        "**目的**: 予備群への通知(リーフレット)が、次回健診の空腹時血糖を下げたかを推定します。",
-        f"**主なestimand**(主解析: {primary.label}): {_plain(primary.estimand)}。{_REACH[primary.design]}。"
+        "目的: 予備群への通知(リーフレット)が、次回健診の空腹時血糖を下げたかを推定します。",
+        f"主なestimand(主解析: {primary.label}): {_plain(primary.estimand)}。{_REACH[primary.design]}。"
         "estimandは「だれへの、何の効果を推定するか」です。",
     ]
     if primary.design not in WITHIN:
         lines.append(within.format("感度分析"))
     if primary.design != DID:
-        lines.append("**差の差(感度分析。別の量)**: 事業の時期に通知の対象の帯にいたことの効果。")
+        lines.append("差の差(感度分析。別の量): 事業の時期に通知の対象の帯にいたことの効果。")
     lines += [
-        "**副次**: 改善・悪化した人の割合の差、糖尿病型または新たな服薬を悪化とみる複合評価。",
-        "**主解析**は1つで、解析計画(protocol.toml)で決めます。計画がないときは、事後選択と明記します。",
+        "副次: 改善・悪化した人の割合の差、糖尿病型または新たな服薬を悪化とみる複合評価。",
+        "主解析は1つで、解析計画(protocol.toml)で決めます。計画がないときは、事後選択と明記します。",
     ]
     return "\n".join(f"- {line}" for line in lines)
 

@@ -132,6 +132,7 @@ def limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> str
 def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> Iterator[str]:
     run = {one.design: one for one in estimates if one.state == "estimated"}
     others = "主解析のほかの設計は" if _drawn(run.get(choice.primary)) else ""
+    others = "無作為割付による比較のほかの設計は" if not others and RANDOMISED in run else others
     yield f"{others}無作為割付ではないため、測っていない要因(生活習慣、職場の取組など)による違いが残りえます"
     yield from applies_to(choice)
     if primary := run.get(choice.primary):
