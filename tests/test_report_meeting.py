@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import zipfile
+from html import unescape
+from pathlib import Path
 from xml.etree import ElementTree
 
 import fastexcel
@@ -20,7 +22,7 @@ from kenpo_analytics.definitions import kpi as registry
 from kenpo_analytics.definitions.calendar import events
 from kenpo_analytics.errors import DisclosureError
 from kenpo_analytics.months import months_between
-from kenpo_analytics.report import spark
+from kenpo_analytics.report import meeting, spark
 from kenpo_analytics.report._emit import CONTEXT
 from kenpo_analytics.report.attachments import Attachment
 from kenpo_analytics.runs.html import external
@@ -48,19 +50,19 @@ def world() -> list[tuple]:
     return list({row[1:4]: row for row in held}.values())
 
 
-def page_of(held: list[tuple], *, synthetic: bool = True, **more: object) -> str:
+def page_of(held: list[tuple], *, synthetic: bool = True, groups: tuple[str, ...] = registry.GROUPS) -> str:
     CONTEXT.synthetic = synthetic
     totals = table(held)
     asked = {"month": MONTH, "branch": "24"}
+    stands = kpi.status(totals, **asked)
     made = report.meeting_page(
-        disclosure.check_kpi(kpi.status(totals, **asked)),
+        disclosure.check_kpi(stands.filter(pl.col("group").is_in([*groups, ""]))),
         landing=disclosure.check_kpi(kpi.landing(totals, **asked).rows),
         series=disclosure.check_kpi(kpi.monthly_series(totals, **asked), by=("kpi_id", "month", "definition_version")),
         title="KPI会議資料(2025年10月)",
         month=MONTH,
         branch="24",
         name="x.html",
-        **more,
     )
     CONTEXT.synthetic = False
     return made.content.decode("utf-8")
@@ -77,9 +79,10 @@ def card(page: str, short: str) -> str:
 
 
 def test_every_kpi_stands_in_the_column_of_its_group(page):
-    order = re.findall(r"<h2>([^<]+)<small>(\d+)指標", page)
-    groups = [item.group for item in registry.in_year(2025)]
-    assert [(group, int(n)) for group, n in order] == [(group, groups.count(group)) for group in registry.GROUPS]
+    order = re.findall(r"<h2>([^<]+)<small>(\d+)指標(?:＋参考(\d+))?<", page)
+    groups = [(item.group, item.kind == "reference") for item in registry.in_year(2025)]
+    counted = [(group, groups.count((group, False)), groups.count((group, True))) for group in registry.GROUPS]
+    assert [(group, int(n), int(more or 0)) for group, n, more in order] == counted
     in_force = [item.short for item in registry.in_year(2025)]
     assert all(f"</span>{short}<span" in page for short in in_force) and len(in_force) == page.count("<article")
     assert "合成データ：実在の" in page and external(page) == []
@@ -98,6 +101,39 @@ def test_a_card_tells_value_target_gap_last_year_nation_and_status(page):
 def test_few_people_are_masked_on_the_sheet_with_their_share(page):
     one = card(page, "被扶養者の特定健診")
     assert "秘匿" in one and "1.8%" not in one and ">7/" not in one and "95%CI" not in one
+
+
+def test_what_is_no_kpi_of_the_plan_stands_apart_and_has_no_verdict(page):
+    assert "計画のKPI 19指標" in page and "(ほかに参考 8)" in page
+    column = page.split("<h2>企画総務<")[1].split("</section>")[0]
+    plan, beside = column.split("<h4>参考(計画のKPIではない)</h4>")
+    beside_shorts = [
+        item.short for item in registry.in_year(2025) if (item.group, item.kind) == ("企画総務", "reference")
+    ]
+    assert all(f"</span>{short}<span" in beside and f"</span>{short}<span" not in plan for short in beside_shorts)
+    assert beside.count(">参考</span>") == len(beside_shorts) and "判定不能" not in beside and "参考</span>" not in plan
+
+
+def test_an_ended_kpi_is_of_the_plan_in_its_years_and_for_reference_after():
+    held = rows("benefit_mail_rate", {202503: (96, 100), 202504: (97, 100)})
+    one = card(page_of(held), "郵送化率")
+    assert 'class="badge reference">参考<' in one and "終わったKPI" in one
+    row = kpi.status(table(held), month=202503, branch="24").filter(pl.col("kpi_id") == "benefit_mail_rate")
+    assert meeting._planned(row.row(0, named=True))
+
+
+def test_version_and_sources_of_every_kpi_stand_on_the_sheet(page):
+    """Letters lead to the texts: each is followed back to what the registry and the targets say."""
+    block = page.split('<div class="origins">')[1].split("</div></div>")[0]
+    letters = {key: unescape(text) for key, text in re.findall(r"<span><b>(\w+)</b> ([^<]*)</span>", block)}
+    lines = {row[0]: row[1:] for row in (re.findall(r"<td>([^<]*)</td>", line) for line in block.split("<tr>")) if row}
+    assert set(lines) == {item.short for item in registry.in_year(2025)}
+    for item in registry.in_year(2025):
+        version, definition, *_ = lines[item.short]
+        assert version == registry.version_at(item.id, MONTH).version and letters[definition] == item.source
+    target, nation = (letters[key] for key in lines["生活習慣病予防健診"][2:4])
+    assert target == "三重支部 令和7年度事業計画" and nation == "協会けんぽ 令和6年度事業報告書 p.120"
+    assert lines["時間外受診(初診)"][2:] == ["―", "―", "―"]
 
 
 def pieces(part: pl.DataFrame) -> list[list[tuple[int, str]]]:
@@ -147,22 +183,39 @@ def test_only_checked_results_are_taken():
         Attachment("x.html", "x", b"7")
 
 
+def chromium(folder: Path, page: str, *words: str) -> str:
+    """What chromium says of a page, at the size of A3 on a screen."""
+    (folder / "x.html").write_text(page, encoding="utf-8")
+    fixed = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}")
+    asked = ["chromium", *fixed, "--window-size=1600,1130", *words, f"file://{folder / 'x.html'}"]
+    return subprocess.run(asked, capture_output=True, timeout=120, check=True, text=True).stdout
+
+
+MEASURE = """<script>
+const wrong = [];
+for (const box of document.querySelectorAll(".sheet, .half, .tables, .card, .card h3, .value"))
+  if (box.scrollHeight > box.clientHeight + 1) wrong.push("clipped " + box.className + box.innerText.slice(0, 20));
+for (const text of document.querySelectorAll(".card dd, .value"))
+  if (text.scrollWidth > text.clientWidth + 1) wrong.push("cut " + text.innerText);
+for (const card of document.querySelectorAll(".card")) {
+  const badge = card.querySelector(".badge").getBoundingClientRect(), value = card.querySelector(".value");
+  if (value && value.getBoundingClientRect().top < badge.bottom) wrong.push("overlap " + card.innerText.slice(0, 20));
+}
+document.body.innerHTML = "<pre>" + (wrong.join("\\n") || "clean") + "</pre>";
+</script>"""
+
+
 @pytest.mark.e2e
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
-def test_it_prints_on_exactly_one_sheet_of_a3(page, tmp_path):
-    (tmp_path / "x.html").write_text(page, encoding="utf-8")
-    words = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}")
-    printed = (
-        *words,
-        "--no-pdf-header-footer",
-        f"--print-to-pdf={tmp_path / 'x.pdf'}",
-        f"file://{tmp_path / 'x.html'}",
-    )
-    subprocess.run(["chromium", *printed], capture_output=True, timeout=120, check=True)
+@pytest.mark.parametrize("groups", [registry.GROUPS, registry.GROUPS[-1:]])
+def test_it_prints_on_exactly_one_sheet_of_a3_with_nothing_clipped_or_overlapping(groups, tmp_path):
+    page = page_of(world(), groups=groups)
+    chromium(tmp_path, page, "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / 'x.pdf'}")
     pdf = (tmp_path / "x.pdf").read_bytes()
     assert len(re.findall(rb"/Type /Page\b", pdf)) == 1
     (box,) = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
     assert [float(side) / 72 * 25.4 for side in box] == pytest.approx([420, 297], abs=0.5)
+    assert "<pre>clean</pre>" in chromium(tmp_path, page.replace("</body>", MEASURE + "</body>"), "--dump-dom")
 
 
 # --- Excel ---------------------------------------------------------------------------------------------------------

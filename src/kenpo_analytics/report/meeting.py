@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from html import escape
+from itertools import zip_longest
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from kenpo_analytics.definitions.calendar import Event, events
-from kenpo_analytics.definitions.kpi import GROUPS
+from kenpo_analytics.definitions.kpi import GROUPS, in_year
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.months import fiscal_year_of
 from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, must_be_checked
 from kenpo_analytics.report._format import MARKS, Col, cells, columns_of, number, of_row, write
 from kenpo_analytics.report.areas import branch_names
 from kenpo_analytics.report.attachments import Attachment, made
+from kenpo_analytics.report.meeting_sources import origins
 from kenpo_analytics.report.spark import timeline
 
 _CSS = Path(__file__).with_name("meeting.css.j2")
 _BADGES = {"達成": "met", "未達": "missed", "進捗中": "running", "判定不能": "unknown"}
+_REFERENCE = "参考"
 _YEARS = 3
-_ROOM, _TALL, _FLAT, _TIGHT = 250.0, 38.0, 15.0, 28.0
-"""Millimetres: room for the cards of one column, the most that one may take, one without a value, and small type."""
+_ROOM, _TALL, _FLAT, _TIGHT, _LINE = 256.0, 38.0, 15.0, 28.0, 6.0
+"""Millimetres: room for the cards of one column, the most that one may take, one without a value, small type, and the
+line above the figures for reference."""
 UNIT = Col("", "unit")
 CHANGE = Col("", "change")
 _DONE = "実施"
@@ -44,8 +49,10 @@ def meeting_page(
     `status`, `landing` and `series` are what `kpi.status`, `kpi.landing` and `kpi.monthly_series` gave, after the
     check; `tables` are further checked tables (title, table, columns) for the free corner. Timelines run over this and
     the three fiscal years before it, with every event of the calendar (also listed) and every change of definition.
+    What is no KPI of that year's plan (参考) stands below a line in its column, without a verdict; definition version
+    and sources of every KPI are listed in the corner.
     """
-    rows = _rows(must_be_checked(status))
+    rows = sorted(_rows(must_be_checked(status)), key=lambda pair: not _planned(pair[0]))
     ends = {row["kpi_id"]: pair for pair in _rows(must_be_checked(landing)) for row in [pair[0]]}
     runs = must_be_checked(series)
     first, last = _span(month)
@@ -57,8 +64,9 @@ def meeting_page(
         group: [_card(pair, ends.get(pair[0]["kpi_id"]), runs, marks, (first, last)) for pair in held]
         for group, held in grouped.items()
     }
-    corner = [_table(*given) for given in tables if len(given[1])]
-    page = _page(title, month, branch, grouped, cards, [*corner, _calendar(marks)], _others(rows))
+    listed = origins([pair[0] for held in grouped.values() for pair in held])
+    corner = [*(_table(*given) for given in tables if len(given[1])), _calendar(marks), listed]
+    page = _page(title, month, branch, grouped, cards, corner, _others(rows))
     return made(name, title, page.encode("utf-8"))
 
 
@@ -74,6 +82,21 @@ def _span(month: int) -> tuple[int, int]:
     return (year - _YEARS) * 100 + 4, (year + 1) * 100 + 3
 
 
+def _planned(row: Mapping[str, Any]) -> bool:
+    """Is it a KPI of the plan of that year? Else it is a figure for reference, or a KPI that has ended."""
+    return any(item.id == row["kpi_id"] and item.kind != "reference" for item in in_year(row["fiscal_year"]))
+
+
+def _badge(row: Mapping[str, Any]) -> str:
+    """The verdict on a KPI of the plan, or that it is none, and why."""
+    word, why, look = row["status"], row["reason"] or "", _BADGES.get(row["status"], "unknown")
+    if not _planned(row):
+        word, why, look = _REFERENCE, "終わったKPI" if row["kind"] == "ended" else "", "reference"
+    return (
+        f'<span class="badge {look}">{escape(word)}</span>{escape(row["short"])}<span class="note">{escape(why)}</span>'
+    )
+
+
 def _text(pair: Pair | None, name: str, col: Col = UNIT) -> str:
     """One number as it is written on every page, or the mark that says why there is none."""
     if pair is None:
@@ -85,9 +108,7 @@ def _text(pair: Pair | None, name: str, col: Col = UNIT) -> str:
 
 def _card(pair: Pair, end: Pair | None, runs: Checked, marks: Mapping[int, Event], span: tuple[int, int]) -> str:
     row, states = pair
-    badge = f'<span class="badge {_BADGES.get(row["status"], "unknown")}">{escape(row["status"])}</span>'
-    reason = f'<span class="note">{escape(row["reason"] or "")}</span>'
-    head = f"<h3>{badge}{escape(row['short'])}{reason}</h3>"
+    head = f"<h3>{_badge(row)}</h3>"
     own = runs.where(kpi_id=row["kpi_id"])
     if row["month"] is None:
         return f'<article class="card empty">{head}{_facts(pair, end)}</article>'
@@ -202,42 +223,72 @@ def _page(
 ) -> str:
     words = f"{SYNTHETIC}：実在の加入者・事業所の情報ではありません"
     banner = f'<p class="synthetic">{words}</p>' if CONTEXT.synthetic else ""
-    plan = [row["status"] for held in grouped.values() for row, _ in held if row["kind"] == "plan"]
+    plan = [row["status"] for held in grouped.values() for row, _ in held if _planned(row)]
+    others_shown = sum(map(len, grouped.values())) - len(plan)
     said = "　".join(f"{name} {plan.count(name)}" for name in _BADGES)
-    names = list(cards)
-    halves = [part for part in (names[: (len(names) + 1) // 2], names[(len(names) + 1) // 2 :]) if part]
-    free = f'<div class="tables">{"".join(corner)}</div>'
-    body = "".join(
-        _half([(group, _heights(grouped[group]), cards[group]) for group in half], "" if at else free)
-        for at, half in enumerate(halves)
-    )
+    beside = f"　(ほかに参考 {others_shown})" if others_shown else ""
+    body = _body([(group, held, cards[group]) for group, held in grouped.items()], corner)
     where = f"{branch_names().get(branch, branch)}支部　{number(month, 'month')}までの実績"
     more = f" 登録されていない指標: {escape(others)}。" if others else ""
     foot = (
         "橙は今年度、灰は過去の年度、点線(細かい)は定義の版が違う年度。白抜き・破線は速報。緑の一点鎖線は目標、右端の青は年度末の見込みの80%予測区間または幅(「5月から」は、5月の確定値から見込んだもの)。"
         "縦の破線は定義の変更で、前後は比べられない。縦軸は0から始まらない。速報は届いていない分だけ低いことがある。年度の累計は4月に始まり直す。縦の細線と番号はできごと(点線は日付が仮定)、灰の帯は続いた期間。"
-        f"秘匿は10人未満など。分子・分母、定義の版、出典は同じ月の報告書07とExcelの表に示す。{more}"
+        f"秘匿は10人未満など。「参考」は計画のKPIでない指標で、達成・未達を判定しない。定義の内容は同じ月の報告書07に示す。{more}"
     )
     return (
         f'<!DOCTYPE html>\n<html lang="ja"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_CSS.read_text(encoding='utf-8')}</style></head>"
         f'<body><div class="sheet"><header><h1>{escape(title)}</h1><p>{escape(where)}</p>'
-        f'{banner}<p class="count">計画のKPI {len(plan)}指標　{said}</p></header>'
+        f'{banner}<p class="count">計画のKPI {len(plan)}指標　{said}{beside}</p></header>'
         f'<main class="body">{body}</main><footer>{foot}</footer></div></body></html>\n'
     )
 
 
-def _heights(held: Sequence[Pair]) -> tuple[float, float]:
+Column = tuple[str, Sequence[Pair], Sequence[str]]
+
+
+def _body(columns: Sequence[Column], corner: Sequence[str]) -> str:
+    """Two halves; the tables below the cards of the first, whose cards leave them room, or beside a single column."""
+    middle = (len(columns) + 1) // 2
+    left, right = _ROOM - _corner_height(corner), _ROOM
+    free = f'<div class="tables">{"".join(corner)}</div>'
+    if len(columns) < 2:
+        return _half(columns, _ROOM) + f'<div class="half">{free}</div>'
+    return _half(columns[:middle], left, free) + _half(columns[middle:], right)
+
+
+def _corner_height(corner: Sequence[str]) -> float:
+    """How tall are the tables, two beside each other and the sources below? About, in millimetres."""
+    *tables, listed = (text.count("<tr>") for text in corner)
+    pairs = zip_longest(tables[::2], tables[1::2], fillvalue=0)
+    sources = ceil(corner[-1].count("<span>") / 3)
+    return sum(8 + 4.1 * max(pair) for pair in pairs) + 5 + 1.5 * listed + 3.7 * sources
+
+
+def _heights(held: Sequence[Pair], room: float) -> tuple[float, float]:
     """How tall are the cards of a column without and with a value, so that they just fit? In millimetres."""
     filled = sum(row["month"] is not None for row, _ in held)
-    low = min(_FLAT, _ROOM / len(held) - 1)
-    return low, min(_TALL, (_ROOM - (len(held) - filled) * (low + 1)) / max(1, filled) - 1)
+    room -= _LINE if _plans(held) < len(held) else 0
+    low = min(_FLAT, room / len(held) - 1)
+    return low, min(_TALL, (room - (len(held) - filled) * (low + 1)) / max(1, filled) - 1)
 
 
-def _half(groups: Sequence[tuple[str, tuple[float, float], Sequence[str]]], corner: str) -> str:
-    sections = "".join(
-        f'<section class="{"tight" if high < _TIGHT else ""}" style="--empty:{low:.2f}mm;--card:{high:.2f}mm">'
-        f"<h2>{escape(group)}<small>{len(cards)}指標</small></h2>{''.join(cards)}</section>"
-        for group, (low, high), cards in groups
-    )
+def _plans(held: Sequence[Pair]) -> int:
+    return sum(_planned(row) for row, _ in held)
+
+
+def _half(columns: Sequence[Column], room: float, corner: str = "") -> str:
+    sections = "".join(_section(*column, room) for column in columns)
     return f'<div class="half"><div class="groups">{sections}</div>{corner}</div>'
+
+
+def _section(group: str, held: Sequence[Pair], cards: Sequence[str], room: float) -> str:
+    """One column: the KPIs of the plan, and below a line what is none."""
+    (low, high), plans = _heights(held, room), _plans(held)
+    beside = len(cards) - plans
+    count = f"{plans}指標" + (f"＋{_REFERENCE}{beside}" if beside else "")
+    line = f"<h4>{_REFERENCE}(計画のKPIではない)</h4>" if beside else ""
+    return (
+        f'<section class="{"tight" if high < _TIGHT else ""}" style="--empty:{low:.2f}mm;--card:{high:.2f}mm">'
+        f"<h2>{escape(group)}<small>{count}</small></h2>{''.join(cards[:plans])}{line}{''.join(cards[plans:])}</section>"
+    )
