@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 import kenpo_analytics as ka
+from kenpo_analytics.disclosure import check_diagnostics
 from kenpo_analytics.evaluation import analysis, suite, trial
 from kenpo_analytics.evaluation.decide import decide
 from kenpo_analytics.evaluation.diagnose import diagnose
@@ -77,6 +78,20 @@ def test_the_arms_are_named_in_subject_and_sign(designs) -> None:
     assert said.subject_text(CHOICE, FACTS) == said.subject_text(choice) == "2018年度の健診にもとづく通知"
     other = next(one for one in designs if one.design == "iptw")
     assert said.side_text(other) == "マイナスは、通知のほうが次回健診の値が低いこと。"
+
+
+def test_only_the_difference_in_differences_counts_four_groups(made, designs) -> None:
+    """The sentence of another design must not borrow them, nor the trend of the bands."""
+    shown = check_diagnostics({"bands": designs_of(designs, "did_ancova").diagnostics["bands"]})
+    for name in DESIGNS:
+        assert ("3群" in designs_text.people_seen(shown, name)) == (name == "did_ancova")
+    checks = diagnose(made, replace(CHOICE, primary="diff_in_disc"), designs, imputations=2)
+    assert any("基準値での段差" in text for text in checks.essential)
+    assert not any("平行な推移" in text for text in checks.essential)
+
+
+def designs_of(designs: list, name: str):
+    return next(one for one in designs if one.design == name)
 
 
 def test_what_cannot_be_estimated_is_said_where_the_design_is_told(made) -> None:

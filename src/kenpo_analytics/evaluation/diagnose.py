@@ -102,7 +102,13 @@ def _essential(choice: Choice, tables: Mapping[str, pl.DataFrame]) -> Iterator[s
     if held is None or held.filter(pl.col("check") == "placebo_year")["estimate"].drop_nulls().is_empty():
         one = len(choice.before) == 1
         why = "事業前の年度が1つのため" if one else "事業前の年度どうしを比べられないため"
-        yield f"{why}、上下の帯が事業前から同じように動いていたか(平行な推移)は確かめられていません"
+        jump = choice.primary == discontinuity.DIFFERENCE
+        what = (
+            "基準値での段差が事業前から変わらなかったか"
+            if jump
+            else "上下の帯が事業前から同じように動いていたか(平行な推移)"
+        )
+        yield f"{why}、{what}は確かめられていません"
 
 
 def _mixed(arms: pl.DataFrame) -> bool:

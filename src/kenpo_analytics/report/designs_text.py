@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kenpo_analytics.evaluation._matrix import UNEVEN
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation.attrition import CLIP
+from kenpo_analytics.evaluation.did import DESIGN as DID
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
 from kenpo_analytics.evaluation.weighting import CALIPER, TRIM
 from kenpo_analytics.report.designs import COVARIATES
@@ -199,13 +200,15 @@ def verdict_words(verdict: str) -> str:
 
 
 def people_seen(shown: Mapping[str, Checked], primary: str) -> str:
-    """How many people were seen again, and how many were they compared with? Empty where one number is masked."""
+    """How many people were seen again, and how many were they compared with? For the difference-in-differences and
+    lots; empty for other designs and where one number is masked.
+    """
     if primary == RANDOMISED:
         rows = shown["arms"].table.to_dicts() if "arms" in shown else []
         if not rows or any(row[name] is None for row in rows for name in ("n", "observed")):
             return ""
         return "、".join(f"{row['label']}群{row['n']:,}人のうち次回の値がある{row['observed']:,}人" for row in rows)
-    bands = shown.get("bands")
+    bands = shown.get("bands") if primary == DID else None  # the four groups are those of no other design
     rows = [] if bands is None else bands.table.to_dicts()
     if len(rows) != 4 or any(row[name] is None for row in rows for name in ("n", "observed")):
         return ""
