@@ -237,3 +237,11 @@ def test_every_function_that_takes_a_branch_refuses_a_name():
     ):
         with pytest.raises(ParameterError, match="支部「三重」は JIS"):
             call()
+
+
+@pytest.mark.parametrize("level", [0, 1, 95])
+def test_a_level_that_is_none_is_refused(level):
+    monthly = table(rows("checkup_rate_insured", {202510: (400, 1000)}))
+    for call in (kpi.status, kpi.landing):
+        with pytest.raises(EstimateError, match="信頼水準は0と1の間"):
+            call(monthly, month=202510, branch="24", level=level)

@@ -18,6 +18,7 @@ from kenpo_analytics.kpi.readings import Reading, readings
 from kenpo_analytics.kpi.remaining import remaining
 from kenpo_analytics.kpi.standing import stand
 from kenpo_analytics.months import months_between, parse_month
+from kenpo_analytics.stats._checks import tail
 
 ENOUGH = 3
 """Complete years from which on an interval is given."""
@@ -97,6 +98,7 @@ def landing(
     widened. With two complete years a range, with fewer no projection.
     """
     at = parse_month(month)
+    tail(level)  # no number before it is known to be a level
     held = readings(monthly, branch=branch, month=at)
     rows: list[dict[str, Any]] = []
     records: list[dict[str, Any]] = []

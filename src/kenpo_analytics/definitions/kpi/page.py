@@ -22,7 +22,7 @@ totals = kpi.monthly_totals(tables, branch="24")   # 届いた月別の実績と
 asked = {"month": tables.month, "branch": "24", "nation": kpi.published(tables.folder)}
 
 now = kpi.status(totals, **asked)                  # 目標・前年・全国に対する位置と判定(1指標1行)
-ahead = kpi.landing(totals, **asked).rows          # 年度末の見込みと95%予測区間
+ahead = kpi.landing(totals, **asked).rows          # 年度末の見込みと80%予測区間
 moved = kpi.compare(totals, "checkup_rate_insured", month="2025-03", earlier="2024-03", branch="24")  # 2つの月の差
 shown = disclosure.check_kpi(now)                  # 秘匿処理。表や図にできるのは、これを通したものだけ
 ```"""
