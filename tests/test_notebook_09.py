@@ -172,7 +172,7 @@ def test_without_the_table_the_page_says_so_and_what_it_needs(tmp_path, monkeypa
     said, texts = executed(tmp_path, monkeypatch)
     assert said == (
         "要約: 得点と順位は計算できません(①特定健診等の実施率の2025年3月の値が47支部のうち0支部しかありません。"
-        "要る表は2にあります)。"
+        "47支部がそろわない表はほかに8あります。要る表は2にあります)。"
     )
     assert "<表: 得点に要る47支部の表>" in texts and not [text for text in texts if text.startswith("<図")]
     made = Page(str(tmp_path / "09_incentive"))
@@ -221,6 +221,7 @@ def test_a_year_with_a_missing_branch_is_passed_over_aloud(tmp_path, monkeypatch
     assert (row["年度"], row["指標"], row["時点"], row["届いた支部"], row["ない支部"]) == (
         *("2024年度", "①特定健診等の実施率", "2025年3月", "46", "東京"),
     )
+    assert "ない支部" not in made.table("得点に要る47支部の表")[0]  # of the year shown, none is missing
     told = verify(made.path).headline["インセンティブの順位"]
     assert told["label"] == "インセンティブの順位(令和5年度。令和6年度は47支部がそろわず計算できない)"
 
@@ -239,6 +240,8 @@ def test_a_small_group_in_another_branch_hides_every_total_on_the_page(tmp_path,
     said, _ = executed(tmp_path, monkeypatch)
     assert "合計点と順位は、少ない人数の集団のある支部があり、秘匿のため示しません" in said and "位(順位" not in said
     made = Page(str(tmp_path / "09_incentive"))
+    told = verify(made.path).headline["インセンティブの順位"]
+    assert told["estimate"] is None and told["label"] == "インセンティブの順位(令和6年度): 示さない"
     hidden = {
         "合計点と順位(2024年度)": ("合計点", "順位", "15位の点", "差", "引き直しで上位15に入る割合"),
         "指標を1つだけ2ポイント上げた場合": ("合計点", "順位", "15位との差"),
