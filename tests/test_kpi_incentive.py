@@ -9,10 +9,11 @@ from scipy.stats import zscore
 
 from kenpo_analytics import disclosure, kpi
 from kenpo_analytics.definitions import define
+from kenpo_analytics.definitions.branch_codes import BRANCHES
 from kenpo_analytics.errors import DefinitionError, DisclosureError, EstimateError, ParameterError, TableError
 from kenpo_analytics.kpi.deviation import Values, components, deviation_value, deviations, indicator_points
 from kenpo_analytics.kpi.incentive_tables import redrawn
-from kenpo_analytics.kpi.provider import BRANCHES, SCHEMA
+from kenpo_analytics.kpi.provider import SCHEMA
 from kenpo_analytics.kpi.weights import Indicator
 from kenpo_analytics.stats.ranks import rank
 

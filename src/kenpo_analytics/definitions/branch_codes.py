@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+from functools import cache
 from importlib.resources import files
 
 from kenpo_analytics.errors import ParameterError
@@ -22,17 +22,28 @@ def branch_code(branch: object) -> str:
     """
     if isinstance(branch, str) and branch in BRANCHES:
         return branch
-    meant = _meant(str(branch))
+    meant = spellings().get(str(branch).strip())
     hint = f'"{meant}" と指定してください。' if meant else 'JIS の都道府県番号 2 桁("01"～"47")です。例: 三重 "24"'
     raise ParameterError(f"支部「{branch}」は JIS の都道府県番号 2 桁の文字列ではありません。", hint=hint)
 
 
-def _meant(text: str) -> str | None:
-    if re.fullmatch(r"[0-9]{1,2}", text) and 1 <= int(text) <= len(BRANCHES):
-        return f"{int(text):02d}"
-    held = (files("kenpo_analytics.definitions") / "geo" / "prefectures.geojson").read_text(encoding="utf-8")
-    for place in (feature["properties"] for feature in json.loads(held)["features"]):
-        short = place["name"] if place["prefecture"] == "01" else place["name"][:-1]
-        if text.strip() in (place["name"], short, f"{short}支部"):
-            return str(place["prefecture"])
-    return None
+@cache
+def branch_names() -> dict[str, str]:
+    """The code of each branch or prefecture to its short name: "24" is 三重, "01" 北海道."""
+    return {code: name if code == "01" else name[:-1] for code, name in _prefectures().items()}
+
+
+@cache
+def spellings() -> dict[str, str]:
+    """What a person writes for a branch, to its code: with or without the zero, the name with or without 支部 or 県."""
+    found = {str(int(code)): code for code in BRANCHES} | {code: code for code in BRANCHES}
+    for code, name in branch_names().items():
+        found |= dict.fromkeys((name, _prefectures()[code], f"{name}支部"), code)
+    return found
+
+
+@cache
+def _prefectures() -> dict[str, str]:
+    text = (files("kenpo_analytics.definitions") / "geo" / "prefectures.geojson").read_text(encoding="utf-8")
+    told = (feature["properties"] for feature in json.loads(text)["features"])
+    return {each["prefecture"]: each["name"] for each in told}

@@ -113,6 +113,15 @@ class Checked:
             keep = keep & (column.is_in(list(value)) if several else column == value).fill_null(False)
         return self._like(self._table.filter(keep), self._states.filter(keep))
 
+    def having(self, *columns: str) -> Checked:
+        """Only the rows that have something in any of these columns: a value, or one that is masked."""
+        found = [
+            self._table[name].is_not_null() | self._states[name].is_in(list(MASKED))
+            for name in self.select(columns).table.columns
+        ]
+        keep = pl.select(pl.any_horizontal(found)).to_series()
+        return self._like(self._table.filter(keep), self._states.filter(keep))
+
     def sort(self, column: str, *, descending: bool = False) -> Checked:
         """The same rows in the order of one column; masked and missing ones last."""
         order = self._table[column].arg_sort(descending=descending, nulls_last=True)

@@ -13,6 +13,7 @@ from kenpo_analytics.kpi.incentive_doubts import (
     score_or_reason,
 )
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN
+from kenpo_analytics.kpi.overview import Overview, overview
 from kenpo_analytics.kpi.places import with_ranks
 from kenpo_analytics.kpi.process import control
 from kenpo_analytics.kpi.projection import Landing, landing
@@ -31,6 +32,7 @@ __all__ = [
     "STATUSES",
     "UNKNOWN",
     "Landing",
+    "Overview",
     "Score",
     "beside_reported",
     "compare",
@@ -49,6 +51,7 @@ __all__ = [
     "monthly_series",
     "monthly_totals",
     "needed_rise",
+    "overview",
     "plan_history",
     "published",
     "ranked",

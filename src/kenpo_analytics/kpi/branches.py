@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics import frames
+from kenpo_analytics.definitions.branch_codes import BRANCHES, branch_code
 from kenpo_analytics.definitions.kpi import Kpi, kpis, version_at
 from kenpo_analytics.errors import TableError
-from kenpo_analytics.kpi.provider import BRANCHES, KEY
+from kenpo_analytics.kpi.provider import KEY
 from kenpo_analytics.months import format_month, parse_month
 from kenpo_analytics.stats.proportions import wilson
 from kenpo_analytics.stats.ranks import DIRECTION, First, rank, rank_limits
@@ -69,7 +70,10 @@ def ranked(published: Any, *, month: int | str, branch: str | None = None, level
     ------
     TableError
         Two values of one KPI, definition version, month and area.
+    ParameterError
+        `branch` is no code of a branch.
     """
+    branch = branch if branch is None else branch_code(branch)
     held = _known(values(published), month).filter(pl.col("area").is_in(BRANCHES))
     rows: list[dict[str, Any]] = []
     for item in kpis():

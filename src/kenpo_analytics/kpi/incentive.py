@@ -10,11 +10,11 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions
+from kenpo_analytics.definitions.branch_codes import BRANCHES
 from kenpo_analytics.definitions.kpi import kpi
 from kenpo_analytics.kpi import branches
 from kenpo_analytics.kpi.deviation import components, deviations, indicator_points
 from kenpo_analytics.kpi.incentive_tables import Counted, counted_tables, redrawn, smallest_of
-from kenpo_analytics.kpi.provider import BRANCHES
 from kenpo_analytics.kpi.weights import COMPONENTS, Rules, incentive_rules
 from kenpo_analytics.stats.estimate import FloatArray
 from kenpo_analytics.stats.ranks import DIRECTION, rank, rank_limits

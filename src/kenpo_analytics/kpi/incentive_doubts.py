@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics.definitions import Definitions
+from kenpo_analytics.definitions.branch_codes import BRANCHES, branch_code, branch_names
 from kenpo_analytics.definitions.kpi import version_at
 from kenpo_analytics.errors import DefinitionError, EstimateError, TableError
 from kenpo_analytics.kpi import branches
 from kenpo_analytics.kpi.incentive import Score, incentive_score
 from kenpo_analytics.kpi.incentive_tables import smallest_of
-from kenpo_analytics.kpi.provider import BRANCHES, short_name
 from kenpo_analytics.kpi.weights import Indicator, Rules, incentive_rules, scored
 from kenpo_analytics.months import fiscal_year_ja, fiscal_year_of, parse_month
 
@@ -72,7 +72,7 @@ def _missing(there: set[str], other: pl.DataFrame) -> str | None:
     if not lacking:
         return None
     under = f"(別の定義の版「{other['version'][0]}」では{other.height}支部)" if other.height else ""
-    return ("すべて" if len(lacking) == len(BRANCHES) else "、".join(map(short_name, lacking))) + under
+    return ("すべて" if len(lacking) == len(BRANCHES) else "、".join(map(branch_names().__getitem__, lacking))) + under
 
 
 def incentive_year(published: Any, *, month: int | str, definitions: Definitions | None = None) -> int:
@@ -196,7 +196,7 @@ def incentive_sensitivity(published: Any, score: Score, *, branch: str) -> pl.Da
     rows, table, smallest = [], branches.values(published), smallest_of(score.counted)
     for name, changed in settings:
         made = incentive_score(table, fiscal_year=rules.fiscal_year, rules=changed, level=score.level)
-        row = made.totals.filter(pl.col("area") == branch).row(0, named=True)
+        row = made.totals.filter(pl.col("area") == branch_code(branch)).row(0, named=True)
         rows.append({"setting": name} | {column: row[column] for column in kept} | {"smallest": smallest})
     return pl.DataFrame(rows, infer_schema_length=None)
 

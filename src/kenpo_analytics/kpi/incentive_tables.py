@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from kenpo_analytics.definitions.branch_codes import BRANCHES, branch_names
 from kenpo_analytics.definitions.kpi import NATION, kpi, version_at
 from kenpo_analytics.errors import DefinitionError, TableError
 from kenpo_analytics.kpi.deviation import Values
-from kenpo_analytics.kpi.provider import BRANCHES, short_name
 from kenpo_analytics.kpi.weights import Indicator
 from kenpo_analytics.stats.estimate import FloatArray
 
@@ -104,7 +104,7 @@ def _of_all(table: pl.DataFrame, item: Indicator, month: int, version: str) -> p
     missing = [code for code in BRANCHES if code not in set(found["area"])]
     raise TableError(
         f"{when}が{len(BRANCHES)}支部のうち{len(BRANCHES) - len(missing)}支部しかありません"
-        + (f"(ない支部 {'、'.join(map(short_name, missing))})" if len(missing) < 10 else ""),
+        + (f"(ない支部 {'、'.join(map(branch_names().__getitem__, missing))})" if len(missing) < 10 else ""),
         hint="47支部の表を kpi_published.csv に加えてください(docs/kpi.md)。",
     )
 

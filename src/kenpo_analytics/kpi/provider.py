@@ -11,12 +11,12 @@ import io
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from kenpo_analytics.definitions.branch_codes import BRANCHES, spellings
 from kenpo_analytics.definitions.kpi import NATION, Kpi, kpi, kpis, version_at, versions
 from kenpo_analytics.errors import DateError, DefinitionError, TableError
 from kenpo_analytics.months import format_month, parse_date, parse_month
@@ -25,7 +25,6 @@ FILE = "kpi_published.csv"
 GIVEN = ("kpi_id", "version", "month", "area", "value", "numerator", "denominator", "source")
 ALSO = ("unit", "as_of", "rank")
 KEY = ("kpi_id", "version", "month", "area")
-BRANCHES = tuple(f"{code:02d}" for code in range(1, 48))
 SCHEMA: dict[str, Any] = {
     "kpi_id": pl.String,
     "version": pl.String,
@@ -211,35 +210,11 @@ def _row(text: dict[str, str]) -> dict[str, Any]:
     }
 
 
-@cache
-def _named() -> dict[str, str]:
-    """The code of each prefecture to its full name."""
-    import json
-    from importlib.resources import files
-
-    text = (files("kenpo_analytics.definitions") / "geo" / "prefectures.geojson").read_text(encoding="utf-8")
-    told = (feature["properties"] for feature in json.loads(text)["features"])
-    return {each["prefecture"]: each["name"] for each in told}
-
-
-def short_name(code: str) -> str:
-    """What is a branch called? "24" is 三重, "01" 北海道."""
-    return _named()[code] if code == "01" else _named()[code][:-1]
-
-
-@cache
-def _areas() -> dict[str, str]:
-    """What a person writes for a branch: its code with or without the zero, its name with or without 支部 or 県."""
-    found = {code: code for code in BRANCHES} | {str(int(code)): code for code in BRANCHES} | {NATION: NATION}
-    for code, name in _named().items():
-        found |= dict.fromkeys((name, short_name(code), f"{short_name(code)}支部"), code)
-    return found
-
-
 def _area(text: str) -> str:
-    if text not in _areas():
+    known = spellings() | {NATION: NATION}
+    if text not in known:
         raise TableError(f"の area「{text}」は支部(01～47)でも{NATION}でもありません")
-    return _areas()[text]
+    return known[text]
 
 
 def _month(text: str) -> int:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from kenpo_analytics.definitions.branch_codes import BRANCHES, branch_code
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.kpi.deviation import indicator_points
 from kenpo_analytics.kpi.incentive import METHOD, SEED, Score
 from kenpo_analytics.kpi.incentive_tables import redrawn, smallest_of
-from kenpo_analytics.kpi.provider import BRANCHES
 from kenpo_analytics.stats.estimate import FloatArray
 from kenpo_analytics.stats.ranks import rank_limits
 
@@ -49,7 +49,7 @@ def what_if_rise(
     The mean and the standard deviation of the 47 move with the branch; the values of the other 46 do not. They will in
     truth: other branches rise too.
     """
-    at, everything = _at(branch), [each.item.key for each in score.counted]
+    at, everything = BRANCHES.index(branch_code(branch)), [each.item.key for each in score.counted]
     for key in indicators:
         score.rules.indicator(key)
     if not math.isfinite(points):
@@ -70,14 +70,8 @@ def needed_rise(score: Score, *, branch: str) -> pl.DataFrame:
     when it is there already; null when 100 % would not be enough), estimate_needed, needed_people (null for drug units
     and without counts), top, reason, smallest, smallest_all.
     """
-    at = _at(branch)
+    at = BRANCHES.index(branch_code(branch))
     return pl.DataFrame([_needed(score, n, at) for n in range(len(score.counted))], infer_schema_length=None)
-
-
-def _at(branch: str) -> int:
-    if branch not in BRANCHES:
-        raise ParameterError(f"支部が違います: 「{branch}」", hint="JIS 2桁(01～47)で指定してください。")
-    return BRANCHES.index(branch)
 
 
 def _observed(score: Score) -> list[FloatArray]:

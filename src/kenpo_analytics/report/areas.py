@@ -8,6 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from kenpo_analytics.definitions.branch_codes import branch_names
 from kenpo_analytics.disclosure.rules import municipal_names
 
 GEO_CREDIT = "「国土数値情報（行政区域データ）」（国土交通省）を加工して作成"
@@ -18,13 +19,6 @@ Ring = list[tuple[float, float]]
 def _features(name: str) -> list[dict[str, Any]]:
     text = (files("kenpo_analytics.definitions") / "geo" / f"{name}.geojson").read_text(encoding="utf-8")
     return json.loads(text)["features"]
-
-
-@cache
-def branch_names() -> dict[str, str]:
-    """JIS two-digit code of a branch or prefecture to its short name: "24" is 三重, "01" 北海道."""
-    full = {item["properties"]["prefecture"]: item["properties"]["name"] for item in _features("prefectures")}
-    return {code: name if code == "01" else name[:-1] for code, name in full.items()}
 
 
 @cache

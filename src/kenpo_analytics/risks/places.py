@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from kenpo_analytics.definitions.branch_codes import branch_code
+from kenpo_analytics.definitions.branch_codes import BRANCHES, branch_code
 from kenpo_analytics.frames import small, source_of
 from kenpo_analytics.regional import ranks, standardised_rate
 from kenpo_analytics.regional.cells import eager
 from kenpo_analytics.risks.holders import RISKS
 from kenpo_analytics.risks.rates import HIGHER, LOWER, SAME, UNKNOWN, gap_of
-from kenpo_analytics.risks.strata import BRANCHES, population_of
+from kenpo_analytics.risks.strata import population_of
 
 DISAGREE = "出どころで不一致"
 

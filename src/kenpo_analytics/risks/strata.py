@@ -10,6 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from kenpo_analytics import frames
+from kenpo_analytics.definitions.branch_codes import BRANCHES
 from kenpo_analytics.errors import StrataError, TableError
 from kenpo_analytics.regional.cells import eager, named
 from kenpo_analytics.risks.holders import RISKS, UNANSWERED
@@ -106,9 +107,6 @@ def _long(wide: pl.DataFrame, keys: list[str], risks: list[str]) -> pl.DataFrame
         for risk in risks
     ]
     return pl.concat(parts).select(*[k for k in keys if k not in STRATUM], *STRATUM, "events", "denominator", "persons")
-
-
-BRANCHES = tuple(f"{code:02d}" for code in range(1, 48))
 
 
 def risk_strata(national: Any, *, areas: Sequence[str] = BRANCHES) -> Any:
