@@ -222,3 +222,11 @@ def test_a_file_in_another_encoding_is_told_so():
     with pytest.raises(UnicodeDecodeError) as caught:
         "支部".encode("cp932").decode("utf-8")
     assert "UTF-8" in why_not_toml("支部".encode("cp932"), caught.value)[0]
+
+
+def test_families_and_single_definitions_are_listed_in_the_order_asked() -> None:
+    used = define()
+    rows = used.listed("checkup.pick", "followup")
+    assert [row.id for row in rows] == ["checkup.pick", *(row.id for row in used.family("followup"))]
+    with pytest.raises(DefinitionError, match="定義にない名前"):
+        used.listed("followups")

@@ -165,6 +165,19 @@ def test_every_state_reads_differently():
     assert "秘匿：10人未満" in foot and "0は表示" in foot and "―：該当しない" in foot and "0は表示" in foot
 
 
+def test_a_table_without_rows_says_why_and_an_empty_text_nothing(shown):
+    full = check(pl.DataFrame({"area": ["24"], "n": [50]}), counts=["n"])
+    report.show(full, title="表", empty="該当なし")
+    report.show(full.where(area="25"), title="表", empty="該当なし")
+    report.show(None, title="表", empty="表がありません。")
+    report.show(None, title="表", empty="")
+    assert [o["data"]["text/plain"] for o in shown] == ["<表: 表>", "該当なし", "表がありません。"]
+    with pytest.raises(DisclosureError, match="秘匿処理"):
+        report.show(None, title="表")
+    with pytest.raises(DisclosureError, match="秘匿処理"):
+        report.show(pl.DataFrame({"n": [1]}), title="表", empty="該当なし")
+
+
 def test_footnotes_name_only_marks_that_appear_and_the_rule_for_towns():
     assert "秘匿" not in report.table_html(check(pl.DataFrame({"n": [30]}), counts=["n"]), title="t")
     assert "人口25,000人未満の市町村は20人未満" in report.table_html(towns(), title="t")

@@ -123,6 +123,10 @@ class Definitions:
         """Every row whose id begins with `prefix.`."""
         return tuple(row for row in self.rows if row.id.startswith(prefix + "."))
 
+    def listed(self, *names: str) -> tuple[Definition, ...]:
+        """The rows of these families (`followup`) and single definitions (`checkup.pick`), in this order."""
+        return tuple(row for name in names for row in self.family(name) or self.versions(name))
+
     def assumptions(self) -> tuple[Definition, ...]:
         """The rows that rest on an assumption (仮定), not on a source."""
         return tuple(row for row in self.rows if row.status == ASSUMED)

@@ -10,14 +10,16 @@ from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, emit_html, fixed_id, must_be_checked, table_style
 from kenpo_analytics.report._format import Col, cells, columns_of, footnotes, number, of_row, write
+from kenpo_analytics.report.texts import paragraph
 
 
 def show(
-    checked: Checked,
+    checked: Checked | None,
     *,
     title: str,
     columns: Mapping[str, Col | str] | None = None,
     note: str | None = None,
+    empty: str | None = None,
 ) -> None:
     """Show a checked table: caption, heading scopes, masks as 秘匿, and what the marks mean.
 
@@ -31,7 +33,12 @@ def show(
         Which columns, in this order: name -> heading, or a `Col` with the way numbers are written.
     note
         A line under the table.
+    empty
+        What is said instead of a table without rows, or of none at all; "" says nothing.
     """
+    if empty is not None and (checked is None or len(checked) == 0):
+        paragraph(empty)
+        return
     checked = must_be_checked(checked)
     emit_html(table_html(checked, title=title, columns=columns, note=note), f"<表: {title}>", log=checked.log)
 

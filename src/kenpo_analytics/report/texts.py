@@ -85,7 +85,9 @@ def conclusion(text: str, *, headline: Mapping[str, tuple[Checked, Col]] | None 
 
 
 def paragraph(text: str) -> None:
-    """A paragraph, or with lines that begin with "- " a list."""
+    """A paragraph, or with lines that begin with "- " a list; an empty text shows nothing."""
+    if not text:
+        return
     emit_html(f'<div lang="ja">{as_html(text)}</div>', text)
 
 
