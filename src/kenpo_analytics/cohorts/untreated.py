@@ -21,6 +21,8 @@ Purpose = Literal["kpi", "letter"]
 
 DOMAINS: dict[str, tuple[str, ...]] = {"bp": ("sbp", "dbp"), "glucose": ("fpg", "hba1c"), "lipid": ("ldl",)}
 """Which items make each domain (領域); a person comes in by one or more of them."""
+KPI_VALUES = {"first": ("untreated.first.kpi",), "second": ("untreated.first.kpi", "untreated.second.kpi")}
+"""Which definitions hold the values of each level: two domains at the first values are second, too."""
 _ITEMS = tuple(item for items in DOMAINS.values() for item in items)
 _MEDICATION = tuple(f"medication_{domain}" for domain in DOMAINS)
 _BY = tuple(f"by_{domain}" for domain in DOMAINS)

@@ -11,6 +11,7 @@ from kenpo_analytics.disclosure.risks import check_risks
 from kenpo_analytics.disclosure.rules import DisclosureRules, municipal_population
 from kenpo_analytics.disclosure.stamp import digest, is_stamped, stamp
 from kenpo_analytics.disclosure.table_one import check_table_one
+from kenpo_analytics.disclosure.visits import check_visit_curve, check_visit_groups, check_visits
 
 __all__ = [
     "MASKED",
@@ -29,6 +30,9 @@ __all__ = [
     "check_public",
     "check_risks",
     "check_table_one",
+    "check_visit_curve",
+    "check_visit_groups",
+    "check_visits",
     "digest",
     "is_stamped",
     "municipal_population",

@@ -73,7 +73,7 @@ def first_visit(
     """
     frames.same_engine(people=people, claims=claims, members=members)
     used, source = definitions or define(), frames.source_of(people)
-    first, last = _window_of(months, used)
+    first, last = followup_window(used) if months is None else _window_of(months)
     if visit not in ("any", "disease"):
         raise DefinitionError(f"受診の種類は any か disease です: 「{visit}」")
     through = month_index(_delivered(claims, parse_month(data_through)))
@@ -100,10 +100,13 @@ def _delivered(claims: Any, through: int) -> int:
     return through
 
 
-def _window_of(months: object, used: Definitions) -> tuple[int, int]:
-    """Which months count? Two whole months, the first not after the last."""
-    if months is None:
-        return int(used.number("followup.first_month")), int(used.number("followup.months"))
+def followup_window(definitions: Definitions) -> tuple[int, int]:
+    """Which months after the checkup month (0) count? First and last, from the definitions `followup` (仮定)."""
+    return int(definitions.number("followup.first_month")), int(definitions.number("followup.months"))
+
+
+def _window_of(months: object) -> tuple[int, int]:
+    """The months given: two whole ones, the first not after the last."""
     pair = isinstance(months, tuple | list) and len(months) == 2 and all(isinstance(month, int) for month in months)
     if not pair or not 0 <= months[0] <= months[1]:  # type: ignore[index]
         raise DefinitionError(f"追跡する月の範囲が違います: 「{months}」", hint="例: months=(0, 10)")

@@ -45,6 +45,7 @@ from kenpo_analytics.report.series import lines, stacked_contributions
 from kenpo_analytics.report.style import setup
 from kenpo_analytics.report.tables import show, table_html, value, value_interval
 from kenpo_analytics.report.texts import conclusion, heading, paragraph
+from kenpo_analytics.report.visits import level_name, visit_purpose, visit_summary
 
 __all__ = [
     "KPI_NUMBERS",
@@ -79,6 +80,7 @@ __all__ = [
     "kpi_control",
     "kpi_history",
     "kpi_months",
+    "level_name",
     "limits",
     "lines",
     "meeting_page",
@@ -110,6 +112,8 @@ __all__ = [
     "value",
     "value_interval",
     "verdict_words",
+    "visit_purpose",
+    "visit_summary",
     "where_from",
     "workbook",
 ]
