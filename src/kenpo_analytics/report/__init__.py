@@ -6,6 +6,7 @@ Japanese first; rounding happens here and nowhere else.
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.areas import area_names, branch_names, municipality_names
 from kenpo_analytics.report.attachments import attach
+from kenpo_analytics.report.benchmark import benchmark_summary, neighbours_text, published_note
 from kenpo_analytics.report.dag import dag_figure
 from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, assumptions, design_table, diagnostic
 from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
@@ -60,6 +61,7 @@ __all__ = [
     "bands_name",
     "bar_rank",
     "before_after",
+    "benchmark_summary",
     "branch_names",
     "card_figure",
     "conclusion",
@@ -87,6 +89,7 @@ __all__ = [
     "methods",
     "municipality_map",
     "municipality_names",
+    "neighbours_text",
     "next_trial",
     "overlap_plot",
     "paragraph",
@@ -95,6 +98,7 @@ __all__ = [
     "prefecture_map",
     "primary_text",
     "protocol_text",
+    "published_note",
     "purpose_text",
     "reproduction",
     "risk_ages",

@@ -27,7 +27,7 @@ def interval_plot(
     style: Style = "number",
     measure: str = "推定値",
     highlight: str | None = None,
-    reference: float | None = None,
+    reference: float | str | None = None,
     reference_label: str = "基準",
     sort: bool = True,
     names: Mapping[str, str] | None = None,
@@ -37,12 +37,13 @@ def interval_plot(
 ) -> None:
     """Which estimates differ from the reference, given their intervals? A dot and a line per row.
 
-    `highlight` is the value of `label` to pick out; rows that may not be shown stay, with their mark, or with the text
-    of the column `instead` (識別不能, 推定せず: a forest of designs shows those that gave no number, too). `numbers`
-    False where the page has a table of the same rows.
+    `highlight` is the value of `label` to pick out; `reference` a number, or the column that holds it. Rows that may
+    not be shown stay, with their mark, or with the text of the column `instead` (識別不能, 推定せず: a forest of designs
+    shows those that gave no number, too). `numbers` False where the page has a table of the same rows.
     """
     checked = must_be_checked(checked)
     rows = rows_of(checked, label, (estimate, lower, upper), names)
+    reference = checked.table[reference][0] if isinstance(reference, str) else reference
     if instead is not None:
         words = checked.table[instead].to_list()
         rows = [row if row.has(estimate) else replace(row, mark=word) for row, word in zip(rows, words, strict=True)]

@@ -45,13 +45,15 @@ def prefecture_benchmark(measures: Sequence[Measure] = MEASURES, *, level: float
 
     Returns
     -------
-    One row per measure, area (47 prefectures, 不明 = 都道府県判別不可, 全国) and sex: measure, label, metric,
+    One row per measure, area (47 prefectures, 不明 = 都道府県判別不可, 全国) and sex: line (label and sex), measure,
+    label, metric,
     threshold, unit, area, prefecture, sex, numerator, denominator (printed totals, exact), crude, estimate
     (age-standardised share), estimate_low and estimate_high (bounds over every way the masked cells can be filled;
     equal to the estimate where nothing is masked), masked, lower and upper (interval at `level`, of the low and the
     high bound), level, method, nation (the rebuilt national share), gap, gap_lower, gap_upper (minus the nation,
     which is taken as fixed), rank (1 = lowest of 47; null for 不明 and 全国), rank_best and rank_worst (over the
-    masking bounds), rank_direction, tested_share (HbA1c over SBP measured), standard, population, credit.
+    masking bounds), rank_moves (do they differ?), rank_direction, tested_share (HbA1c over SBP measured; null for other
+    metrics, whose rank it does not touch), standard, population, credit.
 
     Notes
     -----
@@ -98,6 +100,7 @@ def _one(measure: Measure, sex: str, cells: pl.DataFrame, level: float) -> pl.Da
     )
     standard = f"NDB10-FY2022全国再集計(47都道府県+判別不可)、{measure.metric}測定者、{_SEX[sex]}、5歳階級の年齢構成"
     return rows.select(
+        pl.lit(f"{measure.label} {_SEX[sex]}").alias("line"),
         pl.lit(measure.id).alias("measure"),
         pl.lit(measure.label).alias("label"),
         pl.lit(measure.metric).alias("metric"),
@@ -105,7 +108,8 @@ def _one(measure: Measure, sex: str, cells: pl.DataFrame, level: float) -> pl.Da
         pl.lit(cells["unit"][0]).alias("unit"),
         "area", "prefecture", pl.lit(sex).alias("sex"), "numerator", "denominator", "crude",
         "estimate", "estimate_low", "estimate_high", "masked", "lower", "upper", pl.lit(level).alias("level"),
-        "method", "nation", *_GAPS, "rank", "rank_best", "rank_worst", "rank_direction", "tested_share",
+        "method", "nation", *_GAPS, "rank", "rank_best", "rank_worst", "rank_moves", "rank_direction",
+        pl.when(pl.lit(measure.metric == "HbA1c")).then("tested_share").alias("tested_share"),
         pl.lit(standard).alias("standard"),
     )  # fmt: skip
 
@@ -164,6 +168,7 @@ def _ranked(rows: pl.DataFrame) -> pl.DataFrame:
         pl.Series("rank", rank(kept["estimate"])).cast(pl.Int64),
         pl.Series("rank_best", best),
         pl.Series("rank_worst", worst),
+        pl.Series("rank_moves", best != worst),
         pl.lit(DIRECTION["lowest"]).alias("rank_direction"),
     )
     return rows.join(places, on="area", how="left", maintain_order="left", validate="1:1")
