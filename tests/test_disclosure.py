@@ -496,6 +496,16 @@ def test_select_where_and_sort_only_take_away():
     assert checked.select(["n"]).table.columns == ["n"]
 
 
+def test_having_keeps_what_is_there_or_masked_and_drops_what_is_not():
+    table = pl.DataFrame({"s": ["M", "F", "X"], "n": [30, 3, None], "x": [None, None, 1.5]})
+    checked = check(table, counts=["n"], plain=["x"], by=["s"], reasons={"n": "not_applicable", "x": "not_applicable"})
+    assert column(checked.having("n"), "s") == ["M", "F"]
+    assert column(checked.having("n", "x"), "s") == ["M", "F", "X"]
+    assert column(checked.having("x"), "s") == ["X"]
+    with pytest.raises(DisclosureError, match="表にない列です: y"):
+        checked.having("y")
+
+
 # --- flow ------------------------------------------------------------------------------------------------------------
 
 

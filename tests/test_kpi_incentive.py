@@ -408,7 +408,7 @@ def test_no_rise_changes_nothing_and_no_share_exceeds_one(score):
     assert still["rank_raised"].to_list() == still["rank"].to_list()
     over = kpi.what_if_rise(score, branch="24", points=90).row(0, named=True)
     assert over["gain"] is None and over["reason"] == "100%を超える"
-    with pytest.raises(ParameterError, match="支部が違います"):
+    with pytest.raises(ParameterError, match="支部「48」"):
         kpi.what_if_rise(score, branch="48", points=1)
     with pytest.raises(DefinitionError, match="指標にない名前"):
         kpi.what_if_rise(score, branch="24", points=1, indicators=["x"])

@@ -266,6 +266,17 @@ def test_a_sheet_holds_the_masked_table_with_version_and_source(status):
     assert lines["平均所要日数"]["全国"] == "全国値なし"
 
 
+def test_a_table_that_is_shown_is_kept_and_one_without_rows_has_no_sheet(status, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: said.append(data["text/plain"]))
+    sheets = report.Sheets()
+    sheets.show(status, title="一覧", columns={"short": "指標"})
+    sheets.show(status.where(kpi_id="x"), title="空", columns={"short": "指標"}, empty="ありません。")
+    assert said == ["<表: 一覧>", "ありません。"]
+    _, pages = book(*sheets)
+    assert list(pages) == ["1 一覧"]
+
+
 def test_the_label_is_not_on_a_sheet_of_published_values(status):
     history = ka.check_public(
         kpi.plan_history(), source="計画", reasons=dict.fromkeys(["mie", "target", "nation"], "missing")

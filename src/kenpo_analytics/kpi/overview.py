@@ -29,10 +29,10 @@ class Overview:
 
     `latest` and `final`: `kpi.status` of the latest and of the latest final month, with `when` (2025年10月(速報));
     `latest` also has the places among the 47 branches. `ended`: `kpi.status` of last March, final values only.
-    `landing` and `backtest`: `kpi.landing`. `series`: `kpi.monthly_series`; `arrived`: from which month to which.
-    `control`: `kpi.control`. `counted`: `kpi.beside_reported`. `printed`: `kpi.plan_history`. `plan`: the rows of
-    `latest` that are KPIs of the year's plan; `groups`: how many of them stand where, by group. `definitions`: what
-    numerator and denominator of each are.
+    `landing` and `backtest`: `kpi.landing` (the test month by month only of the KPIs with an interval, if there are
+    any). `series`: `kpi.monthly_series`; `arrived`: from which month to which. `control`: `kpi.control`. `counted`:
+    `kpi.beside_reported`. `printed`: `kpi.plan_history`. `plan`: the rows of `latest` that are KPIs of the year's
+    plan; `groups`: how many of them stand where, by group. `definitions`: what numerator and denominator of each are.
     """
 
     fiscal_year: int
@@ -85,7 +85,7 @@ def overview(tables: Tables, *, branch: str, group: str = "") -> Overview:
         final=_dated(final),
         ended=ended.filter(pl.col("month") == march),
         landing=lands,
-        backtest=eager(found.backtest).filter(pl.col("kpi_id").is_in(lands["kpi_id"].implode())),
+        backtest=_tested(eager(found.backtest), lands),
         series=series,
         arrived=_arrived(series),
         control=of_group(eager(control(totals, month=month, branch=branch))),
@@ -102,6 +102,13 @@ def overview(tables: Tables, *, branch: str, group: str = "") -> Overview:
 def _dated(rows: pl.DataFrame) -> pl.DataFrame:
     month, state = pl.col("month"), pl.col("state").replace_strict(_STATES, return_dtype=pl.String)
     return rows.with_columns(when=pl.format("{}年{}月({})", month // 100, month % 100, state))
+
+
+def _tested(backtest: pl.DataFrame, lands: pl.DataFrame) -> pl.DataFrame:
+    """Of the KPIs with an interval; where none has one, of all: it shows why."""
+    projected = lands.filter(pl.col("method") == "development_factor")
+    shown = projected if projected.height else lands
+    return backtest.filter(pl.col("kpi_id").is_in(shown["kpi_id"].implode()))
 
 
 def _arrived(series: pl.DataFrame) -> pl.DataFrame:

@@ -31,10 +31,11 @@ from kenpo_analytics.report.designs_text import (
     where_from,
 )
 from kenpo_analytics.report.events import event_table
-from kenpo_analytics.report.excel import Sheet, workbook
+from kenpo_analytics.report.excel import Sheet, Sheets, workbook
 from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.funnels import funnel_outside, funnel_plot
-from kenpo_analytics.report.incentive import incentive_bars
+from kenpo_analytics.report.incentive import incentive_bars, incentive_conclusion, missing_text
+from kenpo_analytics.report.kpi_text import kpi_conclusion, unknown_text
 from kenpo_analytics.report.kpis import NUMBERS as KPI_NUMBERS
 from kenpo_analytics.report.kpis import kpi_control, kpi_history, kpi_months
 from kenpo_analytics.report.maps import municipality_map, prefecture_map
@@ -53,6 +54,7 @@ __all__ = [
     "SUBGROUP_VALUES",
     "Col",
     "Sheet",
+    "Sheets",
     "applies_to",
     "area_names",
     "assumptions",
@@ -77,8 +79,10 @@ __all__ = [
     "funnel_plot",
     "heading",
     "incentive_bars",
+    "incentive_conclusion",
     "interval_plot",
     "jump_figure",
+    "kpi_conclusion",
     "kpi_control",
     "kpi_history",
     "kpi_months",
@@ -87,6 +91,7 @@ __all__ = [
     "lines",
     "meeting_page",
     "methods",
+    "missing_text",
     "municipality_map",
     "municipality_names",
     "neighbours_text",
@@ -113,6 +118,7 @@ __all__ = [
     "subject_text",
     "table_html",
     "tipping_text",
+    "unknown_text",
     "value",
     "value_interval",
     "verdict_words",

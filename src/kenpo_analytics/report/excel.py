@@ -15,6 +15,7 @@ from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, must_be_checked
 from kenpo_analytics.report._format import DIGITS, MARKS, Col, columns_of, footnotes, of_row, write
 from kenpo_analytics.report.attachments import Attachment, made
+from kenpo_analytics.report.tables import show
 
 VERSION, SOURCE = "定義の版", "出典"
 _OWN = "支部のデータ"
@@ -35,8 +36,25 @@ class Sheet:
     source: str = ""
 
 
+class Sheets(list[Sheet]):
+    """The tables of a page: each is shown, and kept as a sheet of the workbook."""
+
+    def show(
+        self,
+        checked: Checked,
+        *,
+        title: str,
+        columns: Mapping[str, Col | str],
+        note: str = "",
+        empty: str | None = None,
+    ) -> None:
+        """Show a table as `report.show` does, and keep it."""
+        self.append(Sheet(title, checked, columns, note))
+        show(checked, title=title, columns=columns, note=note or None, empty=empty)
+
+
 def workbook(sheets: Sequence[Sheet], *, name: str, title: str, month: int) -> Attachment:
-    """The checked tables as one Excel file, a sheet per table: what the page masks is masked here too.
+    """The checked tables as one Excel file, a sheet per table with rows: what the page masks is masked here too.
 
     Every sheet says 合成データ where the page does, every row its definition version (定義の版) and source (出典).
     Numbers are rounded as on the page and stay numbers; every text is written as text, never as a formula. The bytes
@@ -48,7 +66,7 @@ def workbook(sheets: Sequence[Sheet], *, name: str, title: str, month: int) -> A
     book = xlsxwriter.Workbook(raw, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     book.set_properties({"title": title, "created": datetime(month // 100, month % 100, 1)})
     formats: dict[str, Any] = {}
-    for number, sheet in enumerate(sheets, 1):
+    for number, sheet in enumerate((sheet for sheet in sheets if len(must_be_checked(sheet.checked))), 1):
         page = book.add_worksheet(f"{number} {_plain(sheet.title)}"[:31])
         _fill(book, page, sheet, formats, month)
     book.close()

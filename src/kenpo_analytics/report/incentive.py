@@ -1,15 +1,23 @@
-"""Who has how many incentive points, and where is the line? Stacked bars of the 47 branches, one picked out."""
+"""Who has how many incentive points, and where is the line? In words, and as stacked bars of the 47 branches."""
 
 from __future__ import annotations
 
+import polars as pl
+
+from kenpo_analytics.definitions.branch_codes import BRANCHES
 from kenpo_analytics.disclosure import Checked
+from kenpo_analytics.kpi.incentive_doubts import gaps_sentence
+from kenpo_analytics.months import fiscal_year_ja
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import MASK, Col, number
 from kenpo_analytics.report._rows import rows_of
 from kenpo_analytics.report.areas import branch_names
 from kenpo_analytics.report.ranking import _mark, _name_rows, _ordered, _picked, _place
 from kenpo_analytics.report.style import COLOURS, STRONG, canvas, finish
+from kenpo_analytics.report.tables import value
+from kenpo_analytics.report.texts import conclusion
 
+_ASSUMED = "配分と得点の計算式の多くは公表資料で確かめられていない仮定で、点数は制度の正式な得点ではありません。"
 _SHADES = (COLOURS[0], COLOURS[5], COLOURS[2], COLOURS[4], COLOURS[3])
 
 
@@ -50,3 +58,62 @@ def incentive_bars(rows: Checked, totals: Checked, *, title: str, highlight: str
         picked = _picked(ordered, highlight, "points", "number", "rank")
         alt = f"{len(ordered)}支部の合計点の積み上げ横棒。{said}。{picked}"
         finish(figure, totals, title=title, alt=alt, columns=shown)
+
+
+def incentive_conclusion(
+    place: Checked, mine: Checked | None, *, needs: Checked, gaps: pl.DataFrame, fiscal_year: int, why: str = ""
+) -> None:
+    """The 要約 of page 09: points and place with their interval or why there are none, and the years passed over.
+
+    `place` is `kpi.incentive_place`, `mine` the branch's row of `Score.totals`, `needs` `kpi.incentive_needs`, each
+    after its check; `gaps` is `kpi.incentive_gaps`. Without a score `mine` is None and `why` says the reason.
+    """
+    year = fiscal_year_ja(fiscal_year)
+    passed = "・".join(fiscal_year_ja(one) for one in gaps["fiscal_year"].unique(maintain_order=True))
+    label = f"インセンティブの順位({year}{f'。{passed}は47支部がそろわず計算できない' if passed else ''})"
+    if place.table["estimate"][0] is None:
+        label += ": 計算できない" if mine is None else ": 示さない"
+    text = (
+        _no_score(needs, why)
+        if mine is None
+        else gaps_sentence(gaps, fiscal_year=fiscal_year) + _standing(mine, year) + _ASSUMED
+    )
+    conclusion(text, headline={"インセンティブの順位": (place, Col(label, "plain", 0, "位"))}, adjusted=True)
+
+
+def _no_score(needs: Checked, why: str) -> str:
+    others = (needs.table["branches"] < len(BRANCHES)).sum() - 1
+    more = f"47支部がそろわない表はほかに{others}あります。" if others > 0 else ""
+    return f"得点と順位は計算できません({why}。{more}要る表は2にあります)。"
+
+
+def _standing(mine: Checked, year: str) -> str:
+    row = mine.table.row(0, named=True)
+    if row["points"] is None:
+        return f"{year}の合計点と順位は、少ない人数の集団のある支部があり、秘匿のため示しません。"
+    said = f"{year}の合計点は{value(mine, 'points', Col('点', 'number', 1))}点"
+    if row["rank"] is None:
+        return f"{said}で、{row['reason']}ため、順位は示しません。"
+    rank, low, high, top = (value(mine, name) for name in ("rank", "rank_lower", "rank_upper", "top"))
+    gap, share = value(mine, "gap", Col("差", "index", 1)), value(mine, "p_top", Col("割合", "percent", 0))
+    return (
+        f"{said}で、47支部中{rank}位(順位の95%区間 {low}～{high}位)です。{top}位の点との差は{gap}点、"
+        f"同じ大きさの集団で引き直したときに上位{top}に入る割合は{share}です。"
+    )
+
+
+def missing_text(needs: Checked, gaps: pl.DataFrame, *, why: str = "") -> str:
+    """Which of the tables that the score needs lack a branch? A sentence, then a line per table (欠測・脱落)."""
+    if not needs:
+        said = f"要る表はありません({why})。"
+    else:
+        few = needs.table.filter(pl.col("branches") < len(BRANCHES)).to_dicts()
+        lost = "\n".join(f"- {_lacking(row)}" for row in few)
+        whole = "要る表は、すべて47支部がそろっています。"
+        said = f"47支部がそろわない表が{len(few)}あります。\n\n{lost}" if few else whole
+    return said + ("\n\n計算しなかった年度の表は2にあります。" if len(gaps) else "")
+
+
+def _lacking(row: dict) -> str:
+    when = f"{row['month'] // 100}年{row['month'] % 100}月"
+    return f"{row['label']} {when}: {row['branches']}支部(ない支部 {row['missing']})"

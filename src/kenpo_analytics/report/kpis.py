@@ -42,9 +42,10 @@ def kpi_months(
     landing rows (drawn at March with their interval or range). Provisional months (速報) are hollow and dashed. Years
     under another definition version are dotted and not comparable; no line crosses a year, so none crosses a break.
     `events` (`definitions.calendar.events`) stand with their number on the line of the year in which they came. The
-    numbers under the figure are those of the last 13 months.
+    numbers under the figure are those of the last 13 months. Without rows there is no figure.
     """
-    checked = must_be_checked(checked)
+    if not must_be_checked(checked):
+        return
     goals = {row["kpi_id"]: row["target"] for row in must_be_checked(targets).table.to_dicts()}
     ends = {} if landing is None else {row["kpi_id"]: row for row in must_be_checked(landing).table.to_dicts()}
     keys = list(dict.fromkeys(checked.table["kpi_id"]))
@@ -72,9 +73,10 @@ def kpi_control(checked: Checked, *, title: str, events: Sequence[Event] = ()) -
     """Which months stand out? A control chart (管理図) per KPI: centre, natural limits, and the months with a signal.
 
     `checked` is `kpi.control` after `check_kpi`; a KPI has months of one definition version without a gap, and no
-    limits where it has too few. A month that may not be shown breaks the line.
+    limits where it has too few. A month that may not be shown breaks the line. Without rows there is no figure.
     """
-    checked = must_be_checked(checked)
+    if not must_be_checked(checked):
+        return
     keys = list(dict.fromkeys(checked.table["kpi_id"]))
     alts = []
     with _panels(keys, title) as (figure, panels):
