@@ -41,7 +41,7 @@ def made(data: Path) -> analysis.AnalysisSet:
     tables = ka.load(data, month="2025-10")
     return analysis.analysis_set(
         tables.checkups, tables.members, tables.mailings, programme=[2018], before=[2017], data_through=202503,
-        assignment=suite.find_assignment(data, "trial"),
+        assignment=suite.find_draws(data, "trial").assignment,
     )  # fmt: skip
 
 
@@ -74,8 +74,8 @@ def test_the_arms_are_named_in_subject_and_sign(designs) -> None:
     primary = next(one for one in designs if one.design == "randomised")
     choice = replace(CHOICE, primary="randomised")
     assert said.side_text(primary) == "マイナスは、先に送る群のほうが後で送る群より次回健診の値が低いこと。"
-    assert said.subject_text(choice, FACTS) == "2018年度の健診にもとづく通知の割付(先に送る群と後で送る群の差)"
-    assert said.subject_text(CHOICE, FACTS) == said.subject_text(choice) == "2018年度の健診にもとづく通知"
+    assert said.subject_text(choice, [FACTS]) == "2018年度の健診にもとづく通知の割付(先に送る群と後で送る群の差)"
+    assert said.subject_text(CHOICE, [FACTS]) == said.subject_text(choice) == "2018年度の健診にもとづく通知"
     other = next(one for one in designs if one.design == "iptw")
     assert said.side_text(other) == "マイナスは、通知のほうが次回健診の値が低いこと。"
 
@@ -116,17 +116,17 @@ def test_the_draw_is_a_sensitivity_analysis_where_another_design_is_primary(made
 
 def test_the_record_is_printed_as_it_stands(data: Path) -> None:
     told = trial.read_record(data / "trial")
-    text = designs_text.protocol_text(CHOICE, exploring=True, draw=told)
+    text = designs_text.protocol_text(CHOICE, exploring=True, draws=[told])
     assert "2018年12月28日に引いた" in text and told["digest"][:16] in text and told["digest"] not in text
     assert "種 20181228" in text and "(delay)" in text and "層: sex" in text
     assert "倫理審査: 倫理-2018-012(割付の記録)、登録: 未取得(割付の記録)" in text and "未記入" not in text
     plan = suite.find_protocol(data)
     follows = replace(CHOICE, protocol=replace(plan, ethics_id="E-1"))
-    both = designs_text.protocol_text(follows, draw=told)
+    both = designs_text.protocol_text(follows, draws=[told])
     assert "倫理審査: E-1(解析計画)、倫理-2018-012(割付の記録)" in both
     assert "倫理審査: E-1、登録: 未記入" in designs_text.protocol_text(follows)
     assert "倫理審査" not in designs_text.protocol_text(CHOICE)
-    assert "まとまり(workplace_id)ごと" in said.draw_text({**told, "unit": "workplace_id", "strata": []})
+    assert "まとまり(workplace_id)ごと" in said.draw_text([{**told, "unit": "workplace_id", "strata": []}])
 
 
 def test_no_arrow_points_at_a_letter_that_lots_decide(monkeypatch) -> None:

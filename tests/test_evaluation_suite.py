@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.disclosure import check_diagnostics, check_estimates
-from kenpo_analytics.errors import DefinitionError, EstimateError
+from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError
+from kenpo_analytics.evaluation import lab
 from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.background import left_out
 from kenpo_analytics.evaluation.decide import Decision, decide
@@ -22,7 +23,7 @@ from kenpo_analytics.evaluation.did_lost import did_ipcw, tipping
 from kenpo_analytics.evaluation.estimate import Estimate
 from kenpo_analytics.evaluation.lab import power_table, stratum_cells, with_outcome
 from kenpo_analytics.evaluation.protocol import read_protocol
-from kenpo_analytics.evaluation.suite import Choice, choose, find_protocol, groups, run_designs
+from kenpo_analytics.evaluation.suite import Choice, choose, find_protocol, groups, run_designs, years_before
 from kenpo_analytics.evaluation.weighting import within_eligible
 from kenpo_analytics.report import designs_text
 from tests.simulation.worlds import Truth, world
@@ -322,6 +323,39 @@ def test_strata_add_up_to_the_people(planted) -> None:
     assert cells["exposed_events"].sum() == seen.filter("letter")["improved"].sum()
 
 
+def test_nothing_can_be_asked_that_is_not_there(planted) -> None:
+    with pytest.raises(EstimateError, match="層の名前"):
+        stratum_cells(groups(planted[0], CHOICE).eligible, strata="municipality")
+    for year in (2022, 2025, 1990):  # the published debts begin in 2022: nothing lies before
+        with pytest.raises(EstimateError, match="前と後"):
+            lab.debt_groups(year)
+        with pytest.raises(EstimateError, match="前と後"):
+            lab.debt_strata(year)
+    assert lab.debt_strata(2023)["fiscal_year"].to_list() == [2023, 2024]
+    visits = pl.DataFrame({"record_id": [1]})
+    sent = pl.DataFrame({"programme": ["a", "b"]})
+    assert lab.no_visits(visits, sent, programme="b", fiscal_year=2022) is None
+    assert "(ある事業: a、b)" in lab.no_visits(visits, sent, programme="x", fiscal_year=2022)
+    assert "該当なし: 1990年度の健診" in lab.no_visits(visits.clear(), sent, programme="a", fiscal_year=1990)
+
+
+def test_years_asked_for_are_never_left_out_unsaid() -> None:
+    checkups = pl.DataFrame({"checkup_date": [dt.date(2017, 4, 1), dt.date(2018, 4, 1)]})
+    assert years_before([2017], checkups, YEARS) == (2017,)
+    for wrong, message in ((2016, "2016年度の健診が、データにありません"), (2018, "2018年度\\)より前ではありません")):
+        with pytest.raises(ParameterError, match=message):
+            years_before([2017, wrong], checkups, YEARS)
+    assert years_before([2016], checkups.tail(1), YEARS) == (
+        2016,
+    )  # no year before letters at all: 識別不能 on the page
+    assert choose(YEARS, last=2020, before=[2017], years=[2018]).years == (2018,)
+    for years in ([2018, 2030], [2030]):
+        with pytest.raises(ParameterError, match="2030年度"):
+            choose(YEARS, last=2020, before=[2017], years=years)
+    with pytest.raises(ParameterError, match="2020年度の通知の基準"):
+        choose(YEARS, last=2020, before=[2017], years=[2018, 2020])
+
+
 def test_another_outcome_takes_the_place_of_glucose(planted) -> None:
     people = with_outcome(planted[0], "height").people
     assert people["y1"].to_list() == (planted[0].people["height1"] - planted[0].people["height"]).to_list()
@@ -344,7 +378,7 @@ def test_lots_drawn_after_the_letters_are_no_trial(planted) -> None:
     arm = pl.when(pl.col("eligible") & (pl.col("era") == "programme")).then(
         pl.when(pl.col("letter")).then(pl.lit("now")).otherwise(pl.lit("later"))
     )
-    people = planted[0].people.with_columns(assigned=arm, letter_day=pl.when("letter").then(day))
+    people = planted[0].people.with_columns(assigned=arm, sent_on=pl.when("letter").then(day))
     for drawn_on, state in ((dt.date(2022, 12, 1), "estimated"), (dt.date(2026, 11, 23), "not_identified")):
         found = replace(planted[0], people=people.with_columns(drawn_on=pl.lit(drawn_on)))
         one = next(one for one in run_designs(found, choice) if one.design == "randomised")

@@ -15,7 +15,7 @@ from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterErro
 from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.draw import ASSIGNMENT, NONE_YET, RECORD, describe, draw
 from kenpo_analytics.evaluation.protocol import read_protocol
-from kenpo_analytics.evaluation.suite import Choice, find_assignment, find_protocol, find_record, run_designs
+from kenpo_analytics.evaluation.suite import Choice, find_draws, find_protocol, run_designs
 from kenpo_analytics.evaluation.trial import (
     assign,
     detectable,
@@ -277,8 +277,12 @@ def test_folders_are_given_as_text_or_as_paths(tmp_path):
     told = drawn(tmp_path, unit="workplace_id")
     out = tmp_path / "out"
     assert read_assignment(str(out)).equals(read_assignment(out))
-    assert find_assignment(str(tmp_path), "out").equals(read_assignment(out)) and find_assignment(tmp_path, "") is None
-    assert read_record(str(out)) == find_record(str(tmp_path), "out") == told and find_record(str(tmp_path), "") is None
+    found, none = find_draws(str(tmp_path), "out", programme="p"), find_draws(tmp_path, "")
+    assert found.assignment is not None and found.assignment.equals(read_assignment(out))
+    assert (read_record(str(out)),) == found.records == (told,) and found.tables == {}
+    assert (none.assignment, none.records, none.named("")) == (None, (), "なし") and told["digest"] in found.named(
+        "out"
+    )
     assert find_protocol(str(tmp_path)) is None
     with pytest.raises(DefinitionError, match="読めません"):
         read_protocol(str(tmp_path / "none.toml"))

@@ -71,7 +71,7 @@ def test_a_mapping_says_which_header_is_which_key() -> None:
         ('{ "１" = "yes", "2" = "no" }', '{ "1" = 1 }', "1"),
         ('"番号" = "number"', '"番号" = ["number"]', "番号"),
         ("[columns]", "[column]", "column"),
-        ("[defaults]", "[defaults", "TOML"),
+        ("[defaults]", "[defaults", "「[defaults」: カッコが閉じられていません"),
         ('"番号" = "number"', '" " = "number"', " "),
         ('"生年月日" = {', '"生年月日" = { key = "person_id" } \n"x" = {', "person_id"),
         ('"生年月日" = {', '"生年月日" = { key = "birth_month" } \n"x" = {', "birth_month"),

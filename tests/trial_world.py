@@ -33,15 +33,36 @@ def targets(data: Path = SAMPLE) -> pl.DataFrame:
 
 def data_with_a_trial(folder: Path, **facts: Any) -> Path:
     """The sample by links, a plan whose primary design is the draw, and the folder `trial` of its lots."""
+    _linked(folder)
+    _draw(folder / "trial", targets(), 20181228, facts)
+    return folder
+
+
+def data_with_draws(folder: Path) -> Path:
+    """The same with two draws in `trial`, the second also of thirty people who had an arm from the first."""
+    _linked(folder)
+    (folder / "trial").mkdir()
+    people = targets().sort("person_id")
+    half = people.height // 2
+    _draw(
+        folder / "trial" / "2018-12a", people.head(half + 30), 1, {"seed": 1, "drawn_at": "2018-12-20T09:00:00+09:00"}
+    )
+    _draw(folder / "trial" / "2018-12b", people.slice(half), 20181228, {})
+    return folder
+
+
+def _linked(folder: Path) -> None:
     folder.mkdir()
     for path in SAMPLE.iterdir():
         if path.name != "protocol.toml":
             (folder / path.name).symlink_to(path)
     plan = (SAMPLE / "protocol.toml").read_text(encoding="utf-8").replace('"did_ancova"', '"randomised"')
     (folder / "protocol.toml").write_text(plan, encoding="utf-8")
-    assigned = trial.assign(targets(), kind="delay", seed=20181228, programme="prediabetes_leaflet", strata=["sex"])
-    (folder / "trial").mkdir()
-    assigned.write_parquet(folder / "trial" / ASSIGNMENT)
+
+
+def _draw(folder: Path, people: pl.DataFrame, seed: int, facts: dict[str, Any]) -> None:
+    assigned = trial.assign(people, kind="delay", seed=seed, programme="prediabetes_leaflet", strata=["sex"])
+    folder.mkdir()
+    assigned.write_parquet(folder / ASSIGNMENT)
     told = trial.record(assigned, **{**FACTS, **facts})
-    (folder / "trial" / RECORD).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
-    return folder
+    (folder / RECORD).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")

@@ -152,8 +152,11 @@ _COUNTS: dict[str, dict[str, Any]] = {
     "sent": {**_CONTRAST, "by": ("item",)},
     "lost": {"counts": ("n", "denominator"), "rates": {"share": ("n", "denominator")},
              "totals": {"outcome_state": None}, "by": ("letter", "outcome_state")},
-    "arms": {"counts": ("drawn", "n", "observed", "letters", "mixed"), "by": ("assigned",), "labels": ("label",),
-             "within": {"n": "drawn", "observed": "n", "letters": "n", "mixed": "observed"}},
+    "draws": {"counts": ("again", "n"), "by": ("draw",), "labels": ("day", "seed", "digest"),
+              "rates": {"persons": ("again", "n")}},  # all persons less again are the people drawn of "arms"
+    "arms": {"counts": ("drawn", "late", "n", "observed", "letters", "mixed"), "by": ("assigned",),
+             "labels": ("label",), "splits": {"drawn": ("late", "n")},
+             "within": {"observed": "n", "letters": "n", "mixed": "observed"}},
     "left_out": {"counts": ("n", "denominator"), "by": ("state",), "totals": {"state": None}},
     "falsify": {"plain": ("estimate", "lower", "upper", "p", "p_holm", "detectable"), "by": ("check", "item"),
                 "reasons": dict.fromkeys(("estimate", "lower", "upper", "p", "p_holm", "detectable"), "not_evaluated"),

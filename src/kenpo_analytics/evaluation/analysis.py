@@ -36,11 +36,11 @@ class AnalysisSet:
     workplace_id, municipality; eligible (inside the letter rule), arm (fpg, hba1c, both); letter (sent), repeat
     (sent one in an earlier year), planned (a letter was planned for this checkup, sent or not), present (still
     enrolled on `begin` and no newer checkup until then), earlier_eligible (inside the rule at the checkup a year
-    earlier; null without one), letter_day (null without one), begin (letter day, or the day it would have gone
-    out); y1, hba1c1, height1, outcome_date, outcome_state (`STATES`; before_letter: no checkup in time, but one
-    before the letter or within 90 days of it), enrolled1 (12 months on), started (glucose drug at the outcome),
-    y_before_letter (negative control: a checkup after the index and before the letter), improved, worsened
-    (category).
+    earlier; null without one), letter_day (null without one), sent_on (letter day where one is on file, not only
+    planned), begin (letter day, or the day it would have gone out); y1, hba1c1, height1, outcome_date, outcome_state
+    (`STATES`; before_letter: no checkup in time, but one before the letter or within 90 days of it), enrolled1 (12
+    months on), started (glucose drug at the outcome), y_before_letter (negative control: a checkup after the index and
+    before the letter), improved, worsened (category).
     """
 
     people: pl.DataFrame
@@ -188,7 +188,8 @@ def _mailed(base: pl.DataFrame, letters: pl.DataFrame) -> pl.DataFrame:
     base = base.with_columns(letter=pl.col("sent").fill_null(False), planned=pl.col("sent").is_not_null()).drop("sent")
     base = base.with_columns(repeat=pl.col("record_id").is_in(earlier["record_id"].implode()))
     own = pl.coalesce(pl.when("letter").then(pl.coalesce("sent_date", "planned_date")), "planned_date")
-    base = base.with_columns(letter_day=pl.when("letter").then(own), own=own).drop("planned_date", "sent_date")
+    days = {"letter_day": pl.when("letter").then(own), "sent_on": pl.when("letter").then("sent_date"), "own": own}
+    base = base.with_columns(**days).drop("planned_date", "sent_date")
     if "assigned" not in base.columns:
         return base.with_columns(begin=pl.coalesce("own", usual_day(base))).drop("own")
     drawn = pl.col("assigned").is_not_null()

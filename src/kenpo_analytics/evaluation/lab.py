@@ -15,6 +15,7 @@ from kenpo_analytics.evaluation.analysis import AnalysisSet, usual_day
 from kenpo_analytics.evaluation.decide import STATES
 from kenpo_analytics.evaluation.doubts import grouped
 from kenpo_analytics.evaluation.estimate import ROLES, Estimate, as_rows
+from kenpo_analytics.evaluation.letters import programmes_of
 from kenpo_analytics.evaluation.trial import detectable, persons_needed
 from kenpo_analytics.months import month_index
 from kenpo_analytics.tables import KPI_MONTHLY, MAILINGS
@@ -23,6 +24,7 @@ OUTCOMES = {"fpg": "mg/dL", "hba1c": "%", "height": "cm"}
 """Next year's fasting glucose, HbA1c, and the change of body height (which no letter moves)."""
 NAMES = {"fpg": "次回健診の空腹時血糖", "hba1c": "次回健診のHbA1c", "height": "次回健診までの身長の変化"}
 OF_GLUCOSE = ("expected", "moves", "states", "tipping", "tipping_primary", "evalue", "cost")
+STRATA = ("age_group", "sex", "bmi_group")
 STEPS = (200, 400, 800, 1600, 3200)
 EFFECTS = (-0.5, -1.0, -2.0, -4.0)
 
@@ -63,8 +65,10 @@ def _spoken(one: Estimate, outcome: str) -> Estimate:
 def stratum_cells(eligible: pl.DataFrame, *, strata: str = "age_group", outcome: str = "improved") -> pl.DataFrame:
     """How many of the eligible had the outcome, with and without letter, in each stratum? For `stratified`.
 
-    Frame: `strata` (sex, age_group, bmi_group …), exposed_events, exposed, control_events, control.
+    Frame: `strata` (one of `STRATA`), exposed_events, exposed, control_events, control. EstimateError for other strata.
     """
+    if strata not in STRATA:
+        raise EstimateError(f"層の名前が違います: {strata}", hint=f"使える名前: {', '.join(STRATA)}")
     frame = grouped(eligible).filter(pl.col(outcome).is_not_null(), pl.col(strata).is_not_null())
     sent, had = pl.col("letter"), pl.col(outcome)
     table = frame.group_by(pl.col(strata).cast(pl.String)).agg(
@@ -74,8 +78,14 @@ def stratum_cells(eligible: pl.DataFrame, *, strata: str = "age_group", outcome:
 
 
 def debt_strata(since: int) -> pl.DataFrame:
-    """How many debts were collected by kind of name, in each year from `since` on? For `stratified`, by fiscal year."""
-    table = plan_receivables().filter(pl.col("fiscal_year") >= since)
+    """How many debts were collected by kind of name, in each year from `since` on? For `stratified`, by fiscal year.
+
+    Raises
+    ------
+    EstimateError
+        The published debts do not have years both before `since` and from it on.
+    """
+    table = _debts(since).filter(pl.col("fiscal_year") >= since)
     sides = {"外国人": ("exposed_events", "exposed"), "日本人": ("control_events", "control")}
     parts = [
         table.filter(group=group).select(
@@ -89,11 +99,18 @@ def debt_strata(since: int) -> pl.DataFrame:
 def debt_groups(since: int) -> pl.DataFrame:
     """The same before and from the year `since` in which leaflets began, by group: for `stratified.between_groups`."""
     era = pl.when(pl.col("fiscal_year") < since).then(pl.lit("before")).otherwise(pl.lit("programme"))
-    return (
-        plan_receivables()
-        .group_by("group", era.alias("era"), maintain_order=True)
-        .agg(pl.col("events", "persons").sum())
-    )
+    return _debts(since).group_by("group", era.alias("era"), maintain_order=True).agg(pl.col("events", "persons").sum())
+
+
+def _debts(since: int) -> pl.DataFrame:
+    table = plan_receivables()
+    years = sorted(table["fiscal_year"].unique())
+    if since not in years[1:]:
+        raise EstimateError(
+            f"債権の案内を始めた年度({since})の前と後の両方の公表値がありません",
+            hint=f"使える年度: {'、'.join(map(str, years[1:]))}(公表値は{years[0]}～{years[-1]}年度)",
+        )
+    return table
 
 
 def monthly_series(kpi_monthly: Any, kpi_id: str, *, branch: str, per: float = 1000.0) -> pl.DataFrame:
@@ -109,10 +126,20 @@ def monthly_series(kpi_monthly: Any, kpi_id: str, *, branch: str, per: float = 1
     rows = rows.filter(pl.col("branch") == branch, pl.col("kpi_id") == kpi_id, pl.col("state") == "final")
     if rows.is_empty():
         raise EstimateError(
-            f"指標 {kpi_id} の確定した月がありません", hint="kpi_monthly の指標の名前を確かめてください。"
+            f"支部 {branch} の指標 {kpi_id} の確定した月がありません",
+            hint="kpi_monthly にある支部と指標の名前を確かめてください。",
         )
     value = per * pl.col("numerator") / pl.col("denominator")
     return rows.select("month", pl.col("numerator").round(0).cast(pl.Int64), value=value).sort("month")
+
+
+def no_visits(visits: pl.DataFrame, mailings: Any, *, programme: str, fiscal_year: int) -> str | None:
+    """Why can nobody be followed from the month of this programme's letters? A Japanese reason, or None."""
+    if programme not in (there := programmes_of(mailings)):
+        return f"該当なし: 通知(mailings)に、事業「{programme}」の記録がありません(ある事業: {'、'.join(there)})。"
+    if visits.is_empty():
+        return f"該当なし: {fiscal_year}年度の健診で、受診までの期間を見る人(未治療者)が1人もいません。"
+    return None
 
 
 def with_letters(visits: pl.DataFrame, mailings: Any, *, programme: str) -> pl.DataFrame:

@@ -108,6 +108,12 @@ def rule_in_force(mailings: Any, checkups: Any, *, fiscal_year: int, programme: 
     return str(held["rule"][0])
 
 
+def programmes_of(mailings: Any) -> list[str]:
+    """Of which programmes is there a letter on file?"""
+    rows = frames.collect(frames.enter(mailings, MAILINGS, ["programme"]).unique())
+    return sorted(rows["programme"].drop_nulls())
+
+
 def _sent(mailings: Any, programme: str, *columns: str) -> nw.LazyFrame:
     lazy = frames.enter(mailings, MAILINGS, ["record_id", "programme", *columns])
     return lazy.filter(nw.col("programme") == programme, ~nw.col("record_id").is_null()).select("record_id", *columns)

@@ -5,17 +5,24 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kenpo_analytics.definitions.toml_text import why_not_toml
 from kenpo_analytics.errors import DefinitionError
+from kenpo_analytics.evaluation.lines import LINES
+from kenpo_analytics.tables import CHECKUPS
 
 FILE = "protocol.toml"
 DESIGNS = ("did_ancova", "diff_in_disc", "iptw", "aipw", "ancova", "iptw_ipcw", "randomised")
 POST_HOC = "事後選択"
+DAYS = 30
+"""Of a month, at least: an outcome window that opens after it has closed holds nobody."""
+_BANDS = "例: high = [110, 125]、low = [100, 109]"
 
 
 @dataclass(frozen=True)
@@ -66,16 +73,18 @@ def read_protocol(path: str | Path) -> Protocol:
     Raises
     ------
     DefinitionError
-        No such file, not TOML, a missing or unknown key, a design that does not exist, bands that overlap.
+        No such file, not TOML, a missing or unknown key, a design that does not exist, years before that are not
+        before, bands, bandwidth or window that cannot be.
     """
     try:
-        held = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        raw = Path(path).read_bytes()
     except OSError as error:
         raise DefinitionError(f"解析計画を読めません: {path}", hint="場所を確かめてください。") from error
-    except ValueError as error:
-        raise DefinitionError(
-            f"解析計画の書き方に誤りがあります: {error}", hint="TOMLの書き方を確かめてください。"
-        ) from error
+    try:
+        held = tomllib.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        reason, hint = why_not_toml(raw, error)
+        raise DefinitionError(f"解析計画の書き方に誤りがあります: {reason}", hint=hint) from error
     _refuse(held)
     found = Protocol(
         programme=held["programme"],
@@ -111,26 +120,45 @@ def _refuse(held: Mapping[str, Any]) -> None:
     for name in ("before", "years", "window"):
         if any(not isinstance(value, int) or isinstance(value, bool) for value in held.get(name, [])):
             raise DefinitionError(f"{name} は整数の並びです", hint="例: years = [2018]、window = [90, 18]")
-    if not held["years"] or set(held["years"]) & set(held["before"]):
-        raise DefinitionError("years は空にできず、before と重ねられません")
-    if len(held.get("window", (90, 18))) != 2:
-        raise DefinitionError("window は [通知後の日数, 健診後の月数] です", hint="例: window = [90, 18]")
+    if not held["years"] or max(held["before"], default=0) >= min(held["years"]):
+        raise DefinitionError(
+            "years は空にできず、before はそれより前の年度です", hint="例: before = [2017]、years = [2018]"
+        )
+    window = held.get("window", [90, 18])
+    if len(window) != 2 or min(window) < 1 or window[0] >= window[1] * DAYS:
+        raise DefinitionError(
+            "window は [通知後の日数, 健診後の月数] で、どちらも1以上、日数は月数の期間より短くします",
+            hint="例: window = [90, 18]",
+        )
     if held["primary"] not in DESIGNS:
         raise DefinitionError(
             f"主解析の設計の名前が違います: 「{held['primary']}」", hint=f"使える名前: {', '.join(DESIGNS)}"
         )
     if held["rule"] not in ("and", "or"):
         raise DefinitionError(f"抽出の基準は and か or です: 「{held['rule']}」")
-    _refuse_bands(held["low"], held["high"])
+    if why := why_not_bands(held["low"], held["high"], held["bandwidth"]):
+        raise DefinitionError(f"帯か幅の指定が違います: {why[0]}", hint=why[1])
 
 
-def _refuse_bands(low: list[Any], high: list[Any]) -> None:
-    numbers = all(isinstance(value, int | float) for value in (*low, *high))
-    if not numbers or len(low) != 2 or len(high) != 2 or not low[0] < low[1] < high[0] < high[1]:
-        raise DefinitionError(
-            "帯は [下限, 上限] の数で、low は high より下にしてください",
-            hint="例: high = [110, 125]、low = [100, 109]",
+def why_not_bands(low: Any, high: Any, bandwidth: Any) -> tuple[str, str] | None:
+    """Why can nobody be compared by these bands of FPG and this bandwidth? A Japanese reason and a hint, or None."""
+    declared = next(column for column in CHECKUPS.columns if column.name == "fpg")
+    least, most = float(declared.low or 0), float(declared.high or math.inf)
+    pairs = all(isinstance(band, list | tuple) and len(band) == 2 for band in (low, high))
+    if not pairs or not all(_number(value) for value in (*low, *high)):
+        return "high と low は [下限, 上限] の2つの数です", _BANDS
+    if not least <= low[0] < low[1] < high[0] < high[1] <= most:
+        return (
+            f"下限は上限より小さく、low は high より下で、{least:g}～{most:g}mg/dL(値の想定範囲)の中にしてください",
+            _BANDS,
         )
+    if not _number(bandwidth) or not 0 < bandwidth <= LINES.cutoff - least:
+        return f"bandwidth は0より大きく{LINES.cutoff - least:g}以下の数(mg/dL)です", "例: bandwidth = 9"
+    return None
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def fingerprint(protocol: Protocol) -> str:

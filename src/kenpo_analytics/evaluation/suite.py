@@ -2,181 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from kenpo_analytics import frames
-from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation import attrition, did, did_lost, discontinuity, improved, regression_to_mean, weighting
 from kenpo_analytics.evaluation.analysis import AnalysisSet
+from kenpo_analytics.evaluation.choices import (
+    Choice,
+    choose,
+    explore,
+    find_draws,
+    find_protocol,
+    letter_years,
+    years_before,
+)
 from kenpo_analytics.evaluation.estimate import Estimate, unavailable
 from kenpo_analytics.evaluation.falsify import triple
 from kenpo_analytics.evaluation.landmark import IMMORTAL
-from kenpo_analytics.evaluation.letters import LEAFLET, rule_in_force
-from kenpo_analytics.evaluation.lines import LINES, MARGIN, Lines
-from kenpo_analytics.evaluation.protocol import FILE, Protocol, read_protocol
+from kenpo_analytics.evaluation.lines import MARGIN, Lines
 from kenpo_analytics.evaluation.states import composite
 from kenpo_analytics.evaluation.subsets import at_letter, first_letters, restricted
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
-from kenpo_analytics.evaluation.trial import as_drawn, read_assignment, read_record
-from kenpo_analytics.tables import CHECKUPS, MAILINGS
+from kenpo_analytics.evaluation.trial import as_drawn
 
+__all__ = [
+    "Choice",
+    "Groups",
+    "choose",
+    "explore",
+    "find_draws",
+    "find_protocol",
+    "groups",
+    "letter_years",
+    "run_designs",
+    "years_before",
+]
 FLAGGED = 2020
 """Index checkups or outcomes of this year fall into the epidemic, when people stayed away from checkups."""
 DEAD_BANDS = (3, 5, 10)
 MIDDLING = 0.1
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which evaluation is made: the protocol's, or without one the default (事後選択).
-
-    `programme` are the years of the primary analysis, `years` all that are pooled for the other designs, `before` those
-    without letters; `departures` say in Japanese where the page does not follow its protocol.
-    """
-
-    programme: tuple[int, ...]
-    years: tuple[int, ...]
-    before: tuple[int, ...]
-    rule: str
-    primary: str = did.DESIGN
-    high: tuple[float, float] = LINES.high
-    low: tuple[float, float] = LINES.low
-    bandwidth: float = LINES.bandwidth
-    protocol: Protocol | None = None
-    departures: tuple[str, ...] = ()
-    window: tuple[int, int] = (90, 18)  # outcome: days after the letter from which, months after the index until which
-    latest: tuple[int, str] | None = None  # last fiscal year with letters, and its rule: what is sent today
-
-
-def find_protocol(folder: str | Path, name: str = "") -> Protocol | None:
-    """Which plan was declared for this data folder? `name` in it, else its protocol.toml, else None (事後選択)."""
-    path = Path(folder) / (name or FILE)
-    return read_protocol(path) if name or path.is_file() else None
-
-
-def find_assignment(folder: str | Path, name: str) -> pl.DataFrame | None:
-    """Who was drawn into which arm? The folder `name` of this data folder (`kenpo randomise`); None without a name."""
-    return read_assignment(Path(folder) / name) if name else None
-
-
-def find_record(folder: str | Path, name: str) -> dict[str, Any] | None:
-    """How was it drawn? The record beside the assignment of `find_assignment`; None without a name."""
-    return read_record(Path(folder) / name) if name else None
-
-
-def letter_years(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> pl.DataFrame:
-    """For checkups of which fiscal years were letters sent, and by which rule? `fiscal_year`, `letters`, `rule`.
-
-    `rule` is null where the letters of a year do not say one rule: such a year is not evaluated.
-    """
-    wanted = ["record_id", "programme", "status"]
-    sent = frames.collect(frames.enter(mailings, MAILINGS, wanted)).filter(
-        pl.col("programme") == programme, pl.col("status") == "sent"
-    )
-    days = frames.collect(frames.enter(checkups, CHECKUPS, ["record_id", "checkup_date"]).unique("record_id"))
-    joined = sent.select("record_id").unique().join(days, on="record_id")
-    year = pl.col("checkup_date").dt.year() - (pl.col("checkup_date").dt.month() < 4).cast(pl.Int32)
-    table = joined.group_by(year.alias("fiscal_year")).agg(letters=pl.len().cast(pl.Int64)).sort("fiscal_year")
-    rules = [_rule_of(mailings, checkups, y, programme) for y in table["fiscal_year"]]
-    return table.with_columns(rule=pl.Series(rules, dtype=pl.String))
-
-
-def _rule_of(mailings: Any, checkups: Any, year: int, programme: str) -> str | None:
-    try:
-        return rule_in_force(mailings, checkups, fiscal_year=year, programme=programme)
-    except EstimateError:
-        return None  # letters of that year do not say their rule: the other years can still be evaluated
-
-
-def choose(
-    found: pl.DataFrame,
-    *,
-    last: int,
-    before: Sequence[int],
-    years: Sequence[int] = (),
-    protocol: Protocol | None = None,
-    letters: str = LEAFLET,
-    definitions: Definitions | None = None,
-) -> Choice:
-    """Which years, rule, bands and primary design are used? The protocol's; else the first year with letters.
-
-    Parameters
-    ----------
-    found
-        Result of `letter_years`.
-    last
-        Latest fiscal year whose outcome window has closed.
-    before, years
-        Years without letters; years to pool (default: all usable ones of one rule). A protocol's own years win for
-        the primary analysis.
-    letters
-        The programme's name in mailings; a protocol of another programme is refused.
-
-    Raises
-    ------
-    EstimateError
-        No usable year; none of the protocol's years is usable; the protocol is of another programme.
-    """
-    used = definitions or define()
-    window = (int(used.number("next_checkup.letter_days")), int(used.number("next_checkup.max_months")))
-    rules = {year: rule for year, rule in found.select("fiscal_year", "rule").iter_rows() if rule is not None}
-    latest = (max(rules), rules[max(rules)]) if rules else None
-    asked = [year for year in (years or rules) if year in rules and year <= last]
-    if not asked:
-        raise EstimateError("次回健診の期間が終わった、通知のある年度がありません", hint="基準月を後にしてください。")
-    if protocol is not None:
-        _refuse(protocol, rules, last, letters)
-    rule = protocol.rule if protocol else rules[min(asked)]
-    pooled = tuple(sorted(year for year in asked if rules[year] == rule))
-    if protocol is None:
-        lines = Lines.of(used)
-        bands: dict[str, Any] = {"high": lines.high, "low": lines.low, "bandwidth": lines.bandwidth}
-        return Choice(pooled[:1], pooled, tuple(before), rule, window=window, latest=latest, **bands)
-    declared = tuple(year for year in protocol.years if year <= last and year in rules)
-    departures = tuple(_departures(protocol, rules, before, last, window))
-    return Choice(
-        declared, tuple(sorted({*pooled, *declared})), protocol.before, rule, protocol.primary,
-        protocol.high, protocol.low, protocol.bandwidth, protocol, departures, window, latest,
-    )  # fmt: skip
-
-
-def _refuse(protocol: Protocol, rules: Mapping[int, str], last: int, letters: str) -> None:
-    """Another evaluation than the declared one would carry its fingerprint: none is made."""
-    if protocol.programme != letters:
-        raise EstimateError(
-            f"解析計画の事業({protocol.programme})は、評価する通知({letters})と違います",
-            hint="protocol.toml の programme を確かめてください。",
-        )
-    if not any(year in rules and year <= last for year in protocol.years):
-        years = "、".join(map(str, protocol.years))
-        raise EstimateError(
-            f"解析計画の年度({years}年度)は、通知がないか次回健診の期間が終わっていないため、評価できません",
-            hint="基準月を後にしてください。別の年度で代えることはしません。",
-        )
-
-
-def _departures(
-    protocol: Protocol, rules: Mapping[int, str], before: Sequence[int], last: int, window: tuple[int, int]
-) -> Iterator[str]:
-    if late := [year for year in protocol.years if year > last]:
-        yield f"{'、'.join(map(str, late))}年度は次回健診の期間が終わっていないため、まだ含めていません"
-    if none := [year for year in protocol.years if year <= last and year not in rules]:
-        yield f"{'、'.join(map(str, none))}年度の通知の記録(当時の基準を含む)がないため、含めていません"
-    if other := [year for year in protocol.years if rules.get(year, protocol.rule) != protocol.rule]:
-        yield f"{'、'.join(map(str, other))}年度の通知の基準は、解析計画の基準と違います"
-    if before and tuple(sorted(before)) != tuple(sorted(protocol.before)):
-        yield "指定された事業前の年度ではなく、解析計画の年度を使いました"
-    if window != protocol.window:
-        yield (
-            f"次回健診とみなす期間が解析計画(通知から{protocol.window[0]}日以上、健診から{protocol.window[1]}か月以内)と"
-            f"違います(用いた値は{window[0]}日、{window[1]}か月)"
-        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,14 @@ from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation._wild import limits as wild
 from kenpo_analytics.evaluation.did import CENTRE
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
-from kenpo_analytics.evaluation.trial_record import KINDS, digest, read_assignment, read_record, record
+from kenpo_analytics.evaluation.trial_record import (
+    KINDS,
+    digest,
+    read_assignment,
+    read_draws,
+    read_record,
+    record,
+)
 
 __all__ = [
     "ARMS",
@@ -31,6 +38,7 @@ __all__ = [
     "persons_needed",
     "randomised",
     "read_assignment",
+    "read_draws",
     "read_record",
     "record",
 ]
@@ -248,37 +256,53 @@ def arms_of(drawn: pl.DataFrame) -> pl.DataFrame:
 
 
 def as_drawn(people: pl.DataFrame, drawn: Mapping[str, int], *, level: float = 0.95) -> Estimate:
-    """What does the draw say, where there was one that came before letters and outcomes? Else why it says nothing.
+    """What does the draw say of the people whose letter and outcome came after it? Else why it says nothing.
 
     `people`: an analysis set's people of the programme's years; `drawn`: how many were drawn into each arm, seen or
-    not (`AnalysisSet.drawn`).
+    not (`AnalysisSet.drawn`). Who had a letter or an outcome before the own draw is left out of both arms and counted
+    (`late` of the diagnostic `arms`); 識別不能 where fewer than `FEW` of an arm remain without them.
     """
     names = (LABEL, "割り付けどおりに送ったことの効果", "割付が守られた")
     if "assigned" not in people.columns or not people["assigned"].drop_nulls().len():
         reason = "割付の記録が解析する表にないため、割り付けどおりの比較はできません"
         return unavailable(DESIGN, *names, reason=reason, state="not_identified")
-    if _late(people):
+    inside = people.filter(pl.col("assigned").is_not_null())
+    first = next(arms[0] for arms in KINDS.values() if inside["assigned"].is_in(arms).any())
+    kept = inside.filter(~_late(inside))
+    if kept.height < inside.height and min(kept["assigned"].eq(arm).sum() for arm in (first, _other(first))) < FEW:
         reason = "割付より前に送った通知か得られた結果があるため、無作為割付による比較とはいえません"
         return unavailable(DESIGN, *names, reason=reason, state="not_identified")
-    first = next(arms[0] for arms in KINDS.values() if people["assigned"].is_in(arms).any())
-    return _with_drawn(randomised(people, first=first, level=level, role="sensitivity"), drawn)
+    late = dict(inside.filter(_late(inside)).group_by("assigned").len().iter_rows())
+    return _with_drawn(randomised(kept, first=first, level=level, role="sensitivity"), drawn, late)
 
 
-def _late(people: pl.DataFrame) -> bool:
-    """Was anybody drawn after a letter had been sent or the outcome known? Such arms show nothing."""
-    days = [name for name in ("letter_day", "outcome_date") if name in people.columns]
+def _late(people: pl.DataFrame) -> pl.Series:
+    """Who had been sent a letter, or had the outcome known, before the own draw?
+
+    Both are facts from before the lots, so no lot can have moved them: the rest of each arm is still what chance made
+    of the people for whom nothing had been decided.
+    """
+    # A delay by whole groups (`unit`) is no exception: a person is left out for the own past, never for that of
+    # colleagues, and those who stay keep their group, its arm and its cluster; colleagues who told of early letters are
+    # in both arms alike. Nor is the delay: the outcome is looked for from one day for both arms (`analysis_set`), never
+    # from the own letter. A letter counts by the day it was sent: letters known by a planned day only would be missing
+    # in the arm that waits, whose letters are not sent yet.
+    days = [name for name in ("sent_on", "outcome_date") if name in people.columns]
     if "drawn_on" not in people.columns or not days:
-        return False
-    late = pl.any_horizontal([(pl.col(name) < pl.col("drawn_on")).fill_null(False) for name in days])
-    return bool(people.filter(pl.col("assigned").is_not_null()).select(late.any()).item())
+        return pl.repeat(False, people.height, dtype=pl.Boolean, eager=True)
+    late = [(pl.col(name) < pl.col("drawn_on")).fill_null(False) for name in days]
+    return people.select(late=pl.any_horizontal(late))["late"]
 
 
-def _with_drawn(one: Estimate, drawn: Mapping[str, int]) -> Estimate:
-    """The table of arms says how many were drawn, too: some have no checkup that can be evaluated."""
+def _with_drawn(one: Estimate, drawn: Mapping[str, int], late: Mapping[str, int]) -> Estimate:
+    """The table of arms says how many were drawn, too: some have no checkup that can be evaluated, or one too early."""
     arms = one.diagnostics.get("arms")
     if arms is None:
         return one
-    if not drawn:
-        return replace(one, diagnostics={**one.diagnostics, "arms": arms.with_columns(drawn=pl.col("n"))})
-    count = pl.col("assigned").replace_strict(dict(drawn), default=None, return_dtype=pl.Int64)
-    return replace(one, diagnostics={**one.diagnostics, "arms": arms.with_columns(drawn=count)})
+
+    def of(counts: Mapping[str, int]) -> pl.Expr:
+        return pl.col("assigned").replace_strict(dict(counts), default=None, return_dtype=pl.Int64)
+
+    arms = arms.with_columns(late=of(late).fill_null(0) if late else pl.lit(0, pl.Int64))
+    arms = arms.with_columns(drawn=of(drawn) if drawn else pl.col("n") + pl.col("late"))
+    return replace(one, diagnostics={**one.diagnostics, "arms": arms})

@@ -8,6 +8,7 @@ from typing import Any
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.evaluation.states import LABELS
+from kenpo_analytics.evaluation.trial_record import SHORT
 from kenpo_analytics.report._emit import emit_html
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.designs import COVARIATES, ERAS, SENT
@@ -108,8 +109,14 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "outcome_state": Col("次回健診", names=LABELS | {"observed": "値あり"}), "n": "人数", "denominator": "分母",
         "share": Col("割合", "percent"),
     }, "脱落の重み(IPTW×IPCW)のもと。期間の終わっていない人は除く。"),
+    "draws": ("割付の一覧", {
+        "draw": Col("回", "plain", 0), "day": "引いた日", "seed": "種", "persons": Col("割り付けた人", "count"),
+        "again": "うち前の回でも割り付けた人", "digest": f"指紋(先頭{SHORT}文字)",
+    }, "前の回でも割り付けた人は、最初の割付で数える。指紋が送付の前に控えたものと同じなら、その回の割付も日時も"
+       "後から書き換えられていない。"),
     "arms": ("割り付けた群の人数", {
-        "label": "群", "drawn": "割り付けた人", "n": "うち対象の健診のある人", "letters": "送付した人",
+        "label": "群", "drawn": "割り付けた人", "late": "うち割付より前に通知か結果(除く)",
+        "n": "うち対象の健診があり、比べる人", "letters": "送付した人",
         "observed": "次回健診の値あり", "mixed": "うち結果より前に通知",
     }, "割り付けどおりに数える。遅らせる割付では、どちらの群の次回健診も、先に送る群の送付日から数える。後で送る群に"
        "「結果より前に通知」した人がいる分、送ることと送らないことの差ではなく、早く送ることと遅く送ることの差になる。"),

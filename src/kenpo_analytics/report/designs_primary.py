@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kenpo_analytics.evaluation.did import DESIGN as DID
@@ -95,13 +95,13 @@ def bands_name(choice: Choice) -> str:
     return "主解析" if choice.primary == DID else "差の差(感度分析)"
 
 
-def subject_text(choice: Choice, draw: Mapping[str, Any] | None = None) -> str:
+def subject_text(choice: Choice, draws: Sequence[Mapping[str, Any]] = ()) -> str:
     """What is the conclusion about? The letters with their year, and the arms where lots carry it."""
     years = "、".join(str(year) for year in choice.programme)
     said = f"{years}年度の健診にもとづく通知"
-    if choice.primary != RANDOMISED or draw is None:
+    if choice.primary != RANDOMISED or not draws:
         return said
-    first, second = (ARMS[arm] for arm in KINDS[draw["kind"]])
+    first, second = (ARMS[arm] for arm in KINDS[draws[0]["kind"]])
     return f"{said}の割付({first}群と{second}群の差)"
 
 
@@ -115,23 +115,35 @@ def next_trial(choice: Choice) -> str:
     )
 
 
-def ids_text(plan: Protocol | None, draw: Mapping[str, Any] | None) -> str:
-    """Who approved, and where is it registered? As plan and record say, with the source where there is a record."""
+def ids_text(plan: Protocol | None, draws: Sequence[Mapping[str, Any]]) -> str:
+    """Who approved, and where is it registered? As plan and records say, with the source where there is a record."""
     said = []
     for word, name in (("倫理審査", "ethics_id"), ("登録", "registration_id")):
-        held = {"解析計画": getattr(plan, name, ""), "割付の記録": (draw or {}).get(name, "")}
-        told = [value if draw is None else f"{value}({source})" for source, value in held.items() if value]
+        held = [(getattr(plan, name, ""), "解析計画"), *((told.get(name, ""), "割付の記録") for told in draws)]
+        told = [f"{value}({source})" if draws else value for value, source in dict.fromkeys(held) if value]
         said.append(f"{word}: {'、'.join(told) or '未記入'}")
     return "、".join(said)
 
 
-def draw_text(draw: Mapping[str, Any]) -> str:
-    """How and when was it drawn, and by which fingerprint can a reader tell? `draw`: `trial.read_record`."""
-    day, arms = drawn_on(draw), "・".join(ARMS[arm] for arm in KINDS[draw["kind"]])
+def draw_text(draws: Sequence[Mapping[str, Any]]) -> str:
+    """How and when was it drawn, and by which fingerprint can a reader tell? `draws`: `trial.read_record` of each."""
+    draw, arms = draws[0], "・".join(ARMS[arm] for arm in KINDS[draws[0]["kind"]])
     how = f"まとまり({draw['unit']})ごと" if draw["unit"] else "1人ずつ"
-    how += f"、層: {'、'.join(draw['strata'])}" if draw["strata"] else ""
+    strata = {"、".join(told["strata"]) for told in draws} - {""}
+    how += f"、層: {' / '.join(sorted(strata))}" if strata else ""
+    if len(draws) > 1:
+        return (
+            f"割付の記録: {_day(draw)}から{_day(draws[-1])}までに{len(draws)}回引いた{arms}({draw['kind']})の割付"
+            f"(事業 {draw['programme']}、{how})。回ごとの日・種・人数・指紋は「割付の一覧」の表にある。"
+            "2回以上引かれた人は最初の割付で数え、くじは回ごとに引かれたため、層には回を含める"
+        )
     return (
-        f"割付の記録: {day.year}年{day.month}月{day.day}日に引いた{arms}({draw['kind']})の割付"
+        f"割付の記録: {_day(draw)}に引いた{arms}({draw['kind']})の割付"
         f"(事業 {draw['programme']}、種 {draw['seed']}、{how})。指紋 {draw['digest'][:SHORT]}(先頭{SHORT}文字。"
         "送付の前に控えたものと同じなら、割付も日時も後から書き換えられていない)"
     )
+
+
+def _day(told: Mapping[str, Any]) -> str:
+    day = drawn_on(told)
+    return f"{day.year}年{day.month}月{day.day}日"

@@ -138,6 +138,11 @@ def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> It
     yield from applies_to(choice)
     if primary := run.get(choice.primary):
         yield f"主解析の前提: {primary.assumption}。データだけでは確かめきれません"
+    if RANDOMISED in run and run[RANDOMISED].diagnostics["arms"]["late"].sum():
+        yield (
+            "割付より前に通知を送っていた人と結果が得られていた人は、両群とも無作為割付による比較から除きました"
+            "(くじより前の事実なので、除いても群の間に偏りは生じません。人数は「割り付けた群の人数」の表)"
+        )
     if {"rdd", "diff_in_disc"} & set(run):
         yield "不連続による推定は、基準値ちょうどの付近の人についてだけの値です"
     if {"iptw", "aipw", "match", "ancova"} & set(run):
@@ -260,11 +265,11 @@ def protocol_text(
     *,
     outcomes_from: dt.date | None = None,
     exploring: bool = False,
-    draw: Mapping[str, Any] | None = None,
+    draws: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Which plan does the page follow (`exploring`: none), when was it made, and where does it depart from it?
 
-    `draw`: the record of the lots (`suite.find_record`), printed with its day, fingerprint and ids.
+    `draws`: the records of the lots (`suite.find_draws`), printed with day, fingerprint and ids.
     """
     from kenpo_analytics.evaluation.protocol import standing
 
@@ -272,10 +277,10 @@ def protocol_text(
     said = [f"解析計画: {'探索のため、解析計画には従いません(事後選択)。' if exploring else follows}"]
     if plan := choice.protocol:
         said.append(f"- 解析計画のestimand: {plan.estimand}")
-    if plan or draw:
-        said.append(f"- {ids_text(plan, draw)}")
-    if draw:
-        said.append(f"- {draw_text(draw)}")
+    if plan or draws:
+        said.append(f"- {ids_text(plan, draws)}")
+    if draws:
+        said.append(f"- {draw_text(draws)}")
     said += [
         f"- 主解析: {LABELS.get(choice.primary, choice.primary)}、年度: {_listed(choice.programme)}"
         f"(事業前 {_listed(choice.before) or 'なし'})",

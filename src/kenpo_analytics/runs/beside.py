@@ -53,14 +53,19 @@ def check(tables: Tables, tasks: Sequence[Task]) -> None:
             if "protocol" in values:
                 _planned(tables, values)
             if name := values.get("assignment"):
-                from kenpo_analytics.evaluation.suite import find_assignment
+                from kenpo_analytics.evaluation.suite import find_draws
 
                 _must_be_there(tables.folder, "assignment", str(name))
-                find_assignment(tables.folder, str(name))
+                find_draws(tables.folder, str(name), **_programme(values))
     except (ParameterError, DateError, RunError):
         raise
     except KenpoError as error:
         raise RunError(error.message, exit_code=DATA_INVALID, hint=error.hint) from error
+
+
+def _programme(values: Mapping[str, Any]) -> dict[str, str]:
+    """The programme of a notebook that can be asked about another than the usual one."""
+    return {"programme": str(values["programme"])} if "programme" in values else {}
 
 
 def _published(folder: Path) -> list[str]:

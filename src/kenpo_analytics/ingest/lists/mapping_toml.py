@@ -31,6 +31,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kenpo_analytics.definitions.toml_text import why_not_toml
 from kenpo_analytics.errors import IngestError
 from kenpo_analytics.ingest.checkups.item_values import items, normal_unit
 from kenpo_analytics.ingest.rules import IDENTITY_LABELS
@@ -212,8 +213,8 @@ def parse_mapping(text: str, where: str) -> Mapping:
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        place = f"({error})" if isinstance(error, tomllib.TOMLDecodeError) else ""
-        raise IngestError(f"列の対応表がTOMLとして読めません: {where}{place}", hint=_SHAPE) from None
+        reason, hint = why_not_toml(text.encode(), error)
+        raise IngestError(f"列の対応表がTOMLとして読めません: {where}({reason})", hint=f"{hint}{_SHAPE}") from None
     _refuse_unknown(data, ("name", "table", "sheet", "encoding", "columns", "defaults"), where)
     name, table = (_text(data.get(key), key, where) for key in ("name", "table"))
     if table not in MAPPABLE:

@@ -1,0 +1,249 @@
+"""What is evaluated? The years, rule, bands and primary design of a page, its plan (解析計画) and its lots (割付)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+
+from kenpo_analytics import frames
+from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.errors import EstimateError, ParameterError
+from kenpo_analytics.evaluation import did
+from kenpo_analytics.evaluation.letters import LEAFLET, programmes_of, rule_in_force
+from kenpo_analytics.evaluation.lines import LINES, Lines
+from kenpo_analytics.evaluation.protocol import FILE, Protocol, read_protocol, why_not_bands
+from kenpo_analytics.evaluation.trial_record import Draws, read_draws
+from kenpo_analytics.months import fiscal_year_of_date, parse_fiscal_year
+from kenpo_analytics.tables import CHECKUPS, MAILINGS
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which evaluation is made: the protocol's, or without one the default (事後選択).
+
+    `programme` are the years of the primary analysis, `years` all that are pooled for the other designs, `before` those
+    without letters; `departures` say in Japanese where the page does not follow its protocol.
+    """
+
+    programme: tuple[int, ...]
+    years: tuple[int, ...]
+    before: tuple[int, ...]
+    rule: str
+    primary: str = did.DESIGN
+    high: tuple[float, float] = LINES.high
+    low: tuple[float, float] = LINES.low
+    bandwidth: float = LINES.bandwidth
+    protocol: Protocol | None = None
+    departures: tuple[str, ...] = ()
+    window: tuple[int, int] = (90, 18)  # outcome: days after the letter from which, months after the index until which
+    latest: tuple[int, str] | None = None  # last fiscal year with letters, and its rule: what is sent today
+
+
+def find_protocol(folder: str | Path, name: str = "") -> Protocol | None:
+    """Which plan was declared for this data folder? `name` in it, else its protocol.toml, else None (事後選択)."""
+    path = Path(folder) / (name or FILE)
+    return read_protocol(path) if name or path.is_file() else None
+
+
+def find_draws(folder: str | Path, name: str, *, programme: str = LEAFLET) -> Draws:
+    """Who was drawn into which arm, and how? The folder `name` of this data folder (`kenpo randomise`).
+
+    A folder with one draw, or with a folder for every draw of a mailing that goes out month by month. Nothing is drawn
+    without a name.
+
+    Raises
+    ------
+    EstimateError
+        As `read_draws`; the lots are of another programme than the letters that are evaluated.
+    """
+    return read_draws(Path(folder) / name, programme=programme) if name else Draws()
+
+
+def letter_years(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> pl.DataFrame:
+    """For checkups of which fiscal years were letters sent, and by which rule? `fiscal_year`, `letters`, `rule`.
+
+    `rule` is null where the letters of a year do not say one rule: such a year is not evaluated.
+
+    Raises
+    ------
+    EstimateError
+        No letter of this programme is on file.
+    """
+    if programme not in (there := programmes_of(mailings)):
+        raise EstimateError(
+            f"通知(mailings)に、事業「{programme}」の記録がありません", hint=f"ある事業: {'、'.join(there) or 'なし'}"
+        )
+    wanted = ["record_id", "programme", "status"]
+    sent = frames.collect(frames.enter(mailings, MAILINGS, wanted)).filter(
+        pl.col("programme") == programme, pl.col("status") == "sent"
+    )
+    days = frames.collect(frames.enter(checkups, CHECKUPS, ["record_id", "checkup_date"]).unique("record_id"))
+    joined = sent.select("record_id").unique().join(days, on="record_id")
+    year = pl.col("checkup_date").dt.year() - (pl.col("checkup_date").dt.month() < 4).cast(pl.Int32)
+    table = joined.group_by(year.alias("fiscal_year")).agg(letters=pl.len().cast(pl.Int64)).sort("fiscal_year")
+    rules = [_rule_of(mailings, checkups, y, programme) for y in table["fiscal_year"]]
+    return table.with_columns(rule=pl.Series(rules, dtype=pl.String))
+
+
+def _rule_of(mailings: Any, checkups: Any, year: int, programme: str) -> str | None:
+    try:
+        return rule_in_force(mailings, checkups, fiscal_year=year, programme=programme)
+    except EstimateError:
+        return None  # letters of that year do not say their rule: the other years can still be evaluated
+
+
+def choose(
+    found: pl.DataFrame,
+    *,
+    last: int,
+    before: Sequence[int],
+    years: Sequence[int] = (),
+    protocol: Protocol | None = None,
+    letters: str = LEAFLET,
+    definitions: Definitions | None = None,
+) -> Choice:
+    """Which years, rule, bands and primary design are used? The protocol's; else the first year with letters.
+
+    Parameters
+    ----------
+    found
+        Result of `letter_years`.
+    last
+        Latest fiscal year whose outcome window has closed.
+    before, years
+        Years without letters (`years_before`); years to pool (default: all usable ones of one rule). A protocol's own
+        years win for the primary analysis.
+    letters
+        The programme's name in mailings; a protocol of another programme is refused.
+
+    Raises
+    ------
+    EstimateError
+        No usable year; none of the protocol's years is usable; the protocol is of another programme.
+    ParameterError
+        One of `years` is not usable, or of another rule than the rest.
+    """
+    used = definitions or define()
+    window = (int(used.number("next_checkup.letter_days")), int(used.number("next_checkup.max_months")))
+    rules = {year: rule for year, rule in found.select("fiscal_year", "rule").iter_rows() if rule is not None}
+    latest = (max(rules), rules[max(rules)]) if rules else None
+    usable = [year for year in rules if year <= last]
+    if not usable:
+        hint = "基準月を後にしてください。" if rules else "通知(mailings)に当時の抽出の基準(rule)の記録が要ります。"
+        raise EstimateError("次回健診の期間が終わった、基準の分かる通知のある年度がありません", hint=hint)
+    if protocol is not None:
+        _refuse(protocol, rules, last, letters)
+    asked = list(years) or usable
+    rule = protocol.rule if protocol else rules.get(min(asked), "")
+    _refuse_years(years, {year: rules[year] for year in usable}, rule)
+    pooled = tuple(sorted(year for year in asked if rules[year] == rule))
+    if protocol is None:
+        lines = Lines.of(used)
+        bands: dict[str, Any] = {"high": lines.high, "low": lines.low, "bandwidth": lines.bandwidth}
+        return Choice(pooled[:1], pooled, tuple(before), rule, window=window, latest=latest, **bands)
+    declared = tuple(year for year in protocol.years if year <= last and year in rules)
+    departures = tuple(_departures(protocol, rules, before, last, window))
+    return Choice(
+        declared, tuple(sorted({*pooled, *declared})), protocol.before, rule, protocol.primary,
+        protocol.high, protocol.low, protocol.bandwidth, protocol, departures, window, latest,
+    )  # fmt: skip
+
+
+def years_before(years: Sequence[int], checkups: Any, found: pl.DataFrame) -> tuple[int, ...]:
+    """Do the years asked for lie before the letters (`found`: `letter_years`) and have checkups? They, or an error.
+
+    Where the data have no checkup at all from before the letters, the years stay: the page then says 識別不能.
+
+    Raises
+    ------
+    DateError, ParameterError
+        No fiscal year; not before the first year with letters; no checkup in it, though there are years that have.
+    """
+    asked, mailed = tuple(parse_fiscal_year(year) for year in years), found["fiscal_year"].to_list()
+    first = min(mailed, default=9999)
+    if late := [year for year in asked if year >= first]:
+        raise ParameterError(
+            f"事業前の年度として指定された{_years(late)}は、通知のある最初の年度({first}年度)より前ではありません。",
+            hint=f"{first}年度より前の年度を指定してください。",
+        )
+    days = frames.enter(checkups, CHECKUPS, ["checkup_date"])
+    held = frames.collect(days.select(fiscal_year_of_date(nw.col("checkup_date")).alias("year")).unique())
+    there = sorted(year for year in held["year"].drop_nulls() if year < first)
+    if there and (none := [year for year in asked if year not in there]):
+        raise ParameterError(
+            f"事業前の年度として指定された{_years(none)}の健診が、データにありません。",
+            hint=f"健診のある事業前の年度: {_years(there)}",
+        )
+    return asked
+
+
+def explore(choice: Choice, *, rule: str = "", high: Sequence[float], low: Sequence[float], bandwidth: float) -> Choice:
+    """What if rule ("": the one in force), bands and bandwidth were these? For trying out (06), never for a plan.
+
+    Raises
+    ------
+    ParameterError
+        No such rule; bands or bandwidth that cannot be (`protocol.why_not_bands`).
+    """
+    if rule not in ("", "and", "or"):
+        raise ParameterError(f"rule=「{rule}」はありません。", hint='"and"(及び)、"or"(または)か、空(当時の基準)です。')
+    if wrong := why_not_bands(low, high, bandwidth):
+        raise ParameterError(f"帯か幅の指定が違います: {wrong[0]}。", hint=wrong[1])
+    bands: dict[str, Any] = {"high": tuple(high), "low": tuple(low), "bandwidth": float(bandwidth)}
+    return replace(choice, rule=rule or choice.rule, **bands)
+
+
+def _refuse_years(years: Sequence[int], usable: Mapping[int, str], rule: str) -> None:
+    """Years that were asked for by name are never left out unsaid."""
+    if none := [year for year in years if year not in usable]:
+        raise ParameterError(
+            f"指定された{_years(none)}は、通知(当時の基準を含む)の記録がないか、次回健診の期間が終わっていません。",
+            hint=f"評価できる年度: {_years(sorted(usable))}",
+        )
+    if other := [year for year in years if usable[year] != rule]:
+        raise ParameterError(
+            f"指定された{_years(other)}の通知の基準は、まとめる年度の基準({rule})と違うため、一緒に評価できません。",
+            hint=f"基準が同じ年度: {_years([year for year, own in sorted(usable.items()) if own == rule])}",
+        )
+
+
+def _years(years: Sequence[int]) -> str:
+    return "、".join(f"{year}年度" for year in years) or "なし"
+
+
+def _refuse(protocol: Protocol, rules: Mapping[int, str], last: int, letters: str) -> None:
+    """Another evaluation than the declared one would carry its fingerprint: none is made."""
+    if protocol.programme != letters:
+        raise EstimateError(
+            f"解析計画の事業({protocol.programme})は、評価する通知({letters})と違います",
+            hint="protocol.toml の programme を確かめてください。",
+        )
+    if not any(year in rules and year <= last for year in protocol.years):
+        years = "、".join(map(str, protocol.years))
+        raise EstimateError(
+            f"解析計画の年度({years}年度)は、通知がないか次回健診の期間が終わっていないため、評価できません",
+            hint="基準月を後にしてください。別の年度で代えることはしません。",
+        )
+
+
+def _departures(
+    protocol: Protocol, rules: Mapping[int, str], before: Sequence[int], last: int, window: tuple[int, int]
+) -> Iterator[str]:
+    if late := [year for year in protocol.years if year > last]:
+        yield f"{'、'.join(map(str, late))}年度は次回健診の期間が終わっていないため、まだ含めていません"
+    if none := [year for year in protocol.years if year <= last and year not in rules]:
+        yield f"{'、'.join(map(str, none))}年度の通知の記録(当時の基準を含む)がないため、含めていません"
+    if other := [year for year in protocol.years if rules.get(year, protocol.rule) != protocol.rule]:
+        yield f"{'、'.join(map(str, other))}年度の通知の基準は、解析計画の基準と違います"
+    if before and tuple(sorted(before)) != tuple(sorted(protocol.before)):
+        yield "指定された事業前の年度ではなく、解析計画の年度を使いました"
+    if window != protocol.window:
+        yield (
+            f"次回健診とみなす期間が解析計画(通知から{protocol.window[0]}日以上、健診から{protocol.window[1]}か月以内)と"
+            f"違います(用いた値は{window[0]}日、{window[1]}か月)"
+        )
