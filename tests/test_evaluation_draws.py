@@ -55,7 +55,8 @@ def test_a_person_drawn_again_counts_in_the_first_draw_whatever_the_folders_are_
     assert set(lots.filter(pl.col("person_id") <= 100)["drawn_on"]) == {dt.date(2026, 1, 10)}
     columns = ["draw", "day", "seed", "n", "again", "digest"]
     assert found.tables["draws"].select(columns).rows() == [
-        (1, "2026-01-10", "1", 100, 0, first["digest"][:16]), (2, "2026-02-10", "2", 120, 40, second["digest"][:16])
+        (1, "2026年1月10日", "1", 100, 0, first["digest"][:16]),
+        (2, "2026年2月10日", "2", 120, 40, second["digest"][:16])
     ]  # fmt: skip
     assert check_diagnostics(found.tables)["draws"].table["persons"].to_list() == [100, 120]
 
@@ -180,7 +181,9 @@ def test_exactly_those_who_were_early_are_left_out_and_counted(people, name, uni
     assert shown["late"].null_count() == 2  # few: not shown, nor what they could be found by
     text = designs_text.limits([one], CHOICE, _NONE)
     assert "割付より前に通知を送っていた人と結果が得られていた人は、両群とも" in text
-    assert "割付より前" not in designs_text.limits([trial.as_drawn(frame, {})], CHOICE, _NONE)
+    assert "自分の割付より前に通知か結果のあった人は、どちらの群でも除きます" in said.purpose_text(one)
+    nobody = trial.as_drawn(frame, {})
+    assert "割付より前" not in designs_text.limits([nobody], CHOICE, _NONE) + said.purpose_text(nobody)
 
 
 def test_nothing_is_identified_where_an_arm_is_left_empty(people) -> None:

@@ -105,7 +105,7 @@ def read_draws(folder: str | Path, *, programme: str | None = None) -> Draws:
     counts = counts.with_columns(persons=pl.col("n").cast(pl.Float64))
     listed = pl.DataFrame(
         [
-            {"draw": number, "day": str(drawn_on(told)), "seed": str(told["seed"]), "digest": told["digest"][:SHORT]}
+            {"draw": number, "day": day_text(told), "seed": str(told["seed"]), "digest": told["digest"][:SHORT]}
             for number, (_, told) in enumerate(held, 1)
         ]
     )
@@ -142,6 +142,12 @@ def _agree(held: Sequence[tuple[pl.DataFrame, Mapping[str, Any]]], programme: st
             f"割付の事業({own})は、評価する通知の事業({programme})と違います",
             hint="assignment に指定したフォルダを確かめてください。",
         )
+
+
+def day_text(told: Mapping[str, Any]) -> str:
+    """The day of a draw as a page says it."""
+    day = drawn_on(told)
+    return f"{day.year}年{day.month}月{day.day}日"
 
 
 def _moment(told: Mapping[str, Any]) -> dt.datetime:

@@ -9,7 +9,7 @@ from kenpo_analytics.evaluation.did import DESIGN as DID
 from kenpo_analytics.evaluation.discontinuity import DIFFERENCE
 from kenpo_analytics.evaluation.trial import ARMS, KINDS
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
-from kenpo_analytics.evaluation.trial_record import SHORT, drawn_on
+from kenpo_analytics.evaluation.trial_record import SHORT, day_text
 
 if TYPE_CHECKING:
     from kenpo_analytics.evaluation.estimate import Estimate
@@ -55,6 +55,7 @@ def purpose_text(primary: Estimate) -> str:
     lines = [
         "目的: 予備群への通知(リーフレット)が、次回健診の空腹時血糖を下げたかを推定します。",
         f"主なestimand(主解析: {primary.label}): {_plain(primary.estimand)}。{_REACH[primary.design]}。"
+        f"{'自分の割付より前に通知か結果のあった人は、どちらの群でも除きます。' if any_early(primary) else ''}"
         "estimandは「だれへの、何の効果を推定するか」です。",
     ]
     if primary.design not in WITHIN:
@@ -66,6 +67,12 @@ def purpose_text(primary: Estimate) -> str:
         "主解析は1つで、解析計画(protocol.toml)で決めます。計画がないときは、事後選択と明記します。",
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def any_early(one: Estimate) -> bool:
+    """Was anybody left out of a comparison of lots for a letter or an outcome before them?"""
+    arms = one.diagnostics.get("arms")
+    return arms is not None and "late" in arms.columns and bool(arms["late"].sum())
 
 
 def _plain(estimand: str) -> str:
@@ -133,17 +140,12 @@ def draw_text(draws: Sequence[Mapping[str, Any]]) -> str:
     how += f"、層: {' / '.join(sorted(strata))}" if strata else ""
     if len(draws) > 1:
         return (
-            f"割付の記録: {_day(draw)}から{_day(draws[-1])}までに{len(draws)}回引いた{arms}({draw['kind']})の割付"
-            f"(事業 {draw['programme']}、{how})。回ごとの日・種・人数・指紋は「割付の一覧」の表にある。"
-            "2回以上引かれた人は最初の割付で数え、くじは回ごとに引かれたため、層には回を含める"
+            f"割付の記録: {day_text(draw)}から{day_text(draws[-1])}までに{len(draws)}回引いた"
+            f"{arms}({draw['kind']})の割付(事業 {draw['programme']}、{how})。"
+            "回ごとの日・種・人数・指紋は「割付の一覧」の表にある。2回以上引かれた人は最初の割付で数え、くじは回ごとに引かれたため、層には回を含める"
         )
     return (
-        f"割付の記録: {_day(draw)}に引いた{arms}({draw['kind']})の割付"
+        f"割付の記録: {day_text(draw)}に引いた{arms}({draw['kind']})の割付"
         f"(事業 {draw['programme']}、種 {draw['seed']}、{how})。指紋 {draw['digest'][:SHORT]}(先頭{SHORT}文字。"
         "送付の前に控えたものと同じなら、割付も日時も後から書き換えられていない)"
     )
-
-
-def _day(told: Mapping[str, Any]) -> str:
-    day = drawn_on(told)
-    return f"{day.year}年{day.month}月{day.day}日"

@@ -12,7 +12,7 @@ from kenpo_analytics.evaluation.did import DESIGN as DID
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
 from kenpo_analytics.evaluation.weighting import CALIPER, TRIM
 from kenpo_analytics.report.designs import COVARIATES
-from kenpo_analytics.report.designs_primary import draw_text, ids_text
+from kenpo_analytics.report.designs_primary import any_early, draw_text, ids_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -138,7 +138,7 @@ def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> It
     yield from applies_to(choice)
     if primary := run.get(choice.primary):
         yield f"主解析の前提: {primary.assumption}。データだけでは確かめきれません"
-    if RANDOMISED in run and run[RANDOMISED].diagnostics["arms"]["late"].sum():
+    if RANDOMISED in run and any_early(run[RANDOMISED]):
         yield (
             "割付より前に通知を送っていた人と結果が得られていた人は、両群とも無作為割付による比較から除きました"
             "(くじより前の事実なので、除いても群の間に偏りは生じません。人数は「割り付けた群の人数」の表)"
