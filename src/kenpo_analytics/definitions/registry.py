@@ -127,9 +127,9 @@ class Definitions:
         """The rows of these families (`followup`) and single definitions (`checkup.pick`), in this order."""
         return tuple(row for name in names for row in self.family(name) or self.versions(name))
 
-    def assumptions(self) -> tuple[Definition, ...]:
-        """The rows that rest on an assumption (仮定), not on a source."""
-        return tuple(row for row in self.rows if row.status == ASSUMED)
+    def assumptions(self, *names: str) -> tuple[Definition, ...]:
+        """The rows that rest on an assumption (仮定), not on a source; of these families only, if any is named."""
+        return tuple(row for row in (self.listed(*names) if names else self.rows) if row.status == ASSUMED)
 
     def overrides(self) -> tuple[Definition, ...]:
         """The rows that a branch has set itself (支部設定)."""

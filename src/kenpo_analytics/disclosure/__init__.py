@@ -7,6 +7,7 @@ from kenpo_analytics.disclosure.estimates import check_diagnostics, check_estima
 from kenpo_analytics.disclosure.flow import check_flow
 from kenpo_analytics.disclosure.incentive import check_incentive, check_incentive_totals
 from kenpo_analytics.disclosure.kpi import check_kpi
+from kenpo_analytics.disclosure.regional import check_index, check_index_settings, check_town_index
 from kenpo_analytics.disclosure.risks import check_risks
 from kenpo_analytics.disclosure.rules import DisclosureRules, municipal_population
 from kenpo_analytics.disclosure.stamp import digest, is_stamped, stamp
@@ -26,10 +27,13 @@ __all__ = [
     "check_flow",
     "check_incentive",
     "check_incentive_totals",
+    "check_index",
+    "check_index_settings",
     "check_kpi",
     "check_public",
     "check_risks",
     "check_table_one",
+    "check_town_index",
     "check_visit_curve",
     "check_visit_groups",
     "check_visits",

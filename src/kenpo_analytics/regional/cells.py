@@ -85,6 +85,12 @@ def total_of(cells: Any, *, by: Sequence[str] = (VISIT, "sex", "age_band")) -> A
     return small(found, source_of(cells))
 
 
+def ledger_size(cells: Any) -> Any:
+    """How many members and member-months stand behind cells with `members`? Each visit type repeats them."""
+    once = eager(cells).filter(pl.col(VISIT) == pl.col(VISIT).first())
+    return small(once.select(pl.col("members", "denominator").sum()), source_of(cells))
+
+
 def align(cells: Any, standard: Any, *, area: str, strata: Sequence[str], visit_type: str | None) -> Aligned:
     """Bring areas and standard to the same strata, or say which stratum is missing on which side.
 

@@ -45,6 +45,11 @@ class Index:
         rows = rows.rename(names).with_columns(method=pl.col("method") + "-compound")
         return small(rows, source_of(self.rows))
 
+    def contributions_of(self, area: str) -> Any:
+        """What makes the index of one area? Its contributions."""
+        parts = eager(self.contributions)
+        return small(parts.filter(pl.col(parts.columns[0]) == area), source_of(self.contributions))
+
 
 def compare(indices: Mapping[str, Index], *, area: str = "area") -> Any:
     """How does the index change with the setting (感度分析)? One row per area and visit type, a set of columns per key.

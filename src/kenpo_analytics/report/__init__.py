@@ -42,6 +42,7 @@ from kenpo_analytics.report.maps import municipality_map, prefecture_map
 from kenpo_analytics.report.meeting import meeting_page
 from kenpo_analytics.report.ranking import bar_rank, before_after, interval_plot
 from kenpo_analytics.report.record import definitions_table, reproduction, strobe_record
+from kenpo_analytics.report.regional import change_text, index_summary, sizes_text
 from kenpo_analytics.report.risks import card_figure, risk_ages, risk_gaps, risk_table, risk_years
 from kenpo_analytics.report.series import lines, stacked_contributions
 from kenpo_analytics.report.style import setup
@@ -66,6 +67,7 @@ __all__ = [
     "benchmark_summary",
     "branch_names",
     "card_figure",
+    "change_text",
     "conclusion",
     "contrary",
     "dag_figure",
@@ -80,6 +82,7 @@ __all__ = [
     "heading",
     "incentive_bars",
     "incentive_conclusion",
+    "index_summary",
     "interval_plot",
     "jump_figure",
     "kpi_conclusion",
@@ -113,6 +116,7 @@ __all__ = [
     "setup",
     "show",
     "side_text",
+    "sizes_text",
     "stacked_contributions",
     "strobe_record",
     "subject_text",

@@ -78,11 +78,11 @@ def funnel_plot(
 
 def funnel_outside(
     checked: Checked, *, label: str = "area", estimate: str = "estimate", names: Mapping[str, str] | None = None
-) -> list[str]:
-    """Which areas lie outside the limits of `funnel_plot`? Their names, in the order of the rows; masked ones never."""
+) -> str:
+    """Which areas lie outside the limits of `funnel_plot`? Names in the order of the rows, or なし; no masked ones."""
     needed = (estimate, "funnel_lower", "funnel_upper")
     rows = rows_of(must_be_checked(checked), label, needed, names)
-    return [row.name for row in _outside([row for row in rows if row.has(*needed)], estimate)]
+    return _named(_outside([row for row in rows if row.has(*needed)], estimate))
 
 
 def _outside(rows: list[Row], estimate: str) -> list[Row]:
@@ -106,6 +106,9 @@ def _curves(axes: Axes, row: Row, sizes: Any, style: Style) -> None:
 
 def _alt(rows: list[Row], drawn: list[Row], outside: list[Row], measure: str) -> str:
     hidden = len(rows) - len(drawn)
-    far = "、".join(row.name for row in outside) or "なし"
     note = f"表示しない項目{hidden}。" if hidden else ""
-    return f"{len(drawn)}地域の{measure}のファネルプロット。範囲の外: {far}。{note}"
+    return f"{len(drawn)}地域の{measure}のファネルプロット。範囲の外: {_named(outside)}。{note}"
+
+
+def _named(rows: list[Row]) -> str:
+    return "、".join(row.name for row in rows) or "なし"

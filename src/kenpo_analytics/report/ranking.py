@@ -38,8 +38,8 @@ def interval_plot(
     """Which estimates differ from the reference, given their intervals? A dot and a line per row.
 
     `highlight` is the value of `label` to pick out; `reference` a number, or the column that holds it. Rows that may
-    not be shown stay, with their mark, or with the text of the column `instead` (識別不能, 推定せず: a forest of designs
-    shows those that gave no number, too). `numbers` False where the page has a table of the same rows.
+    not be shown stay, with their mark, or with the text of the column `instead` (識別不能, 推定せず: a forest of
+    designs shows those that gave no number, too). `numbers` False where the page has a table of the same rows.
     """
     checked = must_be_checked(checked)
     rows = rows_of(checked, label, (estimate, lower, upper), names)
