@@ -17,6 +17,7 @@ from kenpo_analytics.evaluation.letters import LEAFLET
 from kenpo_analytics.evaluation.trial_record import ASSIGNMENT, RECORD, read_assignment, read_draws
 from kenpo_analytics.report import designs_primary as said
 from kenpo_analytics.report import designs_text
+from tests.notebook_page import NOTEBOOKS
 from tests.trial_world import FACTS, data_with_draws
 
 CHOICE = suite.Choice((2018,), (2018,), (2017,), "and", primary="randomised")
@@ -201,3 +202,23 @@ def test_a_planned_day_alone_leaves_nobody_out(people) -> None:
 
 
 _NONE = type("NoChecks", (), {"unchecked": (), "tables": {}})()
+
+
+@pytest.mark.slow
+def test_the_page_lists_its_draws(tmp_path: Path, monkeypatch) -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
+    data = data_with_draws(tmp_path / "data")
+    monkeypatch.setenv("KENPO_DATA", str(data))
+    notebook = nbformat.read(NOTEBOOKS / "02_prediabetes_evaluation.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = cell.source.replace('assignment: str = ""', 'assignment: str = "trial"')
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    pages = [o["data"].get("text/html", "") for c in notebook.cells for o in c.get("outputs", []) if "data" in o]
+    (table,) = [page for page in pages if "割付の一覧</" in page]
+    records = suite.find_draws(data, "trial").records
+    for told, day in zip(records, ("2018年12月20日", "2018年12月28日"), strict=True):
+        assert told["digest"][:16] in table and day in table and f">{told['persons']}<" in table
+        assert any(told["digest"] in page for page in pages)  # 9 再現情報
