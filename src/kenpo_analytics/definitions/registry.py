@@ -123,9 +123,13 @@ class Definitions:
         """Every row whose id begins with `prefix.`."""
         return tuple(row for row in self.rows if row.id.startswith(prefix + "."))
 
-    def listed(self, *names: str) -> tuple[Definition, ...]:
-        """The rows of these families (`followup`) and single definitions (`checkup.pick`), in this order."""
-        return tuple(row for name in names for row in self.family(name) or self.versions(name))
+    def listed(self, *names: str, month: int | None = None) -> tuple[Definition, ...]:
+        """The rows of these families (`followup`) and single definitions (`checkup.pick`), in this order.
+
+        `month`: only those in force then.
+        """
+        rows = (row for name in names for row in self.family(name) or self.versions(name))
+        return tuple(row for row in rows if month is None or row.in_force(month))
 
     def assumptions(self, *names: str) -> tuple[Definition, ...]:
         """The rows that rest on an assumption (仮定), not on a source; of these families only, if any is named."""

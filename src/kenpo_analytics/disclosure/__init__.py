@@ -8,7 +8,14 @@ from kenpo_analytics.disclosure.flow import check_flow
 from kenpo_analytics.disclosure.incentive import check_incentive, check_incentive_totals
 from kenpo_analytics.disclosure.kpi import check_kpi
 from kenpo_analytics.disclosure.regional import check_index, check_index_settings, check_town_index
-from kenpo_analytics.disclosure.risks import check_risks
+from kenpo_analytics.disclosure.risks import (
+    check_card,
+    check_decrease,
+    check_risk_groups,
+    check_risk_ranks,
+    check_risk_sexes,
+    check_risks,
+)
 from kenpo_analytics.disclosure.rules import DisclosureRules, municipal_population
 from kenpo_analytics.disclosure.stamp import digest, is_stamped, stamp
 from kenpo_analytics.disclosure.table_one import check_table_one
@@ -21,7 +28,9 @@ __all__ = [
     "DisclosureRules",
     "State",
     "check",
+    "check_card",
     "check_curve",
+    "check_decrease",
     "check_diagnostics",
     "check_estimates",
     "check_flow",
@@ -31,6 +40,9 @@ __all__ = [
     "check_index_settings",
     "check_kpi",
     "check_public",
+    "check_risk_groups",
+    "check_risk_ranks",
+    "check_risk_sexes",
     "check_risks",
     "check_table_one",
     "check_town_index",

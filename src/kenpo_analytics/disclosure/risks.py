@@ -11,6 +11,7 @@ from kenpo_analytics.disclosure.check import check
 from kenpo_analytics.disclosure.checked import MASKED, Checked, seal
 from kenpo_analytics.disclosure.roles import eager
 from kenpo_analytics.disclosure.rules import DisclosureRules
+from kenpo_analytics.errors import DisclosureError
 
 PARTS = {
     "risk_waist": ("risk_mets", "risk_premets"),
@@ -31,7 +32,7 @@ def check_risks(
     by: Sequence[str],
     totals: Mapping[str, str | None] | None = None,
     municipality: str | None = None,
-    hidden: Mapping[str, Checked] | None = None,
+    hidden: Mapping[str, Checked] | Checked | None = None,
     parts: bool = True,
     rules: DisclosureRules | None = None,
 ) -> Checked:
@@ -43,7 +44,8 @@ def check_risks(
     `persons` and `unknown` are left out: their difference to the judged people would be a small count in every group.
 
     `hidden` says where the same people stand on the page already: a value of the first `by` column -> a checked table
-    with one row per risk. A risk that is masked there is masked here too (`{"group": industries.where(industry=…)}`).
+    with one row per risk, or one checked table that has that column. A risk that is masked there is masked here too
+    (`{"group": industries.where(industry=…)}`).
     `parts` False leaves out that one risk is part of another, for a table that is never shown but only says, as
     `hidden`, what the larger group gives away.
     """
@@ -56,7 +58,75 @@ def check_risks(
     wide = _wide(frame, list(by), risks, numbers)
     held = PARTS if parts else {}
     checked = _check(wide, by, risks, numbers, held, totals, municipality, rules)
+    if isinstance(hidden, Checked):
+        hidden = {value: hidden.where(**{by[0]: value}) for value in hidden.table[by[0]].unique()}
     return _long(checked, frame, list(by), risks, numbers, texts, hidden or {})
+
+
+def check_risk_sexes(apart: Any, together: Any, *, rules: DisclosureRules | None = None) -> Checked:
+    """Which rates of men, women and both may be shown? One table: masked apart, one would come back from the others."""
+    rows = pl.concat([eager(apart), eager(together)], how="diagonal_relaxed")
+    return check_risks(rows, by=["sex"], totals={"sex": "MF"}, rules=rules)
+
+
+def check_risk_groups(
+    rows: Any, *, by: str, municipality: bool = False, rules: DisclosureRules | None = None
+) -> Checked | None:
+    """Which groups (industry, municipality) may be shown? None where so few people are left that no mask protects."""
+    try:
+        return check_risks(rows, by=[by], totals={by: None}, municipality=by if municipality else None, rules=rules)
+    except DisclosureError:
+        return None
+
+
+def check_card(
+    rows: Any, *, beside: Checked | None, rules: DisclosureRules | None = None, **group: str
+) -> Checked | None:
+    """Which numbers of a `health_card` may be shown, beside the table in which its group stands (`beside`, `group`)?
+
+    What is masked there is masked on the card too; None where that table could not be shown at all.
+    """
+    if beside is None:
+        return None
+    return check_risks(rows, by=["side"], hidden={"group": beside.where(**group)}, rules=rules)
+
+
+def check_risk_ranks(ranks: Any, *, area: str, rules: DisclosureRules | None = None) -> Checked | None:
+    """Which of one branch's places in `risk_ranks` may be shown? None where no risk has been ranked."""
+    rows = eager(ranks)
+    if rows.is_empty():
+        return None
+    return check(
+        rows.drop("lower_repeat", "upper_repeat"),
+        counts=["events", "denominator"],
+        rates="all",
+        plain=["level", "ranked", "worst", "standard_rate"],
+        by=["fiscal_year", "risk", "sex", "area"],
+        totals={"area": None},
+        labels=["standard"],
+        rules=rules,
+    ).where(area=area)
+
+
+_GUIDED = {"received": "利用した人", "not_received": "利用していない人", "all": "計"}
+_STATES = ("decreased", "started_drugs", "still", "not_judged")
+
+
+def check_decrease(rows: Any, *, rules: DisclosureRules | None = None) -> Checked:
+    """Which numbers of `guidance_decrease` may be shown? People by what became of them, and the shares."""
+    shares: dict[str, tuple[str, ...]] = dict.fromkeys(("estimate", "lower", "upper"), ("decreased", "denominator"))
+    shares["estimate_other"] = ("decreased", "started_drugs", "denominator")
+    table = eager(rows).select(pl.col("group").replace_strict(_GUIDED), "targets", *_STATES, "denominator", *shares)
+    return check(
+        table,
+        counts=["targets", *_STATES, "denominator"],
+        splits={"targets": _STATES},
+        rates=shares,
+        by=["group"],
+        totals={"group": "計"},
+        reasons=dict.fromkeys(shares, "not_evaluated"),
+        rules=rules,
+    )
 
 
 def _wide(frame: pl.DataFrame, by: list[str], risks: list[str], numbers: list[str]) -> pl.DataFrame:

@@ -43,6 +43,16 @@ from kenpo_analytics.report.meeting import meeting_page
 from kenpo_analytics.report.ranking import bar_rank, before_after, interval_plot
 from kenpo_analytics.report.record import definitions_table, reproduction, strobe_record
 from kenpo_analytics.report.regional import change_text, index_summary, sizes_text
+from kenpo_analytics.report.risk_groups import decrease_tables, risk_card, risk_industries, risk_towns
+from kenpo_analytics.report.risk_texts import (
+    nation_text,
+    no_levels_text,
+    risk_headline,
+    risk_summary,
+    risk_years_text,
+    standard_text,
+    two_sources_text,
+)
 from kenpo_analytics.report.risks import card_figure, risk_ages, risk_gaps, risk_table, risk_years
 from kenpo_analytics.report.series import lines, stacked_contributions
 from kenpo_analytics.report.style import setup
@@ -71,6 +81,7 @@ __all__ = [
     "conclusion",
     "contrary",
     "dag_figure",
+    "decrease_tables",
     "definitions_table",
     "design_table",
     "diagnostic",
@@ -97,8 +108,10 @@ __all__ = [
     "missing_text",
     "municipality_map",
     "municipality_names",
+    "nation_text",
     "neighbours_text",
     "next_trial",
+    "no_levels_text",
     "overlap_plot",
     "paragraph",
     "people_seen",
@@ -110,18 +123,26 @@ __all__ = [
     "purpose_text",
     "reproduction",
     "risk_ages",
+    "risk_card",
     "risk_gaps",
+    "risk_headline",
+    "risk_industries",
+    "risk_summary",
     "risk_table",
+    "risk_towns",
     "risk_years",
+    "risk_years_text",
     "setup",
     "show",
     "side_text",
     "sizes_text",
     "stacked_contributions",
+    "standard_text",
     "strobe_record",
     "subject_text",
     "table_html",
     "tipping_text",
+    "two_sources_text",
     "unknown_text",
     "value",
     "value_interval",

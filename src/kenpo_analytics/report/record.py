@@ -99,7 +99,7 @@ def reproduction(
     parameters: Mapping[str, Any],
     *,
     definitions: Any = None,
-    checked: Iterable[Checked] = (),
+    checked: Iterable[Checked | None] = (),
     fingerprints: Mapping[str, str] | None = None,
     ethics: str = EMPTY,
     funding: str = EMPTY,
@@ -125,9 +125,9 @@ def reproduction(
     emit_html(_table(title, ("区分", "項目", "値"), rows, note), f"<表: {title}>")
 
 
-def masking(checked: Iterable[Checked]) -> dict[str, str]:
-    """How much was masked on this page? Sums of the logs of all its checked results."""
-    logs = [must_be_checked(item).log for item in checked]
+def masking(checked: Iterable[Checked | None]) -> dict[str, str]:
+    """How much was masked on this page? Sums of the logs of all its checked results; None for what is not shown."""
+    logs = [must_be_checked(item).log for item in checked if item is not None]
     if not logs:
         return {}
     own = [log for log in logs if log["rule"] != "public"]

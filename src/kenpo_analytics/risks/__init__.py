@@ -13,6 +13,16 @@ from kenpo_analytics.risks.holders import (
     version_breaks,
 )
 from kenpo_analytics.risks.levels import FIRST_YEAR, LEVELS, guidance_levels
+from kenpo_analytics.risks.pages import (
+    decrease_of_year,
+    examined_by_age,
+    holders_of_years,
+    level_counts,
+    levels_of_years,
+    people_of,
+    target_levels,
+    unknown_by_risk,
+)
 from kenpo_analytics.risks.places import beside_branches, risk_ranks
 from kenpo_analytics.risks.rates import JUDGEMENTS, risk_rates
 from kenpo_analytics.risks.strata import nation_of, risk_counts, risk_reference, risk_strata
@@ -27,12 +37,18 @@ __all__ = [
     "UNANSWERED",
     "beside_branches",
     "card_siblings",
+    "decrease_of_year",
+    "examined_by_age",
     "guidance_decrease",
     "guidance_levels",
     "health_card",
+    "holders_of_years",
     "largest_workplace",
+    "level_counts",
+    "levels_of_years",
     "metabolic_parts",
     "nation_of",
+    "people_of",
     "risk_counts",
     "risk_holders",
     "risk_label",
@@ -40,5 +56,7 @@ __all__ = [
     "risk_rates",
     "risk_reference",
     "risk_strata",
+    "target_levels",
+    "unknown_by_risk",
     "version_breaks",
 ]

@@ -189,6 +189,11 @@ class Reference:
         return None if self.standard is None else f"kenpo47-fy{self.years[-1]}-examined-sex-age5"
 
     @property
+    def expected_from(self) -> str:
+        """Whose rates are expected in this fiscal year, the nation's (全国) or the branch's own (支部)?"""
+        return "全国" if self.fiscal_year in self.years else "支部"
+
+    @property
     def trend(self) -> dict[str, Any]:
         """Arguments of `risk_rates` for cells by fiscal year."""
         return {"nation": nation_of(self.strata), "standard": self.standard, "standard_id": self.standard_id}
@@ -199,14 +204,15 @@ class Reference:
         return self.trend | {"nation": nation_of(self.strata).filter(pl.col("fiscal_year") == self.fiscal_year)}
 
 
-def risk_reference(national: Any, *, fiscal_year: int) -> Reference:
+def risk_reference(national: Any, *, fiscal_year: int, population: str = "insured") -> Reference:
     """What is the nation in a fiscal year, and whose age mix is the standard?
 
-    `national` is the canonical table, or None. The standard population are the examined people of the 47 branches in
-    the last year up to `fiscal_year` that the table has; without it `risk_rates` takes the people at hand and says so.
+    `national` is the canonical table, or None; it counts the insured, so other populations have no nation. The
+    standard population are the examined people of the 47 branches in the last year up to `fiscal_year` that the table
+    has; without it `risk_rates` takes the people at hand and says so.
     """
     empty = pl.DataFrame(schema=_COLUMNS)
-    strata = empty if national is None else eager(risk_strata(national))
+    strata = empty if national is None or population != "insured" else eager(risk_strata(national))
     strata = strata.filter(pl.col("fiscal_year") <= fiscal_year)
     if strata.is_empty():
         return Reference(fiscal_year, strata, None, None)

@@ -73,6 +73,21 @@ def jhia_series() -> pl.DataFrame:
     return pl.read_csv(_FOLDER / "jhia_published_series.csv", infer_schema=False)
 
 
+_PRINTED_RISKS = {
+    "metabo": "メタボ該当", "waist": "腹囲リスク", "bp": "血圧リスク", "lipid": "脂質リスク", "metabolic": "代謝リスク",
+}  # fmt: skip
+
+
+def jhia_risk_holders() -> pl.DataFrame:
+    """What share of insured men carried each risk, as 協会けんぽ printed it? label, period, value (%, as text).
+
+    Which bar belongs to which risk is assumed: see `jhia_series`. Source: 令和6年度事業報告書 p.43.
+    """
+    men = jhia_series().filter(pl.col("indicator").str.starts_with("JHIA risk holder (men)"))
+    risk = pl.col("indicator").str.split(" ").list.last().replace_strict(_PRINTED_RISKS)
+    return men.select(risk.alias("label"), "period", "value")
+
+
 @cache
 def plan_receivables() -> pl.DataFrame:
     """How many debts (返納金債権) were assessed, and how many collected by the end of October, by kind of name?
