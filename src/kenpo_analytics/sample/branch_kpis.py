@@ -49,15 +49,17 @@ class Plan:
     digits: int = 1
 
 
+_GUIDANCE = ("guidance_rate_insured", "guidance_rate_dependent")
+_DEPENDANTS = ("checkup_rate_dependent", "guidance_rate_dependent")
 _CHECKUPS = ("checkup_rate_insured", "employer_checkup_data_rate", "checkup_rate_dependent")
 PLANS = {
     "incentive_checkup_rate": Plan(21, 0.22, 0.04, 0.02, 0.55, counted=_CHECKUPS),
     "checkup_rate_insured": Plan(19, 0.25, 0.04, 0.02, 0.43, counted=_CHECKUPS[:1]),
     "employer_checkup_data_rate": Plan(26, 0.35, 0.03, 0.04, 0.43, counted=_CHECKUPS[1:2]),
     "checkup_rate_dependent": Plan(30, 0.20, 0.03, 0.02, 0.12, counted=_CHECKUPS[2:]),
-    "incentive_guidance_rate": Plan(20, 0.30, 0.06, 0.08, 0.055, 0.20),
-    "guidance_rate_insured": Plan(18, 0.30, 0.06, 0.08, 0.045, 0.205, counted=("guidance_rate_insured",)),
-    "guidance_rate_dependent": Plan(33, 0.35, 0.05, 0.10, 0.010, 0.155, counted=("guidance_rate_dependent",)),
+    "incentive_guidance_rate": Plan(20, 0.30, 0.06, 0.08, 0.055, 0.20, counted=_GUIDANCE),
+    "guidance_rate_insured": Plan(18, 0.30, 0.06, 0.08, 0.045, 0.205, counted=_GUIDANCE[:1]),
+    "guidance_rate_dependent": Plan(33, 0.35, 0.05, 0.10, 0.010, 0.155, counted=_GUIDANCE[1:]),
     "guidance_reduction_rate": Plan(31, 0.08, 0.01, 0.05, 0.050, 0.335),
     "incentive_visit_rate": Plan(27, 0.10, 0.02, 0.05, 0.035, 0.345),
     "generic_share": Plan(31, 0.12, 0.08, 0.02, 800.0, 0.85, counted=("generic_share",), drawn=False),
@@ -105,7 +107,7 @@ def _own(monthly: pl.DataFrame, plan: Plan) -> tuple[Floats, Floats] | None:
     top, under = [], []
     for year in YEARS:
         march = monthly.filter(pl.col("month") == (year + 1) * 100 + 3, pl.col("kpi_id").is_in(plan.counted))
-        groups = march.group_by(pl.col("kpi_id") == _CHECKUPS[2]).agg(pl.col("denominator").first())
+        groups = march.group_by(pl.col("kpi_id").is_in(_DEPENDANTS)).agg(pl.col("denominator").first())
         top.append(float(march["numerator"].sum()))
         under.append(float(groups["denominator"].sum()))
     return (np.array(top), np.array(under)) if min(under) > 0 else None  # the smallest worlds have no targets

@@ -30,6 +30,8 @@ BROKEN = ("assessment_rate", "receivable_recovery_rate")
 LEVELS = ("generic_share",)
 SLOW = ("receivable_recovery_rate",)
 """Collected late: only a part of what a year will collect has come in by the middle of it."""
+SAME_CASES = {"service_standard_days": "service_standard_rate"}
+"""Both are said of the payments of the office: one count of them."""
 PROGRAMME = {"biosimilar_programme": 202507, "sns_posts": 202504}
 TARGETS = {"guidance_rate_insured": ("insured", 170), "guidance_rate_dependent": ("dependent", 8)}
 """Whose guidance is counted, and how many are found to need it in a month: most of them never come."""
@@ -64,6 +66,9 @@ def _drawn(
     known = months.with_columns(rate=pl.col("fy").replace_strict(dict(zip(range(2021, 2026), rates, strict=True)))
                                 .cast(pl.Float64)).filter(pl.col("rate").is_not_null())  # fmt: skip
     below = rng.poisson(cases, known.height) + 1
+    if kpi_id in SAME_CASES:
+        first = np.random.default_rng([SEED, list(YEARS).index(SAME_CASES[kpi_id])])
+        below = (first.poisson(cases, months.height) + 1)[months["fy"].is_in(known["fy"].to_list()).to_numpy()]
     rate = known["rate"].to_numpy()
     if kpi_id in LEVELS:  # rises month by month towards the rate of each March
         march = np.array([2 * rates[0] - rates[1], *rates])  # type: ignore[operator]
