@@ -364,3 +364,22 @@ def test_rank_intervals_cover_the_planted_ranks(size, mean, sd):
         true = rank(share, first="highest")
         hits.append((limits.lower <= true) & (true <= limits.upper))
     assert 0.94 <= np.mean(hits) < 0.995
+
+
+def test_the_samples_table_of_all_members_is_the_sum_of_its_parts() -> None:
+    """Branch 24's checkups and guidance of everybody: those of the insured and of the dependants (kpi_monthly)."""
+    monthly = pl.read_parquet(SAMPLE / "kpi_monthly.parquet").filter(pl.col("month") == 202503)
+    counted = {row["kpi_id"]: (row["numerator"], row["denominator"]) for row in monthly.to_dicts()}
+    sent = provider.read_provider(SAMPLE / provider.FILE).filter(pl.col("area") == "24", pl.col("month") == 202503)
+    got = {row["kpi_id"]: (row["numerator"], row["denominator"]) for row in sent.to_dicts()}
+    parts = [counted[f"guidance_rate_{who}"] for who in ("insured", "dependent")]
+    assert got["incentive_guidance_rate"] == tuple(map(sum, zip(*parts, strict=True))) == (433, 2160)
+
+
+def test_the_samples_payments_are_one_count() -> None:
+    monthly = pl.read_parquet(SAMPLE / "kpi_monthly.parquet")
+    days, within = (
+        monthly.filter(pl.col("kpi_id") == name).select("month", "denominator").sort("month")
+        for name in ("service_standard_days", "service_standard_rate")
+    )
+    assert days.height == 7 and days.equals(within.join(days.select("month"), on="month", how="semi"))

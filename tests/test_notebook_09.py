@@ -70,7 +70,7 @@ def added(columns: list[list[float]]) -> list[float]:
 def test_the_page_is_publishable_and_every_output_is_stamped(page):
     page.must_be_publishable()
     found = verify(page.path)
-    assert not found.public and found.headline["インセンティブの順位"]["estimate"] == 32
+    assert not found.public and found.headline["インセンティブの順位"]["estimate"] == 36
 
 
 def test_points_of_the_five_indicators_are_those_of_the_csv(page, counts):
@@ -96,13 +96,13 @@ def test_the_total_its_place_and_the_line_are_recomputed(page, counts):
     totals = added([points(counts, label) for label in KPIS])
     line = sorted(totals, reverse=True)[14]
     assert numbers(shown["合計点"])[0] == pytest.approx(totals[23], abs=0.0501)
-    assert numbers(shown["順位"])[0] == place(totals) == 32
+    assert numbers(shown["順位"])[0] == place(totals) == 36
     assert numbers(shown["15位の点"])[0] == pytest.approx(line, abs=0.0501)
     assert numbers(shown["差"])[0] == pytest.approx(totals[23] - line, abs=0.0501)
     low, high = numbers(shown["順位の95%区間"])
-    assert 2 <= low <= 12 and 38 <= high <= 46
+    assert 10 <= low <= 20 and 42 <= high <= 47
     said = page.text("要約: ")
-    assert "47支部中32位(順位の95%区間" in said and "仮定" in said
+    assert "47支部中36位(順位の95%区間" in said and "仮定" in said
     assert "同じ大きさの集団で引き直したときに上位15に入る割合は" in said and "入る確率" not in said
     assert "引き直しで上位15に入る割合" in shown
 
@@ -135,7 +135,7 @@ def test_assumptions_are_listed_as_such_and_the_settings_move_the_place(page):
     listed = page.table("用いた定義(インセンティブの配分)")
     assert sum(row["状態"] == "【仮定】" for row in listed) == len(listed) - 1 >= 18
     shown = page.table("仮定を変えた場合の順位")
-    assert len(shown) == 5 and numbers(shown[0]["順位"])[0] == 32
+    assert len(shown) == 5 and numbers(shown[0]["順位"])[0] == 36
     assert len({row["合計点"] for row in shown}) >= 4
     assert all(len(numbers(row["順位の95%区間"])) == 2 for row in shown)
 
@@ -143,7 +143,7 @@ def test_assumptions_are_listed_as_such_and_the_settings_move_the_place(page):
 def test_the_figure_has_an_alternative_and_its_numbers(page):
     (image,) = [o for o in page.outputs if o["data"].get("text/plain") == "<図: 47支部の合計点(2024年度)>"]
     alt = image["metadata"]["image/png"]["alt"]
-    assert "47支部の合計点の積み上げ横棒。15位の点 332.6" in alt and "三重は314.49（32位）" in alt
+    assert "47支部の合計点の積み上げ横棒。15位の点 333.1" in alt and "三重は305.73（36位）" in alt
     folded = page.table("47支部の合計点(2024年度)（数値）")
     assert len(folded) == 47 and disclosure.is_stamped(image)
     assert all(row["順位"] and len(numbers(row["順位の95%区間"])) == 2 for row in folded)
