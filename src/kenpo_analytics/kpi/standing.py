@@ -12,7 +12,7 @@ from kenpo_analytics import frames
 from kenpo_analytics.definitions.kpi import NATION, Kpi, Target, in_year, kpi, kpis, targets, version_at, versions
 from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError
 from kenpo_analytics.kpi import judging
-from kenpo_analytics.kpi.branches import known_by
+from kenpo_analytics.kpi.branches import eager, known_by
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN, YEAR_END
 from kenpo_analytics.kpi.readings import Reading, published, readings
 from kenpo_analytics.months import add_months, fiscal_year_of, format_month, parse_month
@@ -46,7 +46,7 @@ def status(
     branch: str,
     use: Literal["latest", "final"] = "latest",
     plan: Sequence[Target] | None = None,
-    nation: pl.DataFrame | None = None,
+    nation: Any = None,
     level: float = 0.95,
     known_at: int | str | None = None,
 ) -> Any:
@@ -99,13 +99,13 @@ def stand(
     branch: str,
     use: str,
     plan: Sequence[Target] | None = None,
-    nation: pl.DataFrame | None = None,
+    nation: Any = None,
     level: float = 0.95,
     known_at: int | None = None,
 ) -> pl.DataFrame:
     """The rows of `status`, from what `readings` gave."""
     demands = {t.kpi_id: t for t in _plan(plan, branch) if t.fiscal_year == fiscal_year_of(at)}
-    known = known_by(published() if nation is None else nation, month=known_at or at)
+    known = known_by(published() if nation is None else eager(nation), month=known_at or at)
     national = known.filter(pl.col("area") == NATION, pl.col("month") <= at)
     plans = [k for k in in_year(fiscal_year_of(at)) if k.kind != "reference"]
     shown = [*plans, *(k for k in kpis() if k not in plans and _begun(held.get(k.id, []), at))]
