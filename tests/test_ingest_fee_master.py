@@ -13,7 +13,7 @@ import pytest
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.definitions.own_fees import FEE_CODES, FILE, save_fees, with_own_fees
 from kenpo_analytics.definitions.registry import read
-from kenpo_analytics.errors import DefinitionError, IngestError
+from kenpo_analytics.errors import IngestError, TableError
 from kenpo_analytics.ingest.claims.fee_master import read_fee_master
 from tests.claim_files import source
 
@@ -129,7 +129,7 @@ def test_the_order_of_masters_and_their_repetition_change_nothing(tmp_path: Path
 def test_a_folder_without_own_fees_has_the_packaged_ones_and_a_broken_one_is_refused(tmp_path: Path) -> None:
     assert with_own_fees(define(), tmp_path) is define()
     (tmp_path / FILE).write_bytes(b"PAR1")
-    with pytest.raises(DefinitionError):
+    with pytest.raises(TableError, match="診療行為コードの表を読めません"):
         with_own_fees(define(), tmp_path)
 
 

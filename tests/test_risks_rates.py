@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -318,6 +319,9 @@ def test_smoking_has_a_new_version_in_the_fourth_period_and_two_years_can_take_o
     used = ka.define()
     assert risks.version_breaks(used, range(2020, 2025)) == {"喫煙": 2024}
     assert risks.version_breaks(used, range(2024, 2026)) == {}
+    again = replace(used, rows=(*used.rows, replace(used.versions("risk.smoking")[-1], valid_from=202804)))
+    assert risks.version_breaks(again, range(2020, 2026)) == {"喫煙": 2024}  # a later one outside hides no break inside
+    assert risks.version_breaks(again, range(2020, 2030)) == {"喫煙": 2024}
     assert [row.status for row in used.versions("risk.smoking")] == ["仮定", "確認済"]
 
 

@@ -38,7 +38,7 @@ def spellings() -> dict[str, str]:
     """What a person writes for a branch, to its code: with or without the zero, the name with or without 支部 or 県."""
     found = {str(int(code)): code for code in BRANCHES} | {code: code for code in BRANCHES}
     for code, name in branch_names().items():
-        found |= dict.fromkeys((name, _prefectures()[code], f"{name}支部"), code)
+        found |= dict.fromkeys((name, _prefectures()[code], f"{name}支部", f"{_prefectures()[code]}支部"), code)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics.definitions.registry import Definitions, FeeCode
-from kenpo_analytics.errors import DefinitionError
+from kenpo_analytics.errors import TableError
 
 FILE = "fee_codes.parquet"
 FEE_CODES: dict[str, Any] = {
@@ -29,7 +29,7 @@ def with_own_fees(used: Definitions, folder: Path) -> Definitions:
 
     Raises
     ------
-    DefinitionError
+    TableError
         DATA_DIR/fee_codes.parquet is there but cannot be read.
     """
     own = _saved(folder)
@@ -78,6 +78,6 @@ def _saved(folder: Path) -> tuple[FeeCode, ...] | None:
     try:
         return _codes(pl.read_parquet(path, schema=FEE_CODES))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DefinitionError(
+        raise TableError(
             f"診療行為コードの表を読めません: {path}", hint="消して、診療行為マスターをもう一度取り込んでください。"
         ) from error

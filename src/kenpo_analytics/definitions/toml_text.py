@@ -17,8 +17,10 @@ _WRONG = (
         "名前として読めません",
         "名前は半角の英数字で書きます。",
     ),
-    (r"Invalid value|Invalid date", "値を読めません", _QUOTED),
+    (r"Invalid date", "日付を読めません", "日付は 2026-04-01 のように、実在する日を書きます。"),
+    (r"Invalid value", "値を読めません", _QUOTED),
 )
+_LIKE_A_DATE = re.compile(r"=\s*\d{4}[-/.年]\d")
 _OTHER = ("TOML の書き方ではありません", "名前 = 値 の形で書きます。")
 
 
@@ -33,6 +35,7 @@ def why_not_toml(raw: bytes, error: Exception) -> tuple[str, str]:
     told = re.search(r"at line (\d+)", str(error))
     filled = [number for number, line in enumerate(lines, 1) if line.strip()]
     at = int(told[1]) if told else filled[-1] if filled else 1
-    reason, hint = next(((why, how) for found, why, how in _WRONG if re.search(found, str(error))), _OTHER)
     line = lines[at - 1].strip() if at <= len(lines) else ""
+    cause = "Invalid date" if _LIKE_A_DATE.search(line) else str(error)
+    reason, hint = next(((why, how) for found, why, how in _WRONG if re.search(found, cause)), _OTHER)
     return f"{at}行目{f'「{line}」' if line else ''}: {reason}", hint

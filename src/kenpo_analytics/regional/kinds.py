@@ -65,7 +65,9 @@ def index_trend(
     rows = []
     for year in years:
         cells = branch_cells(national, fiscal_year=year)
-        found = judged(index_by_kind(cells, total_of(cells), kinds=kinds), definitions=definitions)
+        found = judged(
+            index_by_kind(cells, total_of(cells), kinds=kinds, definitions=definitions), definitions=definitions
+        )
         ours = eager(rows_by_kind(found)).filter(pl.col("area") == area)
         rows.append(ours.with_columns(pl.lit(year).alias("fiscal_year")))
     return small(pl.concat(rows), source_of(national))

@@ -135,11 +135,11 @@ def metabolic_parts(people: Any) -> Any:
 def version_breaks(definitions: Definitions, years: Sequence[int]) -> dict[str, int]:
     """In which risks does the definition change within these fiscal years, and in which year does the new one begin?
 
-    The label of the risk -> the first year of its new version: numbers on both sides are not one series.
+    The label of the risk -> the first year of its (first) new version: numbers on both sides are not one series.
     """
-    begins = [(row.id, row.valid_from) for row in definitions.family("risk") if row.valid_from]
-    found = {RISKS.get(f"risk_{id.split('.')[1]}", id): fiscal_year_of(month) for id, month in begins}
-    return {label: year for label, year in found.items() if min(years) < year <= max(years)}
+    begins = [(fiscal_year_of(row.valid_from), row.id) for row in definitions.family("risk") if row.valid_from]
+    within = sorted(((year, id) for year, id in begins if min(years) < year <= max(years)), reverse=True)
+    return {RISKS.get(f"risk_{id.split('.')[1]}", id): year for year, id in within}
 
 
 def _line(marks: Marks, risk: str, item: str) -> nw.Expr:
