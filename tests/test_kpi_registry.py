@@ -70,6 +70,16 @@ def test_every_row_has_a_group_a_rule_and_a_source():
     assert len(keys) == len(set(keys)) and all(r["source"] for r in registry.printed())
 
 
+def test_every_share_of_two_sums_says_when_its_numerator_arises():
+    told = {row["kpi_id"]: row for row in registry.timings()}
+    assert list(told) == [k.id for k in registry.kpis() if k.accumulates == "both"]
+    assert {row["timing"] for row in told.values()} == {"same", "later", "window"}
+    assert all(row["why"] and row["source"] and row["status"] in ("確認済", "仮定") for row in told.values())
+    assert all(k.timing == told.get(k.id, {"timing": ""})["timing"] for k in registry.kpis())
+    late = {"guidance_rate_insured", "guidance_rate_dependent", "receivable_recovery_rate"}
+    assert {k.id for k in registry.kpis() if k.kind == "plan" and k.timing == "later"} == late
+
+
 def test_three_series_break_in_april_2024_and_no_other():
     for item in registry.kpis():
         found = registry.versions(item.id)

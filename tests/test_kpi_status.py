@@ -25,7 +25,9 @@ def rows(kpi_id: str, values: dict[int, tuple], version: str = NEW, state: str =
     made = []
     for month, (n, d, *more) in values.items():
         how, settled = [*more, *(version, state)[len(more) :]]
-        made.append(("24", kpi_id, month, how, float(n), None if d is None else float(d), settled))
+        made.append(
+            ("24", kpi_id, month, how, None if n is None else float(n), None if d is None else float(d), settled)
+        )
     return made
 
 
@@ -53,7 +55,23 @@ def stands(kpi_id: str, values: dict[int, tuple], month: int = 202603, **options
         ("checkup_rate_insured", {202510: (1, 0)}, 202510, "判定不能", "この年度の実績が届いていない"),
         ("single_bid_rate", {202603: (3, 20)}, 202603, "達成", "年度末の値による"),
         ("single_bid_rate", {202603: (4, 20)}, 202603, "未達", "年度末の値による"),
-        ("single_bid_rate", {202511: (1, 20)}, 202511, "進捗中", "年度末に判定。今は目標を満たす水準"),
+        ("single_bid_rate", {202511: (1, 20)}, 202511, "進捗中", "年度末に判定。今は目標と区別できない水準"),
+        ("single_bid_rate", {202511: (10, 200)}, 202511, "進捗中", "年度末に判定。今は目標を満たす水準"),
+        ("single_bid_rate", {202511: (60, 200)}, 202511, "進捗中", "年度末に判定。今は目標に届かない水準"),
+        ("service_standard_rate", {202511: (40, 40)}, 202511, "進捗中", "年度末に判定。今は目標を満たす水準"),
+        ("service_standard_rate", {202511: (39, 40)}, 202511, "進捗中", "年度末に判定。今は目標に届かない水準"),
+        ("guidance_rate_insured", {202510: (48, 1000)}, 202510, "進捗中",
+         "年度途中の割合は、分子が遅れて増えるため、目標と比べない"),
+        ("guidance_rate_insured", {202410: (33, 1000), 202510: (300, 1000)}, 202510, "進捗中",
+         "年度途中の割合は、分子が遅れて増えるため、目標と比べない。前年同月との差を見る"),
+        ("receivable_recovery_rate", {202503: (60, 100), 202510: (66, 100)}, 202510, "進捗中",
+         "年度途中の割合は、分子が遅れて増えるため、目標と比べない"),
+        ("guidance_rate_insured", {202603: (220, 1000)}, 202603, "達成", "年度末の値による"),
+        ("untreated_visit_rate", {202503: (386, 1000), 202510: (200, 1000)}, 202510, "進捗中",
+         "年度末に判定(今は10か月が過ぎた一部の人だけの値)。今は目標に届かない水準"),
+        ("untreated_visit_rate", {202503: (386, 1000), 202603: (500, 1000, NEW, "provisional")}, 202603, "判定不能",
+         "10か月が過ぎた一部の人だけの値のため判定しない(速報)"),
+        ("untreated_visit_rate", {202503: (386, 1000), 202603: (500, 1000)}, 202603, "達成", "年度末の値による"),
         ("service_standard_days", {202603: (6990, 1000)}, 202603, "達成", "年度末の値による"),
         ("service_standard_rate", {202603: (999, 1000)}, 202603, "未達", "年度末の値による"),
         ("declared_workplaces", {202603: (1750, None)}, 202603, "達成", "年度末の値による"),
@@ -198,6 +216,35 @@ def test_untreated_people_are_counted_as_in_the_incidence():
         made.filter(pl.col("month") == 202503).select(pl.col("numerator") / pl.col("denominator")).item()
     )
     assert made["month"].is_unique().all() and (made["numerator"] <= made["denominator"]).all()
+
+
+def test_untreated_people_of_a_march_are_the_whole_year_and_twelve_months_are_final():
+    tables = ka.load(SAMPLE, month="2025-10")
+    made = kpi.untreated_visits(tables, branch="24")
+    known = ka.mature_month(tables.claims, definitions=tables.definitions, through=tables.month).complete_through
+    whole = ka.untreated(
+        tables.checkups, tables.claims, tables.members, fiscal_year=2023, branch="24", data_through=known
+    )
+    visits = ka.first_visit(whole.people, tables.claims, tables.members, data_through=known).collect()
+    by_hand = ka.visit_incidence(visits).kpi.filter(pl.col("window") == "0-10").row(0, named=True)
+    march = made.filter(month=202503).row(0, named=True)
+    assert by_hand["not_mature"] == 0 and by_hand["persons"] == visits.height
+    assert (march["numerator"], march["denominator"]) == (by_hand["events"], by_hand["persons"]) == (243, 630)
+    final = made.filter(pl.col("state") == "final")["month"].to_list()
+    assert set(fiscal_months(2024)) | set(fiscal_months(2023)) <= set(final) and max(final) == known == 202504
+    assert made.filter(pl.col("month") < 202304).is_empty()  # April 2021: the month before it is not in the claims
+    april = visits.filter(pl.col("checkup_date").dt.strftime("%Y%m").is_in(["202304", "202305", "202306"]))
+    assert made.filter(month=202404)["denominator"].item() == april.height == 148
+
+
+def test_an_earlier_page_knows_only_its_own_data_and_judges_no_part_of_a_year():
+    early = kpi.untreated_visits(ka.load(SAMPLE, month="2025-03"), branch="24")
+    march = early.filter(month=202503).row(0, named=True)
+    assert march["state"] == "provisional" and march["denominator"] < 630
+    found = kpi.status(early, month=202503, branch="24").filter(kpi_id="untreated_visit_rate").row(0, named=True)
+    assert found["status"] == kpi.UNKNOWN and "一部の人だけの値" in found["reason"]
+    then = kpi.untreated_visits(ka.load(SAMPLE, month="2025-08"), branch="24")
+    assert then["month"].max() == 202508 and then.filter(state="final")["month"].max() == 202503
 
 
 def test_a_misspelt_choice_is_refused():

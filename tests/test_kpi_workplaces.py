@@ -36,6 +36,7 @@ def held(places: pl.DataFrame | None = PLACES, monthly: pl.DataFrame | None = No
     return replace(
         base,
         members=MEMBERS.lazy(),
+        claims=base.claims.clear(),  # nothing to count untreated people from
         workplaces=None if places is None else places.lazy(),
         kpi_monthly=(table() if monthly is None else monthly).lazy(),
     )
@@ -77,10 +78,12 @@ def test_the_totals_that_arrive_are_used_and_stand_beside():
     arrived = table(
         rows("committee_workplaces", {202509: (5, None)}),
         rows("declared_workplaces", {202509: (7, None, OLD)}),
-        rows("untreated_visit_rate", {202509: (5, 10)}),  # there already: not counted from the checkups
+        rows("committee_coverage_rate", {202510: (None, 60)}),  # arrived without a value
     )
     totals = kpi.monthly_totals(held(monthly=arrived), branch="24")
-    assert counted(totals.filter(pl.col("kpi_id") == "committee_workplaces")) == {"committee_workplaces": (5, None)}
+    committee = totals.filter(kpi_id="committee_workplaces").sort("month")
+    assert committee["month"].to_list() == [202509, 202510] and committee["numerator"].to_list() == [5, 2]
+    assert committee["state"].to_list() == ["final", "provisional"]
     assert totals.filter(pl.col("kpi_id") == "committee_coverage_rate")["numerator"].to_list() == [30]
     beside = kpi.beside_reported(held(monthly=arrived), branch="24")
     by_id = {row["kpi_id"]: row for row in beside.to_dicts()}
@@ -88,6 +91,26 @@ def test_the_totals_that_arrive_are_used_and_stand_beside():
     assert (committee["estimate"], committee["arrived"], committee["arrived_month"]) == (2, 5, 202509)
     assert by_id["declared_workplaces"]["arrived"] is None  # another definition version is no value to compare with
     assert by_id["committee_coverage_rate"]["estimate"] == pytest.approx(0.5)
+
+
+def test_last_years_total_does_not_hide_this_years_count():
+    tables = ka.load(SAMPLE, month="2025-10")
+    given = table(
+        rows("committee_workplaces", {202503: (600, None)}),
+        rows("declared_workplaces", {202503: (400, None), 202510: (9, None)}),
+        rows("untreated_visit_rate", {202503: (240, 600), 202410: (1, 10, OLD)}),
+    )
+    tables = replace(tables, kpi_monthly=given.lazy())
+    totals = kpi.monthly_totals(tables, branch="24")
+    by_id = {row["kpi_id"]: row for row in kpi.status(totals, month=202510, branch="24").to_dicts()}
+    committee = by_id["committee_workplaces"]
+    assert (committee["estimate"], committee["target"], committee["status"]) == (622, 600, kpi.RUNNING)
+    assert by_id["declared_workplaces"]["estimate"] == 9  # what has arrived wins in its month
+    untreated = totals.filter(kpi_id="untreated_visit_rate").sort("month")
+    assert untreated.filter(month=202503)["numerator"].to_list() == [240]
+    assert untreated.filter(month=202410)["definition_version"].to_list() == [OLD]
+    assert untreated.filter(month=202502)["state"].to_list() == ["provisional"]  # beside months that have arrived
+    assert totals.select("branch", "kpi_id", "month", "definition_version").is_unique().all()
 
 
 def test_the_sample_is_recounted_row_by_row():

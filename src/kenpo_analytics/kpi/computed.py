@@ -8,8 +8,9 @@ from kenpo_analytics.cohorts.untreated import untreated
 from kenpo_analytics.definitions.branch_codes import branch_code
 from kenpo_analytics.definitions.kpi import version_at
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.months import add_months, fiscal_year_of
-from kenpo_analytics.outcomes.first_visit import first_visit
+from kenpo_analytics.kpi.judging import YEAR_END
+from kenpo_analytics.months import add_months, fiscal_year_of, months_between
+from kenpo_analytics.outcomes.first_visit import first_visit, followup_window
 from kenpo_analytics.outcomes.incidence import visit_incidence
 from kenpo_analytics.outcomes.lag import mature_month
 from kenpo_analytics.store import Tables
@@ -18,14 +19,16 @@ from kenpo_analytics.tables import TABLES
 UNTREATED = "untreated_visit_rate"
 
 
-def untreated_visits(tables: Tables, *, branch: str, months: int = 24) -> pl.DataFrame:
-    """What share of untreated people saw a doctor within 10 months, as it would have been reported in past months?
+def untreated_visits(tables: Tables, *, branch: str, months: int = 48) -> pl.DataFrame:
+    """What share of untreated people saw a doctor within 10 months, month by month of the fiscal year?
 
     Rows of `kpi_monthly`, one per month from `months` before `tables.month`: KPI year t counts the checkups of fiscal
-    year t - 1 (decision D3), and of those the people whose 10 months are over and whose claims have all arrived by
-    the month; people who left stay in the denominator (仮定). A month in which nobody is complete has no row. `state`
-    is final: these claims are complete (`mature_month`). The version is the one of `tables.month` in every row, since
-    all are counted so; earlier months are counted anew from today's data, with the run-out of today.
+    year t - 1 (decision D3), and of those everybody whose 10 months were over by the month, so that March counts the
+    whole year; people who left stay in the denominator (仮定). All months are counted from the data of `tables.month`,
+    under the version in force then, hence not as they were reported once. Nobody counts whose claims have not all
+    arrived (`mature_month`): months after that repeat the people of the last complete month and are provisional, and
+    so is a March in which somebody is still missing. A month in which nobody's 10 months are over has no row, nor have
+    fiscal years whose checkups begin before the claims do: an earlier visit could not be seen.
 
     Raises
     ------
@@ -35,30 +38,43 @@ def untreated_visits(tables: Tables, *, branch: str, months: int = 24) -> pl.Dat
         `branch` is no code of a branch.
     """
     branch = branch_code(branch)
-    window = "-".join(f"{tables.definitions.number(f'followup.{name}'):g}" for name in ("first_month", "months"))
-    known = mature_month(tables.claims, definitions=tables.definitions, through=tables.month)
+    first, last = followup_window(tables.definitions)
+    known = mature_month(tables.claims, definitions=tables.definitions, through=tables.month).complete_through
     version = version_at(UNTREATED, tables.month).version
-    rows: list[tuple[str, str, int, str, float, float]] = []
-    cohorts: dict[int, pl.DataFrame | None] = {}
-    for back in range(months, -1, -1):
-        month, through = add_months(tables.month, -back), add_months(known.complete_through, -back)
-        year = fiscal_year_of(month) - 1
-        if year not in cohorts:
-            cohorts[year] = _people(tables, branch, year, known.complete_through)
-        people = cohorts[year]
-        if people is None:
+    asked = [add_months(tables.month, -back) for back in range(months, -1, -1)]
+    rows: list[tuple[str, str, int, str, float, float, str]] = []
+    for year in dict.fromkeys(fiscal_year_of(month) for month in asked):
+        visits = _visits(tables, branch, year - 1, known)
+        if visits is None:
             continue
-        visits = first_visit(
-            people.lazy(), tables.claims, tables.members, data_through=through, definitions=tables.definitions
-        ).collect()
-        found = visit_incidence(visits).kpi.filter(pl.col("window") == window)
-        if len(found) and found["persons"][0]:
-            rows.append((branch, UNTREATED, month, version, float(found["events"][0]), float(found["persons"][0])))
+        for month in (month for month in asked if fiscal_year_of(month) == year):
+            through = min(month, known)
+            over = visits.filter(pl.col("complete_months") >= last + months_between(through, known))
+            if not over.height:
+                continue
+            found = visit_incidence(over).kpi.filter(pl.col("window") == f"{first}-{last}").row(0, named=True)
+            whole = through >= add_months(year * 100 + YEAR_END, last)
+            state = "final" if whole or (month <= known and month % 100 != YEAR_END) else "provisional"
+            rows.append((branch, UNTREATED, month, version, float(found["events"]), float(found["persons"]), state))
     if not rows:
         raise EstimateError("10か月の期間が終わった健診がまだありません。")
-    names = [column.name for column in TABLES["kpi_monthly"].columns][:6]
-    made = pl.DataFrame(rows, schema=names, orient="row")
-    return made.with_columns(pl.col("month").cast(pl.Int32), state=pl.lit("final"))
+    names = [column.name for column in TABLES["kpi_monthly"].columns][:7]
+    return pl.DataFrame(rows, schema=names, orient="row").with_columns(pl.col("month").cast(pl.Int32))
+
+
+def _visits(tables: Tables, branch: str, year: int, through: int) -> pl.DataFrame | None:
+    """The first visits of a year's people, if there are any and the claims reach back before their checkups."""
+    begin = tables.claims.select(pl.col("treatment_month").min()).collect().item()
+    before = int(tables.definitions.number("untreated.lookback.kpi"))
+    if begin is None or begin > add_months(year * 100 + 4, -before):
+        return None
+    people = _people(tables, branch, year, through)
+    if people is None:
+        return None
+    visits = first_visit(
+        people.lazy(), tables.claims, tables.members, data_through=through, definitions=tables.definitions
+    )
+    return visits.collect()
 
 
 def _people(tables: Tables, branch: str, year: int, through: int) -> pl.DataFrame | None:

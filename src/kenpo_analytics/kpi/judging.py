@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kenpo_analytics.definitions.kpi import Kpi, Target
@@ -40,9 +41,19 @@ def source(demand: Target, year: int) -> str:
 
 
 def verdict(
-    item: Kpi, demand: Target | None, now: Reading, target: float | None, lacking: str, begun: list[Reading]
+    item: Kpi,
+    demand: Target | None,
+    now: Reading,
+    target: float | None,
+    lacking: str,
+    begun: list[Reading],
+    measured: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """達成, 未達, 進捗中 or 判定不能, and why. `begun`: the months of the fiscal year up to `now`, of its version."""
+    """達成, 未達, 進捗中 or 判定不能, and why.
+
+    `begun`: the months of the fiscal year up to `now`, of its version. `measured`: `lower` and `upper` of the value
+    where it has an interval, and its `change` since the same month last year where there is one.
+    """
     if target is None or demand is None:
         return _said(UNKNOWN, lacking)
     down, ended = demand.rule in ("le", "le_prev"), now.month % 100 == YEAR_END
@@ -51,15 +62,29 @@ def verdict(
         found = _every(now, target, begun)
     elif demand.rule == "done":
         found = _said(MET, "実施済み") if ahead else _said(MISSED if ended else RUNNING, "実施の報告がない")
+    elif ended and item.timing == "window" and not now.final:
+        found = _said(UNKNOWN, "10か月が過ぎた一部の人だけの値のため判定しない")
     elif ended:
         found = _said(MET if ahead else MISSED, "年度末の値による")
     elif item.accumulates == "base" and ahead and not down:
         found = _said(MET, "年度途中の累計で目標に届いた")
     elif item.accumulates == "base":
         found = _said(RUNNING, "年度途中の累計(年度末に判定)")
+    elif item.timing == "later":
+        beside = "。前年同月との差を見る" if measured.get("change") is not None else ""
+        found = _said(RUNNING, f"年度途中の割合は、分子が遅れて増えるため、目標と比べない{beside}")
     else:
-        found = _said(RUNNING, f"年度末に判定。今は{'目標を満たす' if ahead else '目標に届かない'}水準")
+        part = "(今は10か月が過ぎた一部の人だけの値)" if item.timing == "window" else ""
+        found = _said(RUNNING, f"年度末に判定{part}。今は{_level(target, ahead, measured)}水準")
     return found if now.final else found | {"reason": f"{found['reason']}(速報)"}
+
+
+def _level(target: float, ahead: bool, measured: Mapping[str, Any]) -> str:
+    """A target strictly inside the interval is not told from the value; 100% is never inside."""
+    lower, upper = measured.get("lower"), measured.get("upper")
+    if lower is not None and upper is not None and lower + _CLOSE < target < upper - _CLOSE:
+        return "目標と区別できない"
+    return "目標を満たす" if ahead else "目標に届かない"
 
 
 def _every(now: Reading, target: float, begun: list[Reading]) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from kenpo_analytics import frames
 from kenpo_analytics.definitions.branch_codes import branch_code
 from kenpo_analytics.definitions.kpi import NATION, kpi, kpis, printed, targets, version_at
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.kpi.computed import UNTREATED, untreated_visits
+from kenpo_analytics.kpi.computed import untreated_visits
 from kenpo_analytics.kpi.readings import readings
-from kenpo_analytics.kpi.workplaces import LIMITS, workplace_totals
+from kenpo_analytics.kpi.workplaces import workplace_totals
 from kenpo_analytics.months import fiscal_year_of, parse_month
 from kenpo_analytics.store import Tables
+from kenpo_analytics.tables import TABLES
 
 PLAN_BRANCH = "24"
 _SCHEMA: dict[str, Any] = {
@@ -32,8 +33,9 @@ _SCHEMA: dict[str, Any] = {
 def monthly_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
     """Which monthly totals are there? Those that were reported, and those the branch can compute itself.
 
-    The table `kpi_monthly` with the rows of `untreated_visits` and `workplace_totals`, of each KPI of which the
-    branch's own table has none.
+    The table `kpi_monthly` with the rows of `untreated_visits` and `workplace_totals` of each KPI and month of which
+    nothing has arrived (no row of the branch, of whatever definition version, with a numerator). Beside months that
+    have arrived the counted ones are provisional: the two need not be counted alike.
 
     Raises
     ------
@@ -42,18 +44,21 @@ def monthly_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
     """
     branch = branch_code(branch)
     reported = tables.polars("kpi_monthly")
-    ours = set(reported.filter(pl.col("branch") == branch)["kpi_id"])
-    parts = [reported]
-    for count, ids in ((untreated_visits, {UNTREATED}), (workplace_totals, set(LIMITS))):
-        if ids <= ours:
-            continue
+    arrived = reported.filter(pl.col("branch") == branch, pl.col("numerator").is_not_null())
+    parts = []
+    for count in (untreated_visits, workplace_totals):
         try:
             counted = count(tables, branch=branch)
         except EstimateError:
             continue
-        kept = counted.filter(~pl.col("kpi_id").is_in(list(ours)))
-        parts.append(kept.cast({name: reported.schema[name] for name in kept.columns}))
-    return pl.concat(parts, how="diagonal")
+        parts.append(counted.cast({name: reported.schema[name] for name in counted.columns}))
+    if not parts:
+        return reported
+    ours = pl.concat(parts).join(arrived, on=["kpi_id", "month"], how="anti")
+    mixed = pl.col("kpi_id").is_in(arrived["kpi_id"].unique().to_list())
+    ours = ours.with_columns(state=pl.when(mixed).then(pl.lit("provisional")).otherwise("state"))
+    valued = reported.join(ours, on=list(TABLES["kpi_monthly"].key), how="anti")
+    return pl.concat([valued, ours], how="diagonal")
 
 
 def monthly_series(monthly: Any, *, month: int | str, branch: str) -> Any:

@@ -9,7 +9,18 @@ from typing import Any, Literal
 import polars as pl
 
 from kenpo_analytics import frames
-from kenpo_analytics.definitions.kpi import NATION, Kpi, Target, in_year, kpi, kpis, targets, version_at, versions
+from kenpo_analytics.definitions.kpi import (
+    NATION,
+    Kpi,
+    Target,
+    in_year,
+    kpi,
+    kpis,
+    targets,
+    timings,
+    version_at,
+    versions,
+)
 from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError
 from kenpo_analytics.kpi import judging
 from kenpo_analytics.kpi.branches import eager, known_by
@@ -83,7 +94,8 @@ def status(
     Notes
     -----
     Never compared: values under different definition versions, nor a part-year sum with a full year. Before March a
-    KPI is 進捗中, unless a sum over a fixed base has already reached its target.
+    KPI is 進捗中, unless a sum over a fixed base has already reached its target. The reason tells the level it runs at, by
+    the interval where there is one; of a share whose numerator follows its denominator (`Kpi.timing`) it does not.
     """
     if use not in ("latest", "final"):
         raise ParameterError(f"useの指定が違います: 「{use}」", hint="latest か final です。")
@@ -196,11 +208,8 @@ def _row(
     row |= _nation(item, national, now, at, official)
     if now is None:
         return row | {"status": UNKNOWN, "reason": _absent(begun, official, use), "definition_version": official}
-    return (
-        row
-        | _measured(item, now, goal, row["national"], row["national_month"], held, level)
-        | judging.verdict(item, demand, now, goal, lacking, usable)
-    )
+    measured = _measured(item, now, goal, row["national"], row["national_month"], held, level)
+    return row | measured | judging.verdict(item, demand, now, goal, lacking, usable, measured)
 
 
 def _absent(begun: list[Reading], official: str, use: str) -> str:
@@ -247,12 +256,14 @@ def _measured(
 
 
 def _note(item: Kpi, now: Reading, before: Reading | None, held: list[Reading]) -> str | None:
-    then = add_months(now.month, -12)
+    then, said = add_months(now.month, -12), []
+    if item.timing == "window" and not (now.final and now.month % 100 == YEAR_END):
+        said.append(next(row["why"] for row in timings() if row["kpi_id"] == item.id))
     if before is None and any(r.month == then for r in held):
-        return f"前年同月は定義の版が違うため比較しない。{_why(item)}"
+        said.append(f"前年同月は定義の版が違うため比較しない。{_why(item)}")
     if before is not None and not (before.final and now.final):
-        return "速報の月は、届いていない分だけ低いことがあるため、前年同月との差を出さない"
-    return None
+        said.append("速報の月は、届いていない分だけ低いことがあるため、前年同月との差を出さない")
+    return "。".join(said) or None
 
 
 def _change(item: Kpi, now: Reading, before: Reading, level: float) -> dict[str, Any]:

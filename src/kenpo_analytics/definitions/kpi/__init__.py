@@ -12,6 +12,7 @@ from kenpo_analytics.definitions.kpi.registry import (
     kpis,
     printed,
     targets,
+    timings,
     version_at,
     versions,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "kpis",
     "printed",
     "targets",
+    "timings",
     "version_at",
     "versions",
 ]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from kenpo_analytics.definitions.kpi.registry import KINDS, Kpi, kpis, printed, targets, versions
+from kenpo_analytics.definitions.kpi.registry import KINDS, Kpi, kpi, kpis, printed, targets, timings, versions
 from kenpo_analytics.definitions.markdown import NOTE, grid, page
 from kenpo_analytics.months import fiscal_year_ja, format_month
 
 ACCUMULATES = {"base": "分子だけ年度累計", "both": "分子・分母とも年度累計", "level": "その月の値", "every": "毎月の値"}
 DIRECTIONS = {"up": "高いほどよい", "down": "低いほどよい"}
+TIMINGS = {
+    "same": "分子と分母が同時に決まる",
+    "later": "分子が遅れて増える",
+    "window": "期間の過ぎた人だけ",
+}
 RULES = {"ge": "以上", "le": "以下", "ge_prev": "前年度以上", "le_prev": "前年度以下", "done": "実施"}
 
 _EXAMPLE = """\
@@ -18,13 +23,13 @@ import kenpo_analytics as ka
 from kenpo_analytics import disclosure, kpi
 
 tables = ka.load(month="2025-10")
-totals = kpi.monthly_totals(tables, branch="24")   # 届いた月別の実績と、支部の表から数えたもの
+totals = kpi.monthly_totals(tables, branch="24")  # 届いた月別の実績と、支部の表から数えたもの
 asked = {"month": tables.month, "branch": "24", "nation": kpi.published(tables.folder)}
 
-now = kpi.status(totals, **asked)                  # 目標・前年・全国に対する位置と判定(1指標1行)
-ahead = kpi.landing(totals, **asked).rows          # 年度末の見込みと80%予測区間
+now = kpi.status(totals, **asked)  # 目標・前年・全国に対する位置と判定(1指標1行)
+ahead = kpi.landing(totals, **asked).rows  # 年度末の見込みと80%予測区間
 moved = kpi.compare(totals, "checkup_rate_insured", month="2025-03", earlier="2024-03", branch="24")  # 2つの月の差
-shown = disclosure.check_kpi(now)                  # 秘匿処理。表や図にできるのは、これを通したものだけ
+shown = disclosure.check_kpi(now)  # 秘匿処理。表や図にできるのは、これを通したものだけ
 ```"""
 
 
@@ -45,6 +50,7 @@ def kpi_page() -> str:
         head = ("id", "指標", "グループ", "単位", "分子", "分母", "累計", "向き", "区間", "対象年度", "区分", "出典")
         parts += [f"## {name}", grid(head, rows)]
     parts += ["## 定義の版", "版が2つ以上ある指標です。ほかの指標の版は「令和6年度」の1つだけです。", _versions()]
+    parts += ["## 年度途中の割合", _timings()]
     parts += ["## 支部で数えられる指標", _counted()]
     parts += ["## 目標(三重支部)", _targets(), "## 公表値", _printed(), *_own()]
     return page(parts)
@@ -87,6 +93,27 @@ def _versions() -> str:
     return grid(("id", "版", "有効期間", "数え方", "版が変わった理由", "出典"), rows)
 
 
+def _timings() -> str:
+    rows = [
+        (
+            f"`{row['kpi_id']}`",
+            kpi(row["kpi_id"]).short,
+            TIMINGS[row["timing"]],
+            row["why"],
+            row["status"],
+            row["source"],
+        )
+        for row in timings()
+    ]
+    told = (
+        "分子と分母がともに年度累計の指標で、年度途中(4月～2月)の割合をどう読むかです。「分子が遅れて増える」指標の年度途中の割合は、"
+        "年度末の目標と比べません(確定した前年同月があれば、その差を示します)。「同時に決まる」指標は今の水準を理由に書き、"
+        "目標が95%区間の中にあれば「目標と区別できない水準」とします。「期間の過ぎた人だけ」の指標は、3月に全員がそろって確定するまで"
+        "達成・未達としません。"
+    )
+    return told + "\n\n" + grid(("id", "指標", "年度途中の割合", "理由", "区分", "出典"), rows)
+
+
 def _counted() -> str:
     by: dict[str, list[str]] = {}
     for item in kpis():
@@ -94,10 +121,14 @@ def _counted() -> str:
             by.setdefault(item.computed_by, []).append(f"`{item.id}`")
     found = "、".join(f"{'、'.join(ids)}({name})" for name, ids in by.items())
     return (
-        f"実績が届いていなければ、支部の表から数えた値を用います: {found}。"
-        "健康宣言・健康保険委員は事業所一覧(`workplaces`)から数えたデータの最後の月の値だけで、速報として扱います。宣言の終わりと健康保険委員の委嘱の経過が"
-        "データにないため、過去の月は数えられません。宣言した事業所はすべて続けるとみなし、被保険者数は一覧の値で、任意継続の人は"
-        "分母にも入りません(仮定)。"
+        f"実績の届いていない月には、支部の表から数えた値を用います: {found}。"
+        "ほかの月の実績が届いている指標では、数えた値は速報として扱います(同じ数え方とは限らないため)。\n\n"
+        "健康宣言・健康保険委員は事業所一覧(`workplaces`)から数え、速報として扱います。健康宣言事業所数は、宣言日があるため基準月を過去にしても"
+        "数えられます(宣言の終わりはデータにないため、宣言した事業所はすべて続けるとみなします。仮定)。標準化対応済の数と健康保険委員の2指標は、"
+        "標準化と委嘱の日がデータにないため、データの最後の月だけです。被保険者数は一覧の値で、任意継続の人は分母にも入りません(仮定)。\n\n"
+        "未治療者の10か月以内受診は、どの月も基準月のデータで数え直します。前年度の健診のうち、その月までに10か月の期間が過ぎ、その間のレセプトが"
+        "すべて届いた人を数えるため、4月から増えて1月に全員になり、3月は全員の値です。レセプトがまだそろわない月は、そろった最後の月と同じ人を"
+        "数えた速報です。健診の前の月のレセプトがない年度は数えません。"
     )
 
 

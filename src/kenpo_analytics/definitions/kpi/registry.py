@@ -13,6 +13,7 @@ from kenpo_analytics.months import parse_month
 
 Accumulates = Literal["base", "both", "level", "every"]
 Rule = Literal["ge", "le", "ge_prev", "le_prev", "done"]
+Timing = Literal["", "same", "later", "window"]
 GROUPS = ("業務", "レセプト", "保健", "企画総務")
 KINDS = {"plan": "令和7年度計画のKPI", "ended": "終わったKPI", "reference": "参考の指標"}
 NATION = "全国"
@@ -29,7 +30,9 @@ class Kpi:
     do (collected over assessed), "level" for the state at a month, "every" where each month must meet
     the target. `counts` says what the numerator counts (people, cases, places, yen, units, events, other); `interval`
     is "wilson" where it is a share of people or cases, else "none". `denominator` is empty where the value is a plain
-    number. In force from `first_year` to `last_year` (None = open).
+    number. In force from `first_year` to `last_year` (None = open). `timing`, where both accumulate, says what a share
+    before March is: "same" where both arise together, "later" where the numerator follows with a delay (no year-end
+    value: never held against a target), "window" where only people followed to the end count, all of them by March.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Kpi:
     denominator: str
     status: str
     source: str
+    timing: Timing = ""
 
     def value(self, numerator: float, denominator: float | None) -> float:
         """The value: a share as a fraction (0.353), else in the unit of the plan. Needs a denominator if it has one."""
@@ -99,10 +103,23 @@ class Target:
 @cache
 def kpis() -> tuple[Kpi, ...]:
     """Which KPIs are known? Those of the plan FY2025 by group, ended ones, and figures for reference."""
+    known = {row["kpi_id"]: row["timing"] for row in timings()}
     return tuple(
-        Kpi(**_typed(row, whole=("digits", "first_year"), maybe=("last_year",), flags=("incentive",)))
+        Kpi(
+            **_typed(row, whole=("digits", "first_year"), maybe=("last_year",), flags=("incentive",)),
+            timing=known.get(row["id"], ""),  # type: ignore[arg-type]
+        )
         for row in _read("kpis")
     )
+
+
+@cache
+def timings() -> tuple[dict[str, str], ...]:
+    """When does the numerator of a share arise beside its denominator? kpi_id, timing, why, status, source.
+
+    One row for every KPI whose numerator and denominator both accumulate over the fiscal year.
+    """
+    return tuple(_read("timing"))
 
 
 def in_year(fiscal_year: int) -> tuple[Kpi, ...]:
