@@ -12,6 +12,7 @@ from kenpo_analytics.cohorts.flow import Cohort, Kind, Stage, Step, first_exit
 from kenpo_analytics.cohorts.rules import implausible, meets, plausible, usable_fpg
 from kenpo_analytics.cohorts.visits import visits
 from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.definitions.words import LEVELS
 from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.frames import sure
 from kenpo_analytics.months import index_of_date, month_index, parse_fiscal_year, parse_month
@@ -114,8 +115,7 @@ def untreated(
         *(Step(f"no_column_{item}", f"検査値の列がない: {item}", judged=False) for item in absent),
     )
     stage = Stage(classified, steps, "人", begins=found.begins, extra=_EXTRA)
-    names = {"first": "一次勧奨", "second": "二次勧奨"}
-    label = f"未治療者({names[level]}、{'KPI' if purpose == 'kpi' else '勧奨通知'})"
+    label = f"未治療者({LEVELS[level]}、{'KPI' if purpose == 'kpi' else '勧奨通知'})"
     return found.cohort(classified, stage, keep=[*PEOPLE, *_ITEMS, *_BY], end_label=label)
 
 

@@ -11,13 +11,12 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.cohorts import prediabetes
 from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.definitions.words import RULES
 from kenpo_analytics.evaluation.before_after import Among, compared
 from kenpo_analytics.outcomes import next_checkup
 
 BANDS = (3.0, 5.0, 10.0)
 """mg/dL of FPG within which a change is no change; the band in force (a definition, 仮定) always stands with them."""
-RULES = ("and", "or")
-RULE_NAMES = {"and": "及び", "or": "または"}
 
 
 def before_after_sensitivity(
@@ -27,7 +26,7 @@ def before_after_sensitivity(
     fiscal_year: int,
     reference_year: int,
     data_through: int | str,
-    rules: Sequence[str] = RULES,
+    rules: Sequence[str] = tuple(RULES),
     bands: Sequence[float] | None = None,
     among: Among = "seen",
     branch: str | None = None,
@@ -91,7 +90,7 @@ def _labelled(table: pl.DataFrame, rule: str, band: float | None) -> pl.DataFram
         pl.lit(rule).alias("rule"),
         "measure",
         pl.lit(band, pl.Float64).alias("dead_band"),
-        (pl.lit(f"「{RULE_NAMES.get(rule, rule)}」 ") + label).alias("label"),
+        (pl.lit(f"「{RULES.get(rule, rule)}」 ") + label).alias("label"),
         pl.exclude("measure"),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kenpo_analytics.definitions.words import RULES
 from kenpo_analytics.evaluation._matrix import UNEVEN
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation.attrition import CLIP
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from kenpo_analytics.evaluation.estimate import Estimate
     from kenpo_analytics.evaluation.suite import Choice
 
-RULES = {"and": "及び", "or": "または"}
 _VERDICTS = {
     "lower": "低下と推定", "higher": "上昇と推定", "not_shown": "確認されていない", "not_identified": "識別不能",
     "disagree": "設計が食い違い判断できない", "warned": "前提が疑わしく結論しない",

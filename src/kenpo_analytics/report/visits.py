@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from kenpo_analytics.definitions.words import LEVELS
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.tables import value, value_interval
 
-_LEVELS = {"first": "一次勧奨", "second": "二次勧奨"}
 _PEOPLE = Col("人数", "count", unit="人")
 
 
 def level_name(level: str) -> str:
     """What is a level of `untreated` called? Another word comes back as it is: `untreated` refuses it."""
-    return _LEVELS.get(level, level)
+    return LEVELS.get(level, level)
 
 
 def visit_purpose(window: str) -> str:

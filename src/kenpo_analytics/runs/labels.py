@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from kenpo_analytics.definitions.words import LEVELS, RULES
+
 LATEST = "自動(使える最新の年度)"
 ALL = "すべて"
 NONE = "なし"
@@ -41,8 +43,8 @@ LABELS: dict[str, tuple[str, str]] = {
 }
 """Name -> label, and what its empty value (no text, no list, year or cost 0) means; "" where it has none."""
 CHOICES: dict[str, dict[str, str]] = {
-    "level": {"first": "一次勧奨", "second": "二次勧奨"},
-    "rule": {"and": "及び", "or": "または"},
+    "level": LEVELS,
+    "rule": RULES,
     "outcome": {"fpg": "空腹時血糖", "hba1c": "HbA1c", "height": "身長"},
     "strata": {"age_group": "年齢階級", "sex": "性別", "bmi_group": "BMIの区分"},
     "population": {"insured": "被保険者", "dependent": "被扶養者", "employer": "事業者健診"},
