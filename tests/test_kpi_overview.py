@@ -37,7 +37,8 @@ def test_every_frame_is_that_of_its_own_function(tables, page):
 
 def test_the_groups_add_up_to_the_plan_and_references_stay_out(page):
     assert page.plan.height == 19 and page.latest.height == 22
-    assert page.groups["kpis"].sum() == 19 == sum(page.groups[name].sum() for name in kpi.STATUSES)
+    groups = kpi.by_group(page.plan)
+    assert groups["kpis"].sum() == 19 == sum(groups[name].sum() for name in kpi.STATUSES)
     assert page.definitions["kpi_id"].to_list() == page.latest["kpi_id"].to_list()
     assert page.definitions["what"].null_count() == 0
 
@@ -53,7 +54,7 @@ def test_one_group_is_the_rows_of_that_group(tables, page):
     assert 0 < mine.height < page.latest.height and part.latest.equals(mine)
     assert set(part.series["kpi_id"]) == set(page.series["kpi_id"]) & set(mine["kpi_id"])
     assert set(part.backtest["kpi_id"]) <= set(mine["kpi_id"])
-    assert part.groups.rows() == page.groups.filter(pl.col("group") == "保健").rows()
+    assert kpi.by_group(part.plan).rows() == kpi.by_group(page.plan).filter(pl.col("group") == "保健").rows()
 
 
 def test_an_unknown_group_is_refused_with_those_there_are(tables):

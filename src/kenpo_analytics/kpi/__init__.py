@@ -13,7 +13,7 @@ from kenpo_analytics.kpi.incentive_doubts import (
     score_or_reason,
 )
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN
-from kenpo_analytics.kpi.overview import Overview, overview
+from kenpo_analytics.kpi.overview import Overview, by_group, overview
 from kenpo_analytics.kpi.places import with_ranks
 from kenpo_analytics.kpi.process import control
 from kenpo_analytics.kpi.projection import Landing, landing
@@ -35,6 +35,7 @@ __all__ = [
     "Overview",
     "Score",
     "beside_reported",
+    "by_group",
     "compare",
     "control",
     "coverage",

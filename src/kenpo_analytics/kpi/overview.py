@@ -30,9 +30,9 @@ class Overview:
     `latest` and `final`: `kpi.status` of the latest and of the latest final month, with `when` (2025年10月(速報));
     `latest` also has the places among the 47 branches. `ended`: `kpi.status` of last March, final values only.
     `landing` and `backtest`: `kpi.landing` (the test month by month only of the KPIs with an interval, if there are
-    any). `series`: `kpi.monthly_series`; `arrived`: from which month to which. `control`: `kpi.control`. `counted`:
-    `kpi.beside_reported`. `printed`: `kpi.plan_history`. `plan`: the rows of `latest` that are KPIs of the year's
-    plan; `groups`: how many of them stand where, by group. `definitions`: what numerator and denominator of each are.
+    any). `series`: `kpi.monthly_series`; `arrived`: from which month to which. `control`: `kpi.control`, with `last`
+    (the latest month of its chart). `counted`: `kpi.beside_reported`. `printed`: `kpi.plan_history`. `plan`: the rows
+    of `latest` that are KPIs of the year's plan. `definitions`: what numerator and denominator of each are.
     """
 
     fiscal_year: int
@@ -47,7 +47,6 @@ class Overview:
     counted: pl.DataFrame
     printed: pl.DataFrame
     plan: pl.DataFrame
-    groups: pl.DataFrame
     definitions: pl.DataFrame
 
 
@@ -88,15 +87,23 @@ def overview(tables: Tables, *, branch: str, group: str = "") -> Overview:
         backtest=_tested(eager(found.backtest), lands),
         series=series,
         arrived=_arrived(series),
-        control=of_group(eager(control(totals, month=month, branch=branch))),
+        control=of_group(eager(control(totals, month=month, branch=branch))).with_columns(
+            last=pl.col("month") == pl.col("month").max().over("kpi_id")
+        ),
         counted=of_group(eager(beside_reported(tables, branch=branch))),
         printed=of_group(eager(plan_history())),
         plan=plan,
-        groups=plan.group_by("group", maintain_order=True).agg(
-            *((pl.col("status") == name).sum().alias(name) for name in STATUSES), kpis=pl.len()
-        ),
         definitions=_definitions(latest["kpi_id"].to_list(), month),
     )
+
+
+def by_group(plan: pl.DataFrame) -> pl.DataFrame:
+    """How many KPIs of the plan stand where, by group? Of rows of `kpi.status`: group, a column per status, kpis.
+
+    Of checked rows: a verdict that is hidden there (判定不能) must not come back as a number here.
+    """
+    counted = ((pl.col("status") == name).sum().alias(name) for name in STATUSES)
+    return plan.group_by("group", maintain_order=True).agg(*counted, kpis=pl.len())
 
 
 def _dated(rows: pl.DataFrame) -> pl.DataFrame:
