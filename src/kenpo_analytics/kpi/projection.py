@@ -17,7 +17,7 @@ from kenpo_analytics.kpi.judging import YEAR_END
 from kenpo_analytics.kpi.readings import Reading, readings
 from kenpo_analytics.kpi.remaining import remaining
 from kenpo_analytics.kpi.standing import stand
-from kenpo_analytics.months import months_between, parse_month
+from kenpo_analytics.months import fiscal_year_of, months_between, parse_month
 from kenpo_analytics.stats._checks import tail
 
 ENOUGH = 3
@@ -39,7 +39,7 @@ _SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("needed", "needed_national", "pace_last_year"), pl.Int64),
     **dict.fromkeys(("latest_month", "latest_remaining", "at_most", "at_most_national"), pl.Int64),
     **dict.fromkeys(("per_month", "per_month_national"), pl.Int64),
-    "reason": pl.String,
+    **dict.fromkeys(("needed_reason", "reason", "brief"), pl.String),
 }
 _KEPT = (
     *_TEXT,
@@ -66,7 +66,7 @@ def landing(
     month: int | str,
     branch: str,
     plan: Sequence[Target] | None = None,
-    nation: pl.DataFrame | None = None,
+    nation: Any = None,
     level: float = 0.80,
 ) -> Landing:
     """Where will each KPI stand at the end of the fiscal year, and how much is still needed?
@@ -85,7 +85,8 @@ def landing(
     lower, upper (for "range" the span of past growth, no interval), level, widen, mae, mae_last_year, coverage and
     tried (the back-test), target, national with national_month, outlook, remaining (months), needed and per_month
     (people to the target), needed_national and per_month_national, pace_last_year (people a month in the same months
-    of the last complete year), reason.
+    of the last complete year), needed_reason (why there is none to the target), reason, and in short (brief) where
+    there is no projection. A KPI of the plan that cannot be projected has its row too, with the reason.
     `backtest`: kpi_id, short, unit, digits, method, calendar_month (projected from), years, mae, mae_last_year (of the
     same `compared` years), coverage.
 
@@ -118,9 +119,10 @@ def landing(
 
 def _one(item: Kpi, row: dict[str, Any], held: list[Reading], level: float) -> tuple[dict[str, Any], list[dict]]:
     """One KPI's landing and the record of its method."""
-    if row["month"] is None:
-        return {"method": "none", "reason": row["reason"]}, []
     year, version = row["fiscal_year"], row["definition_version"]
+    if row["month"] is None:
+        lacking = remaining(item, row, held, {}, None)
+        return _none(row["reason"], _absent(held, year, version)) | lacking, []
     years = development.complete_years(held, version, year)
     found: dict[str, Any] = {"years": len(years)}
     position = LAST - months_between(row["month"], (year + 1) * 100 + YEAR_END)
@@ -128,9 +130,9 @@ def _one(item: Kpi, row: dict[str, Any], held: list[Reading], level: float) -> t
     if position == LAST:
         return found | {"method": "observed", "estimate": row["estimate"], "reason": "年度末の値"}, []
     if item.unit in _COUNTED or item.accumulates == "every":
-        found |= {"method": "none", "reason": "年度末の見込みを計算する指標ではない"}
+        found |= _none("年度末の見込みを計算する指標ではない", "見込む指標でない")
     elif not years:
-        found |= {"method": "none", "reason": f"同じ定義の版で12か月そろった過去の年度がない({version})"}
+        found |= _none(f"同じ定義の版で12か月そろった過去の年度がない({version})", "そろった過去の年度なし")
     elif item.accumulates == "level":
         run = levels.run_up(held, version, row["month"])
         made, more = _level(run, years, position, level)
@@ -144,10 +146,20 @@ def _one(item: Kpi, row: dict[str, Any], held: list[Reading], level: float) -> t
     return found, [one | {"method": method} for one in backtest.by_month(made)]
 
 
+def _none(reason: str, brief: str) -> dict[str, Any]:
+    return {"method": "none", "reason": reason, "brief": brief}
+
+
+def _absent(held: list[Reading], year: int, version: str) -> str:
+    """Why is there no final month to project from, in short?"""
+    versions = {r.version for r in held if fiscal_year_of(r.month) == year}
+    return "確定した月なし" if version in versions else "定義の版が違う" if versions else "実績なし"
+
+
 def _sum(now: float, years: Years, position: int, level: float) -> tuple[list[Try], dict[str, Any]]:
     grown = list(development.factors(years, position).values())
     if now <= 0 or not grown:
-        return [], {"method": "none", "reason": "この月の累計が0のため、伸びから見込めない"}
+        return [], _none("この月の累計が0のため、伸びから見込めない", "累計が0")
     ends = [now * factor for factor in grown]
     if len(grown) < ENOUGH:
         told = "12か月そろった過去の年度" if len(grown) == len(years) else "この月の累計が0でない、そろった過去の年度"
@@ -186,7 +198,7 @@ def _interval(
 
 def _range(ends: Sequence[float], reason: str) -> dict[str, Any]:
     if len(ends) < 2:
-        return {"method": "none", "reason": f"{reason}、幅も示さない(1年度では幅にならない)"}
+        return _none(f"{reason}、幅も示さない(1年度では幅にならない)", "過去は1年度だけ")
     said = reason if reason.endswith("示す") else f"{reason}、幅だけを示す"
     return {"method": "range", "lower": min(ends), "upper": max(ends), "reason": said}
 

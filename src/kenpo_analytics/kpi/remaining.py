@@ -15,33 +15,41 @@ _CLOSE = 1e-9
 
 
 def remaining(
-    item: Kpi, row: dict[str, Any], held: Sequence[Reading], years: Years, position: int
-) -> dict[str, int | None]:
+    item: Kpi, row: dict[str, Any], held: Sequence[Reading], years: Years, position: int | None
+) -> dict[str, Any]:
     """How many people (or workplaces) are still needed, and how many that is a month?
 
-    needed, needed_national: from the row's month (確定) to the target and to the nation's last full year, with
-    `remaining` months after it. at_most, at_most_national: the same from the latest month on file, 速報 included
-    (`latest_month`, `latest_remaining` months after it): at most, since more of what it counts will arrive; per_month
-    and per_month_national spread these over the months that are really left. pace_last_year: people a month in the
-    months after the row's month in the last complete year. Null where the KPI is no share of people over a fixed base,
-    no level of people or workplaces, or where there is no target or no national value.
+    needed, needed_national: from the row's month (確定; none where the row has none) to the target and to the nation's
+    last full year, with `remaining` months after it. at_most, at_most_national: the same from the latest month on file,
+    速報 included (`latest_month`, `latest_remaining` months after it): at most, since more of what it counts will
+    arrive; per_month and per_month_national spread these over the months that are really left. pace_last_year: people a
+    month in the months after the row's month in the last complete year. needed_reason: why there is no number to the
+    target; else null.
     """
-    left = LAST - position
-    found: dict[str, int | None] = {"remaining": left}
-    if not left or not (_over_a_base(item) or (item.accumulates == "level" and item.counts in ("people", "places"))):
-        return found
-    now = [r for r in held if r.version == row["definition_version"] and fiscal_year_of(r.month) == row["fiscal_year"]][
-        -1
-    ]
+    left = None if position is None else LAST - position
+    found: dict[str, Any] = {"remaining": left}
+    if item.counts not in ("people", "places"):
+        return found | {"needed_reason": "人や事業所の数の指標ではない"}
+    if not _over_a_base(item) and item.accumulates != "level":
+        return found | {"needed_reason": "分母も年度の累計で増えるため、何人で届くかが決まらない"}
+    of_year = [r for r in held if fiscal_year_of(r.month) == row["fiscal_year"]]
+    if not (usable := [r for r in of_year if r.version == row["definition_version"]]):
+        return found | {"needed_reason": "この年度の実績が届いていない"}
+    if left == 0:
+        return found | {"needed_reason": "年度末の値が確定した"}
+    now = usable[-1]
     ahead = LAST - (now.month % 100 - 4) % 12
     found |= {"latest_month": now.month, "latest_remaining": ahead}
     for reference, name in (("target", ""), ("national", "_national")):
         if row[reference] is not None:
             most = _lacking(row[reference], now.numerator, now.denominator)
-            found[f"needed{name}"] = _lacking(row[reference], row["numerator"], row["denominator"])
+            if row["month"] is not None:
+                found[f"needed{name}"] = _lacking(row[reference], row["numerator"], row["denominator"])
             found[f"at_most{name}"] = most
             found[f"per_month{name}"] = math.ceil(most / ahead) if ahead else None
-    if not _over_a_base(item):
+    if row["target"] is None:
+        found |= {"needed_reason": "目標の値がない"}
+    if left is None or not _over_a_base(item):
         return found
     return found | {"pace_last_year": _pace(row, held, max(years, default=None), left)}
 
