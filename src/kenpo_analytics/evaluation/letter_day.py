@@ -1,0 +1,77 @@
+"""Whose checkup was a letter for, on which day did it go out or would have, and which checkup were lots drawn for?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from kenpo_analytics import frames
+from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.tables import MAILINGS
+
+LATER = "later"
+"""The arm of a randomised delay (`trial.KINDS`) whose own letter comes too late to count from."""
+
+
+def planned_letters(mailings: Any, programme: str) -> pl.DataFrame:
+    """One row per checkup record that had a letter planned: the first that was sent, else the first planned."""
+    wanted = ["person_id", "record_id", "programme", "planned_date", "sent_date", "status"]
+    rows = frames.collect(frames.enter(mailings, MAILINGS, wanted)).filter(pl.col("programme") == programme)
+    rows = rows.with_columns(sent=pl.col("status") == "sent").sort("sent", "planned_date", descending=[True, False])
+    return rows.unique("record_id", keep="first", maintain_order=True).filter(pl.col("record_id").is_not_null())
+
+
+def mailed(base: pl.DataFrame, letters: pl.DataFrame) -> pl.DataFrame:
+    """Letter, the day it went out or would have, and whether one was sent for an earlier year's checkup."""
+    sent = letters.filter("sent").select("person_id", earlier=pl.coalesce("sent_date", "planned_date"))
+    earlier = base.select("person_id", "record_id", "checkup_date").join(sent, on="person_id")
+    earlier = earlier.filter(pl.col("earlier") <= pl.col("checkup_date")).select("record_id").unique()
+    base = base.join(letters.select("record_id", "sent", "planned_date", "sent_date"), on="record_id", how="left")
+    base = base.with_columns(letter=pl.col("sent").fill_null(False), planned=pl.col("sent").is_not_null()).drop("sent")
+    base = base.with_columns(repeat=pl.col("record_id").is_in(earlier["record_id"].implode()))
+    own = pl.coalesce(pl.when("letter").then(pl.coalesce("sent_date", "planned_date")), "planned_date")
+    days = {"letter_day": pl.when("letter").then(own), "sent_on": pl.when("letter").then("sent_date"), "own": own}
+    base = base.with_columns(**days).drop("planned_date", "sent_date")
+    if "assigned" not in base.columns:
+        return base.with_columns(begin=pl.coalesce("own", usual_day(base))).drop("own")
+    drawn = pl.col("assigned").is_not_null()
+    usual = usual_day(base, base.filter((pl.col("assigned") != LATER).fill_null(True)))
+    first = usual_day(base, base.filter(drawn, pl.col("assigned") != LATER))
+    begin = pl.when(drawn).then(pl.coalesce(first, usual)).otherwise(pl.coalesce("own", usual))
+    return base.with_columns(begin=begin).drop("own")
+
+
+def usual_day(base: pl.DataFrame, planned: pl.DataFrame | None = None) -> pl.Series:
+    """On which day would a letter for each checkup go out? As long after the first of its month as in the median.
+
+    The median of `planned` (default: `base`) for checkups of the same calendar month, else of all; `own` is a letter's
+    day. Null where there is none at all.
+    """
+    planned = base if planned is None else planned
+    start = pl.col("checkup_date").dt.month_start()
+    lag = (pl.col("own") - start).dt.total_days().median().alias("lag")
+    month = pl.col("checkup_date").dt.month().alias("month")
+    overall = pl.lit(planned.select(lag).item(), pl.Float64)
+    joined = base.with_columns(month).join(
+        planned.group_by(month).agg(lag), on="month", how="left", maintain_order="left"
+    )
+    return joined.select((start + pl.duration(days=pl.coalesce("lag", overall))).cast(pl.Date).alias("day"))["day"]
+
+
+def join_lots(base: pl.DataFrame, assignment: pl.DataFrame) -> pl.DataFrame:
+    """Who was drawn into which arm, on the checkup that the draw was made for: the last one before it."""
+    if base["person_id"].dtype != assignment["person_id"].dtype:
+        raise EstimateError(
+            "割付の個人IDの型が、データと違います",
+            hint="割付に使った対象者の表の個人IDを、データと同じ型にしてください。",
+        )
+    own = [name for name in assignment.columns if name != "person_id"]
+    found = base.filter(pl.col("era") == "programme").join(assignment, on="person_id")
+    found = found.filter(pl.col("checkup_date") <= pl.col("drawn_on")).sort("checkup_date")
+    if found.is_empty():
+        raise EstimateError(
+            "割り付けた人が、評価する年度の対象者の中に1人もいません", hint="割付と年度を確かめてください。"
+        )
+    found = found.unique("person_id", keep="last").select("record_id", *own)
+    return base.join(found, on="record_id", how="left")
