@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kenpo_analytics.definitions.cells import STATUSES, Row, rows
 from kenpo_analytics.definitions.kpi import kpis, versions
+from kenpo_analytics.errors import DateError
+from kenpo_analytics.months import parse_date
 
 ALL, CHANGE = "all", "definition_"
+SUBJECTS = (ALL, "checkups", "claims")
+COLUMNS = ("id", "date", "until", "short", "label", "affects", "source", "status")
 _FILE = Path(__file__).parent / "events.csv"
 
 
@@ -41,21 +45,56 @@ class Event:
 
 @cache
 def _calendar() -> tuple[Event, ...]:
-    with _FILE.open(encoding="utf-8", newline="") as file:
-        rows = [
-            Event(
-                id=row["id"],
-                date=datetime.date.fromisoformat(row["date"]),
-                until=datetime.date.fromisoformat(row["until"]) if row["until"] else None,
-                short=row["short"],
-                label=row["label"],
-                affects=tuple(row["affects"].split()),
-                source=row["source"],
-                status=row["status"],
-            )
-            for row in csv.DictReader(file)
-        ]
-    return tuple(sorted([*rows, *_changes()], key=lambda event: (event.date, event.id)))
+    return tuple(sorted([*read_events(_FILE), *_changes()], key=lambda event: (event.date, event.id)))
+
+
+def read_events(path: Path) -> tuple[Event, ...]:
+    """Which events stand in a file with the columns of events.csv?
+
+    Raises
+    ------
+    DefinitionError
+        Naming file, line and column: a date that is none, an end not after the beginning, an unknown name in `affects`,
+        an unknown status, an empty cell (only `until` may be), or an id that comes twice.
+    """
+    found: dict[str, Event] = {}
+    for row in rows(path, COLUMNS):
+        made = _event(row)
+        if made.id in found or made.id.startswith(CHANGE):
+            raise row.wrong("id", "使えません(ほかのできごとと重なります)")
+        found[made.id] = made
+    return tuple(found.values())
+
+
+def _event(row: Row) -> Event:
+    row.filled(*(name for name in COLUMNS if name != "until"))
+    date, until = _day(row, "date"), _day(row, "until") if row.text["until"] else None
+    if until is not None and until <= date:
+        raise row.wrong("until", f"始まり({date.isoformat()})より後ではありません")
+    known, affects = {*SUBJECTS, *(item.id for item in kpis())}, tuple(row.text["affects"].split())
+    if strange := [name for name in affects if name not in known]:
+        raise row.wrong(
+            "affects",
+            f"使えない名前を含みます: {'、'.join(strange)}",
+            hint=f"KPIのid(docs/kpi.md)か {'、'.join(SUBJECTS)} を空白で区切って書きます。",
+        )
+    return Event(
+        id=row.text["id"],
+        date=date,
+        until=until,
+        short=row.text["short"],
+        label=row.text["label"],
+        affects=affects,
+        source=row.text["source"],
+        status=row.one_of("status", STATUSES, "使えない区分です"),
+    )
+
+
+def _day(row: Row, column: str) -> datetime.date:
+    try:
+        return parse_date(row.text[column])
+    except DateError as error:
+        raise row.wrong(column, "日付として読めません", hint="2025-10-01 のように書きます。") from error
 
 
 def _changes() -> list[Event]:

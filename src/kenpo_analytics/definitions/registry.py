@@ -141,8 +141,12 @@ class Definitions:
 
     @property
     def version(self) -> str:
-        """A short fingerprint of every value and date: two results compare only under the same one."""
+        """A short fingerprint of every value and date: two results compare only under the same one.
+
+        The KPI registry with its printed values, the targets and the events are part of it.
+        """
         text = repr([(r.id, r.op, r.value, r.valid_from, r.valid_to) for r in self.rows]) + repr(self.fee_codes)
+        text += repr(_registered())
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def _single(self, id: str, month: int | None) -> Definition:
@@ -208,6 +212,15 @@ def fingerprint(used: Definitions | None = None) -> dict[str, object]:
 def _packaged() -> Definitions:
     rows = tuple(_definition(row) for name in ("thresholds", "parameters", "kpi/incentive") for row in read(name))
     return Definitions(rows, tuple(_fee_code(row) for row in read("fee_codes")))
+
+
+def _registered() -> tuple[object, ...]:
+    from kenpo_analytics.definitions.calendar import events
+    from kenpo_analytics.definitions.kpi import contents, targets
+
+    demanded = [(t.kpi_id, t.fiscal_year, t.version, t.rule, t.target) for t in targets()]
+    happened = [(e.id, e.date.isoformat(), str(e.until), e.short, e.label, e.affects) for e in events()]
+    return (contents(), demanded, happened)
 
 
 def read(name: str) -> Iterable[dict[str, str]]:

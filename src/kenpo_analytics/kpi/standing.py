@@ -94,8 +94,8 @@ def status(
     Notes
     -----
     Never compared: values under different definition versions, nor a part-year sum with a full year. Before March a
-    KPI is 進捗中, unless a sum over a fixed base has already reached its target. The reason tells the level it runs at, by
-    the interval where there is one; of a share whose numerator follows its denominator (`Kpi.timing`) it does not.
+    KPI is 進捗中, unless a sum over a fixed base has already reached its target. The reason tells the level it runs
+    at, by the interval where there is one; of a share whose numerator follows its denominator (`Kpi.timing`) not.
     """
     if use not in ("latest", "final"):
         raise ParameterError(f"useの指定が違います: 「{use}」", hint="latest か final です。")

@@ -1,17 +1,17 @@
 """Which figures does the branch plan count? The KPI registry, targets and published values, as data with sources."""
 
+from kenpo_analytics.definitions.kpi.demands import Target, read_targets, targets
 from kenpo_analytics.definitions.kpi.registry import (
     GROUPS,
     KINDS,
     NATION,
     Kpi,
-    Target,
     Version,
+    contents,
     in_year,
     kpi,
     kpis,
     printed,
-    targets,
     timings,
     version_at,
     versions,
@@ -24,10 +24,12 @@ __all__ = [
     "Kpi",
     "Target",
     "Version",
+    "contents",
     "in_year",
     "kpi",
     "kpis",
     "printed",
+    "read_targets",
     "targets",
     "timings",
     "version_at",

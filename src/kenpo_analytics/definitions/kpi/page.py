@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kenpo_analytics.definitions.kpi.registry import KINDS, Kpi, kpi, kpis, printed, targets, timings, versions
+from kenpo_analytics.definitions.kpi.demands import targets
+from kenpo_analytics.definitions.kpi.registry import KINDS, Kpi, kpi, kpis, printed, timings, versions
 from kenpo_analytics.definitions.markdown import NOTE, grid, page
 from kenpo_analytics.months import fiscal_year_ja, format_month
 

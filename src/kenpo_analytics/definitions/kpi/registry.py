@@ -1,4 +1,4 @@
-"""What is each KPI of the plan? Numerator, denominator, unit, direction, versions, targets and printed history."""
+"""What is each KPI of the plan? Numerator, denominator, unit, direction, versions and printed history."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from kenpo_analytics.errors import DefinitionError
 from kenpo_analytics.months import parse_month
 
 Accumulates = Literal["base", "both", "level", "every"]
-Rule = Literal["ge", "le", "ge_prev", "le_prev", "done"]
 Timing = Literal["", "same", "later", "window"]
 GROUPS = ("業務", "レセプト", "保健", "企画総務")
 KINDS = {"plan": "令和7年度計画のKPI", "ended": "終わったKPI", "reference": "参考の指標"}
@@ -86,20 +85,6 @@ class Version:
         return (self.valid_from or 0) <= month < (self.valid_to or 999999)
 
 
-@dataclass(frozen=True)
-class Target:
-    """What the plan demands of a KPI in a fiscal year (printed units); None where the rule looks at the year before."""
-
-    kpi_id: str
-    fiscal_year: int
-    version: str
-    rule: Rule
-    target: float | None
-    status: str
-    source: str
-    note: str = ""
-
-
 @cache
 def kpis() -> tuple[Kpi, ...]:
     """Which KPIs are known? Those of the plan FY2025 by group, ended ones, and figures for reference."""
@@ -161,12 +146,6 @@ def version_at(kpi_id: str, month: int) -> Version:
 
 
 @cache
-def targets() -> tuple[Target, ...]:
-    """What does the plan of 三重支部 demand, FY2022-2025?"""
-    return tuple(Target(**_typed(row, whole=("fiscal_year",), numbers=("target",))) for row in _read("targets"))
-
-
-@cache
 def printed() -> tuple[dict[str, Any], ...]:
     """Which values are printed in public documents, for 三重 ("24") and the nation (全国)?
 
@@ -178,6 +157,17 @@ def printed() -> tuple[dict[str, Any], ...]:
         for row in _read("history")
     )
     return tuple(rows)
+
+
+def contents() -> tuple[object, ...]:
+    """Every value and date of the registry by which a KPI is counted, judged or compared; no labels, no sources."""
+    items = [
+        (k.id, k.unit, k.digits, k.direction, k.accumulates, k.counts, k.interval, k.first_year, k.last_year, k.timing)
+        for k in kpis()
+    ]
+    counted = [(v.kpi_id, v.version, v.valid_from, v.valid_to) for v in _versions()]
+    names = ("kpi_id", "version", "month", "area", "value", "numerator", "denominator", "part_year")
+    return (*items, *counted, *(tuple(row[name] for name in names) for row in printed()))
 
 
 def _typed(
