@@ -412,6 +412,9 @@ def test_no_rise_changes_nothing_and_no_share_exceeds_one(score):
         kpi.what_if_rise(score, branch="48", points=1)
     with pytest.raises(DefinitionError, match="指標にない名前"):
         kpi.what_if_rise(score, branch="24", points=1, indicators=["x"])
+    for wrong in (-5, float("nan")):
+        with pytest.raises(ParameterError, match="上げる幅は0以上の数です"):
+            kpi.what_if_rise(score, branch="24", points=wrong)
 
 
 def test_what_is_needed_reaches_the_line_and_a_step_less_does_not(score):

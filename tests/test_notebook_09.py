@@ -255,6 +255,32 @@ def test_a_small_group_in_another_branch_hides_every_total_on_the_page(tmp_path,
     assert points["③"] == "秘匿" and not {points[sign] for sign in "①②④⑤"} & {"秘匿"}
 
 
+def test_formula_headings_and_units_are_those_of_the_rules_in_force(page, tmp_path, monkeypatch):
+    """A branch that counts the rise in points and divides by 46 reads so; the sample's page tells room and 47."""
+    method = page.text("- 偏差値")
+    assert "分母は支部数の47。仮定" in method and "伸びしろ(100－前年度の値)のうち、伸びた割合です(仮定)" in method
+    assert "①特定健診等の実施率 70点(実績50%・上昇幅25%・件数上昇率25%)" in method and "平均は320点" in method
+    assert "上昇幅(伸びしろに対する%)" in page.table("構成要素の値と偏差値")[0]
+    assert "定義20のうち19は公表資料で確かめられていない仮定" in page.text("要約: ")
+    (tmp_path / "kpi_published.csv").symlink_to(SAMPLE / "kpi_published.csv")
+    own = {"rise": '"points"', "sd": '"sample"', "checkup.base": 62.5, "checkup.level": 75, "checkup.number": 0}
+    lines = "\n".join(f'"incentive.{name}" = {value}' for name, value in own.items())
+    (tmp_path / "kenpo.toml").write_text(f"[definitions]\n{lines}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    said, texts = executed(tmp_path, monkeypatch)
+    assert "定義20のうち14は公表資料で" in said
+    (method,) = [text for text in texts if text.startswith("- 偏差値")]
+    assert "分母は支部数－1の46。支部設定" in method and "前年度の値からの差(ポイント)です(支部設定)" in method
+    assert "伸びしろ" not in method and "①特定健診等の実施率 62.5点(実績75%・上昇幅25%)" in method
+    made = Page(str(tmp_path / "09_incentive"))
+    parts = {row["指標"][0]: row for row in made.table("構成要素の値と偏差値")}
+    base = {row["指標"][0]: row for row in made.table("5指標の得点(2024年度)")}
+    now, then = (numbers(base["②"][name])[0] for name in ("実績", "前年度"))
+    assert numbers(parts["②"]["上昇幅(ポイント)"])[0] == pytest.approx(now - then, abs=0.1501)
+    assert base["①"]["素点"] == "62.5" and parts["①"]["件数上昇率(%)"] == "使わない"
+    assert "伸びしろ(100－前年度)" not in made.table("指標を1つだけ2ポイント上げた場合")[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["printed", "few"])
 def test_without_counts_or_with_few_people_the_page_still_runs(tmp_path, monkeypatch, case):

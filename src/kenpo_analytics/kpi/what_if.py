@@ -31,7 +31,7 @@ def what_if_rise(
     score
         From `incentive_score`.
     points
-        Percentage points on top of this year's value; the number of people rises with it.
+        Percentage points on top of this year's value, not negative; the number of people rises with it.
     indicators
         Keys (checkup, guidance, reduction, visit, generic); all of them by default, each raised alone.
 
@@ -48,12 +48,22 @@ def what_if_rise(
     -----
     The mean and the standard deviation of the 47 move with the branch; the values of the other 46 do not. They will in
     truth: other branches rise too.
+
+    Raises
+    ------
+    ParameterError
+        `points` below 0, or `branch` is no code of a branch.
+    DefinitionError
+        An indicator that the rules do not know.
     """
     at, everything = BRANCHES.index(branch_code(branch)), [each.item.key for each in score.counted]
     for key in indicators:
         score.rules.indicator(key)
-    if not math.isfinite(points):
-        raise ParameterError(f"上げる幅が数ではありません: {points}")
+    if not (math.isfinite(points) and points >= 0):
+        raise ParameterError(
+            f"上げる幅は0以上の数です: {points:g}",
+            hint="ポイントで書きます(2ポイント上げるなら 2)。下げた場合は計算しません。",
+        )
     wanted = [key for key in everything if not indicators or key in indicators]
     return pl.DataFrame(
         [_row(score, everything.index(key), at, points, seed) for key in wanted], infer_schema_length=None
@@ -126,8 +136,8 @@ def _row(score: Score, n: int, at: int, points: float, seed: int) -> dict[str, A
         "reason": None,
     }
     goal = row["estimate"] + points / 100
-    if not 0 <= goal <= 1:
-        return row | {"reason": "100%を超える" if goal > 1 else "0%を下回る"}
+    if goal > 1:
+        return row | {"reason": "100%を超える"}
     raised = _raised(score, n, at, np.array([points]))[0]
     after = total - held[n] + raised
     line = float(np.sort(after)[::-1][score.rules.top - 1])

@@ -35,6 +35,7 @@ from kenpo_analytics.report.excel import Sheet, Sheets, workbook
 from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.funnels import funnel_outside, funnel_plot
 from kenpo_analytics.report.incentive import incentive_bars, incentive_conclusion, missing_text
+from kenpo_analytics.report.incentive_rules import incentive_columns, incentive_method
 from kenpo_analytics.report.kpi_text import kpi_conclusion, unknown_text
 from kenpo_analytics.report.kpis import NUMBERS as KPI_NUMBERS
 from kenpo_analytics.report.kpis import kpi_control, kpi_history, kpi_months
@@ -92,7 +93,9 @@ __all__ = [
     "funnel_plot",
     "heading",
     "incentive_bars",
+    "incentive_columns",
     "incentive_conclusion",
+    "incentive_method",
     "index_summary",
     "interval_plot",
     "jump_figure",

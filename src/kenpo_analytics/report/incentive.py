@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from kenpo_analytics.definitions.branch_codes import BRANCHES
 from kenpo_analytics.disclosure import Checked
+from kenpo_analytics.kpi.branches import eager
 from kenpo_analytics.kpi.incentive_doubts import gaps_sentence
+from kenpo_analytics.kpi.weights import Rules
 from kenpo_analytics.months import fiscal_year_ja
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import MASK, Col, number
 from kenpo_analytics.report._rows import rows_of
 from kenpo_analytics.report.areas import branch_names
+from kenpo_analytics.report.incentive_rules import assumed_text
 from kenpo_analytics.report.ranking import _mark, _name_rows, _ordered, _picked, _place
 from kenpo_analytics.report.style import COLOURS, STRONG, canvas, finish
 from kenpo_analytics.report.tables import value
 from kenpo_analytics.report.texts import conclusion
 
-_ASSUMED = "配分と得点の計算式の多くは公表資料で確かめられていない仮定で、点数は制度の正式な得点ではありません。"
 _SHADES = (COLOURS[0], COLOURS[5], COLOURS[2], COLOURS[4], COLOURS[3])
 
 
@@ -61,13 +65,22 @@ def incentive_bars(rows: Checked, totals: Checked, *, title: str, highlight: str
 
 
 def incentive_conclusion(
-    place: Checked, mine: Checked | None, *, needs: Checked, gaps: pl.DataFrame, fiscal_year: int, why: str = ""
+    place: Checked,
+    mine: Checked | None,
+    *,
+    needs: Checked,
+    gaps: Any,
+    fiscal_year: int,
+    rules: Rules | None = None,
+    why: str = "",
 ) -> None:
     """The 要約 of page 09: points and place with their interval or why there are none, and the years passed over.
 
     `place` is `kpi.incentive_place`, `mine` the branch's row of `Score.totals`, `needs` `kpi.incentive_needs`, each
-    after its check; `gaps` is `kpi.incentive_gaps`. Without a score `mine` is None and `why` says the reason.
+    after its check; `gaps` is `kpi.incentive_gaps`, `rules` those of the score. Without a score `mine` and `rules` are
+    None and `why` says the reason.
     """
+    gaps = eager(gaps)
     year = fiscal_year_ja(fiscal_year)
     passed = "・".join(fiscal_year_ja(one) for one in gaps["fiscal_year"].unique(maintain_order=True))
     label = f"インセンティブの順位({year}{f'。{passed}は47支部がそろわず計算できない' if passed else ''})"
@@ -75,8 +88,8 @@ def incentive_conclusion(
         label += ": 計算できない" if mine is None else ": 示さない"
     text = (
         _no_score(needs, why)
-        if mine is None
-        else gaps_sentence(gaps, fiscal_year=fiscal_year) + _standing(mine, year) + _ASSUMED
+        if mine is None or rules is None
+        else gaps_sentence(gaps, fiscal_year=fiscal_year) + _standing(mine, year) + assumed_text(rules)
     )
     conclusion(text, headline={"インセンティブの順位": (place, Col(label, "plain", 0, "位"))}, adjusted=True)
 
@@ -102,7 +115,7 @@ def _standing(mine: Checked, year: str) -> str:
     )
 
 
-def missing_text(needs: Checked, gaps: pl.DataFrame, *, why: str = "") -> str:
+def missing_text(needs: Checked, gaps: Any, *, why: str = "") -> str:
     """Which of the tables that the score needs lack a branch? A sentence, then a line per table (欠測・脱落)."""
     if not needs:
         said = f"要る表はありません({why})。"
