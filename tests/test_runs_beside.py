@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ from kenpo_analytics.errors import KenpoError, RunError
 from kenpo_analytics.runs import beside
 from kenpo_analytics.runs.monthly import run
 from kenpo_analytics.runs.plan import plan
-from kenpo_analytics.store import load
+from kenpo_analytics.store import Tables, load
 from tests.runs_helpers import SHOW, World, make_world
+from tests.test_definitions_targets import EVENTS, TARGETS, edited
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 PLAN = (SAMPLE / "protocol.toml").read_text(encoding="utf-8")
@@ -101,6 +104,45 @@ def test_a_plan_of_years_without_letters_is_found_by_check_and_before_a_run(tmp_
     beside.check(tables, plan(paths, month="2025-10", settings={"protocol": "plan_2.toml"}))  # the other one is used
 
 
+YEARS = BASIC + '\nprotocol: str = ""\nprogramme_years: list[int] = []\nreference_year: int = 2017'
+LAB = (
+    BASIC + '\nprogramme: str = "prediabetes_leaflet"\nprogramme_years: list[int] = []\nbefore_years: list[int] = [2017]'
+)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "given", "told"),
+    [
+        (YEARS, {"programme_years": [1990, 2018]}, "指定された1990年度は"),
+        (YEARS, {"reference_year": 1990}, "事業前の年度として指定された1990年度の健診が、データにありません"),
+        (YEARS, {"reference_year": 2030}, "事業前の年度として指定された2030年度は、通知のある最初の年度(2018年度)より前"),
+        (LAB, {"before_years": [2018]}, "事業前の年度として指定された2018年度は、通知のある最初の年度(2018年度)より前"),
+        (LAB, {"programme_years": [2018, 2024]}, "指定された2024年度は"),
+        (LAB, {"programme": "x"}, "通知(mailings)に、事業「x」の記録がありません"),
+    ],
+)
+@pytest.mark.parametrize("planned", [False, True])
+def test_years_that_cannot_be_evaluated_are_told_before_a_run_with_and_without_a_plan(
+    tmp_path, sample_tables, parameters, given, told, planned
+):
+    world = World(tmp_path)
+    world.notebook("02_x", SHOW, parameters=parameters)
+    tables = sample_tables
+    if not planned:
+        (tmp_path / "data").mkdir()
+        tables = replace(sample_tables, folder=tmp_path / "data")
+    paths = list(world.notebooks.iterdir())
+    beside.check(tables, plan(paths, month="2025-10"))
+    with pytest.raises(KenpoError) as caught:
+        beside.check(tables, plan(paths, month="2025-10", settings=given))
+    assert str(caught.value).startswith(told)
+
+
+@pytest.fixture(scope="module")
+def sample_tables() -> Tables:
+    return load(SAMPLE)
+
+
 def test_what_a_parameter_names_is_looked_for_before_a_run(tmp_path):
     world = world_of(tmp_path)
     code, text = refused(world, settings={"assignment": "drawn"})
@@ -142,3 +184,42 @@ def test_a_broken_kenpo_toml_is_told_by_line_before_a_run(tmp_path, monkeypatch,
     )
     code, said = checked(world, monkeypatch, capsys)
     assert (code, said.count("2行目「branch")) == (65, 1)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "read", "cells", "told"),
+    [
+        ("definitions.kpi", "targets", "read_targets", {"target": "69.5%"}, "targets.csv の2行目の target「69.5%」"),
+        ("definitions.calendar", "events", "read_events", {"date": "2025-13-10"}, "events.csv の2行目の date「2025-13"),
+    ],
+)
+def test_a_target_or_event_that_cannot_be_is_found_by_check_and_before_a_run(
+    tmp_path, monkeypatch, capsys, module, name, read, cells, told
+):
+    world, held = world_of(tmp_path, BASIC), importlib.import_module(f"kenpo_analytics.{module}")
+    file = edited({"targets": TARGETS, "events": EVENTS}[name], tmp_path, 2, **cells)
+    monkeypatch.setattr(held, name, lambda *_args, **_kwargs: getattr(held, read)(file))
+    code, text = refused(world)
+    assert (code, told in text) == (64, True)
+    code, text = checked(world, monkeypatch, capsys)
+    assert (code, text.count(told), "誤り 1 種類" in text) == (65, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('branch = "三重"', "支部「三重」は JIS"),
+        ('branch = "47"', "データに支部47の加入者がいません"),
+        ('notebooks = "nowhere"', "ノートブック"),
+    ],
+)
+def test_what_kenpo_toml_says_of_the_run_is_judged_by_check_as_by_run(tmp_path, monkeypatch, capsys, line, told):
+    world = world_of(tmp_path, BASIC + '\nbranch: str = "24"')
+    (world.root / "kenpo.toml").write_text(f"[run]\n{line}\n", encoding="utf-8")
+    monkeypatch.chdir(world.root)
+    refusal = refused(world, notebooks=None) if "notebooks" in line else refused(world)
+    assert told in refusal[1]
+    code, text = checked(world, monkeypatch, capsys)
+    assert (code, told in text, "[run]" in text, "誤り 1 種類" in text) == (65, True, True, True)
+    (world.root / "kenpo.toml").write_text('[run]\nbranch = "24"\n', encoding="utf-8")
+    assert "[run]" not in checked(world, monkeypatch, capsys)[1]

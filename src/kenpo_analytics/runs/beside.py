@@ -1,4 +1,4 @@
-"""Can the reports use what lies beside the tables? kpi_published.csv, the branch's weights, 解析計画 and 割付.
+"""Can the reports use what lies beside the tables? kpi_published.csv, weights, targets, events, 解析計画 and 割付.
 
 Each is read by the room that uses it, before anything starts: a fault is not first met inside a notebook.
 """
@@ -25,7 +25,8 @@ def look(folder: Path, *, sound: bool) -> tuple[list[str], list[str]]:
     `sound`: the tables have no errors, so that the years of the plan can be held against them.
     """
     told: list[str] = []
-    probes: list[Callable[[], Any]] = [lambda: told.extend(_published(folder)), _settings]
+    probes: list[Callable[[], Any]] = [lambda: told.extend(_published(folder)), _settings, _targets, _events]
+    probes.append(lambda: _run(folder, sound))
     probes.append((lambda: _planned(_loaded(folder))) if sound else (lambda: _declared(folder, "")))
     errors = []
     for probe in probes:
@@ -42,11 +43,14 @@ def check(tables: Tables, tasks: Sequence[Task]) -> None:
     Raises
     ------
     DefinitionError, ParameterError
-        Weights of kenpo.toml that do not add up; a file named by a parameter that is not there.
+        Weights of kenpo.toml that do not add up; a target or event that cannot be; a file named by a parameter that
+        is not there.
     RunError
         Exit code 65: a file of the data folder that cannot be used.
     """
     _weights(tables.definitions)
+    _targets()
+    _events()
     try:
         _published(tables.folder)
         for values in (task.parameters for task in tasks):
@@ -78,6 +82,38 @@ def _settings() -> None:
     from kenpo_analytics.definitions.kenpo_toml import branch_definitions
 
     _weights(branch_definitions())
+
+
+def _run(folder: Path, sound: bool) -> None:
+    """What does [run] of kenpo.toml say of the branch and the notebooks? Read as `kenpo run` reads it."""
+    from kenpo_analytics.definitions.branch_codes import branch_code
+    from kenpo_analytics.definitions.kenpo_toml import CONFIG, settings
+    from kenpo_analytics.runs.places import check_known, settle
+    from kenpo_analytics.runs.plan import suite
+
+    places = settle(None, folder, None)
+    try:
+        if places.branch is not None:
+            branch_code(places.branch)
+        if "notebooks" in settings(places.root / CONFIG)["run"]:
+            suite(places.notebooks)
+        if places.branch is not None and sound:
+            check_known(_loaded(folder), places.branch)
+    except KenpoError as error:
+        raise ParameterError(f"{CONFIG} の [run]: {error.message}", hint=error.hint) from error
+
+
+def _targets() -> None:
+    """The targets (targets.csv) are judged as they are read."""
+    from kenpo_analytics.definitions.kpi import targets
+
+    targets()
+
+
+def _events() -> None:
+    from kenpo_analytics.definitions.calendar import events
+
+    events()
 
 
 def _weights(used: Definitions) -> None:
