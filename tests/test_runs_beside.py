@@ -106,7 +106,8 @@ def test_a_plan_of_years_without_letters_is_found_by_check_and_before_a_run(tmp_
 
 YEARS = BASIC + '\nprotocol: str = ""\nprogramme_years: list[int] = []\nreference_year: int = 2017'
 LAB = (
-    BASIC + '\nprogramme: str = "prediabetes_leaflet"\nprogramme_years: list[int] = []\nbefore_years: list[int] = [2017]'
+    BASIC
+    + '\nprogramme: str = "prediabetes_leaflet"\nprogramme_years: list[int] = []\nbefore_years: list[int] = [2017]'
 )
 
 
@@ -114,9 +115,13 @@ LAB = (
     ("parameters", "given", "told"),
     [
         (YEARS, {"programme_years": [1990, 2018]}, "指定された1990年度は"),
-        (YEARS, {"reference_year": 1990}, "事業前の年度として指定された1990年度の健診が、データにありません"),
-        (YEARS, {"reference_year": 2030}, "事業前の年度として指定された2030年度は、通知のある最初の年度(2018年度)より前"),
-        (LAB, {"before_years": [2018]}, "事業前の年度として指定された2018年度は、通知のある最初の年度(2018年度)より前"),
+        (YEARS, {"reference_year": 1990}, f"{BEFORE}1990年度の健診が、データにありません"),
+        (
+            YEARS,
+            {"reference_year": 2030},
+            f"{BEFORE}2030年度は、通知のある最初の年度(2018年度)より前",
+        ),
+        (LAB, {"before_years": [2018]}, f"{BEFORE}2018年度は、通知のある最初の年度(2018年度)より前"),
         (LAB, {"programme_years": [2018, 2024]}, "指定された2024年度は"),
         (LAB, {"programme": "x"}, "通知(mailings)に、事業「x」の記録がありません"),
     ],

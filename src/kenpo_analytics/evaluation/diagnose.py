@@ -309,7 +309,11 @@ def with_adjusted(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.join(table, on="design", how="left", maintain_order="left")
 
 
-def first_outcome(analysis: AnalysisSet) -> dt.date | None:
-    """On which day was the first outcome of the programme measured? A plan dated later came after outcomes."""
-    days = analysis.people.filter(pl.col("era") == "programme", pl.col("outcome_state") == "observed")["outcome_date"]
+def first_outcome(analysis: AnalysisSet, choice: Choice) -> dt.date | None:
+    """On which day was the first outcome of the primary years measured? A plan dated later came after outcomes.
+
+    Outcomes of other years that are pooled (`choice.years`) are none of those that the plan chose beforehand.
+    """
+    declared = pl.col("fiscal_year").is_in(choice.programme)
+    days = analysis.people.filter(declared, pl.col("outcome_state") == "observed")["outcome_date"]
     return days.min()  # type: ignore[return-value]

@@ -27,7 +27,7 @@ def look(folder: Path, *, sound: bool) -> tuple[list[str], list[str]]:
     told: list[str] = []
     probes: list[Callable[[], Any]] = [lambda: told.extend(_published(folder)), _settings, _targets, _events]
     probes.append(lambda: _run(folder, sound))
-    probes.append((lambda: _planned(_loaded(folder))) if sound else (lambda: _declared(folder, "")))
+    probes.append((lambda: _planned(_loaded(folder), {"protocol": ""})) if sound else (lambda: _declared(folder, "")))
     errors = []
     for probe in probes:
         try:
@@ -54,22 +54,23 @@ def check(tables: Tables, tasks: Sequence[Task]) -> None:
     try:
         _published(tables.folder)
         for values in (task.parameters for task in tasks):
-            if "protocol" in values:
-                _planned(tables, values)
+            _planned(tables, values)
             if name := values.get("assignment"):
-                from kenpo_analytics.evaluation.suite import find_draws
+                from kenpo_analytics.evaluation.choices import find_draws
 
                 _must_be_there(tables.folder, "assignment", str(name))
-                find_draws(tables.folder, str(name), **_programme(values))
+                find_draws(tables.folder, str(name), programme=_letters(values))
     except (ParameterError, DateError, RunError):
         raise
     except KenpoError as error:
         raise RunError(error.message, exit_code=DATA_INVALID, hint=error.hint) from error
 
 
-def _programme(values: Mapping[str, Any]) -> dict[str, str]:
-    """The programme of a notebook that can be asked about another than the usual one."""
-    return {"programme": str(values["programme"])} if "programme" in values else {}
+def _letters(values: Mapping[str, Any]) -> str:
+    """Of which programme are the letters? 06 can be asked about another than the usual one."""
+    from kenpo_analytics.evaluation.letters import LEAFLET
+
+    return str(values.get("programme", LEAFLET))
 
 
 def _published(folder: Path) -> list[str]:
@@ -134,31 +135,41 @@ def _loaded(folder: Path) -> Tables:
 
 
 def _declared(folder: Path, name: str) -> Any:
-    from kenpo_analytics.evaluation.suite import find_protocol
+    from kenpo_analytics.evaluation.choices import find_protocol
 
     if name:
         _must_be_there(folder, "protocol", name)
     return find_protocol(folder, name)
 
 
-def _planned(tables: Tables, values: Mapping[str, Any] | None = None) -> None:
-    """Is there a plan (解析計画), and can its years be evaluated with the letters and checkups that are there?"""
-    from kenpo_analytics.evaluation import suite
+def _planned(tables: Tables, values: Mapping[str, Any]) -> None:
+    """Can the years of the plan (解析計画), or those of the parameters, be evaluated with what is there?"""
+    from kenpo_analytics.evaluation.choices import choose, letter_years
     from kenpo_analytics.outcomes.checkup_lag import mature_checkup_month
 
-    values, used = values or {}, tables.definitions
-    plan = _declared(tables.folder, str(values.get("protocol", "")))
-    if plan is None or tables.mailings is None:
+    plan = _declared(tables.folder, str(values["protocol"])) if "protocol" in values else None
+    if tables.mailings is None or (plan is None and "programme_years" not in values):
         return
+    used, letters = tables.definitions, _letters(values)
+    mailed = letter_years(tables.mailings, tables.checkups, programme=letters)
     known = mature_checkup_month(tables.checkups, definitions=used, through=tables.month)
-    suite.choose(
-        suite.letter_years(tables.mailings, tables.checkups),
+    choose(
+        mailed,
         last=known.latest_year(after=int(used.number("next_checkup.max_months"))),
-        before=plan.before,
+        before=_before(tables, values, mailed) or (plan.before if plan else ()),
         years=values.get("programme_years", ()),
         protocol=plan,
+        letters=letters,
         definitions=used,
     )
+
+
+def _before(tables: Tables, values: Mapping[str, Any], mailed: Any) -> tuple[int, ...]:
+    """The years before the letters that a notebook asks for: one (02) or several (06)."""
+    from kenpo_analytics.evaluation.choices import years_before
+
+    one = [values["reference_year"]] if "reference_year" in values else []
+    return years_before(values.get("before_years", one), tables.checkups, mailed)
 
 
 def _must_be_there(folder: Path, parameter: str, name: str) -> None:
