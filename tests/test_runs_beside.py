@@ -105,10 +105,9 @@ def test_a_plan_of_years_without_letters_is_found_by_check_and_before_a_run(tmp_
 
 
 YEARS = BASIC + '\nprotocol: str = ""\nprogramme_years: list[int] = []\nreference_year: int = 2017'
-LAB = (
-    BASIC
-    + '\nprogramme: str = "prediabetes_leaflet"\nprogramme_years: list[int] = []\nbefore_years: list[int] = [2017]'
-)
+LAB = BASIC + '\nprogramme: str = "prediabetes_leaflet"'
+LAB += "\nprogramme_years: list[int] = []\nbefore_years: list[int] = [2017]"
+BEFORE = "事業前の年度として指定された"
 
 
 @pytest.mark.parametrize(
