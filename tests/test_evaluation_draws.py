@@ -12,7 +12,7 @@ import pytest
 import kenpo_analytics as ka
 from kenpo_analytics.disclosure import check_diagnostics
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation import analysis, suite, trial
+from kenpo_analytics.evaluation import analysis, choices, trial
 from kenpo_analytics.evaluation.letters import LEAFLET
 from kenpo_analytics.evaluation.trial_record import ASSIGNMENT, RECORD, read_assignment, read_draws
 from kenpo_analytics.report import designs_primary as said
@@ -20,7 +20,7 @@ from kenpo_analytics.report import designs_text
 from tests.notebook_page import NOTEBOOKS
 from tests.trial_world import FACTS, data_with_draws
 
-CHOICE = suite.Choice((2018,), (2018,), (2017,), "and", primary="randomised")
+CHOICE = choices.Choice((2018,), (2018,), (2017,), "and", primary="randomised")
 JANUARY, FEBRUARY = "2026-01-10T09:00:00+09:00", "2026-02-10T09:00:00+09:00"
 
 
@@ -119,14 +119,14 @@ def test_lots_of_another_programme_are_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(
         EstimateError, match=r"割付の事業\(debts\)は、評価する通知の事業\(prediabetes_leaflet\)と違います"
     ):
-        suite.find_draws(tmp_path, "trial")
-    assert suite.find_draws(tmp_path, "trial", programme="debts").records
+        choices.find_draws(tmp_path, "trial")
+    assert choices.find_draws(tmp_path, "trial", programme="debts").records
 
 
 def test_a_mailing_drawn_twice_is_evaluated_as_one_trial(tmp_path: Path) -> None:
     """The sample's letters know nothing of the lots: the answer is 0, planted effects come out whole."""
     data = data_with_draws(tmp_path / "data")
-    draws, tables = suite.find_draws(data, "trial"), ka.load(data, month="2025-10")
+    draws, tables = choices.find_draws(data, "trial"), ka.load(data, month="2025-10")
     made = analysis.analysis_set(
         tables.checkups, tables.members, tables.mailings, programme=[2018], before=[2017], data_through=202503,
         assignment=draws.assignment,
@@ -218,7 +218,7 @@ def test_the_page_lists_its_draws(tmp_path: Path, monkeypatch) -> None:
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     pages = [o["data"].get("text/html", "") for c in notebook.cells for o in c.get("outputs", []) if "data" in o]
     (table,) = [page for page in pages if "割付の一覧</" in page]
-    records = suite.find_draws(data, "trial").records
+    records = choices.find_draws(data, "trial").records
     for told, day in zip(records, ("2018年12月20日", "2018年12月28日"), strict=True):
         assert told["digest"][:16] in table and day in table and f">{told['persons']}<" in table
         assert any(told["digest"] in page for page in pages)  # 9 再現情報

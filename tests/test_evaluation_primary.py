@@ -11,11 +11,12 @@ import pytest
 
 import kenpo_analytics as ka
 from kenpo_analytics.disclosure import check_diagnostics
-from kenpo_analytics.evaluation import analysis, suite, trial
+from kenpo_analytics.evaluation import analysis, choices, trial
+from kenpo_analytics.evaluation.choices import Choice
 from kenpo_analytics.evaluation.decide import decide
 from kenpo_analytics.evaluation.diagnose import diagnose
 from kenpo_analytics.evaluation.protocol import DESIGNS
-from kenpo_analytics.evaluation.suite import Choice, run_designs
+from kenpo_analytics.evaluation.suite import run_designs
 from kenpo_analytics.report import designs_primary as said
 from kenpo_analytics.report import designs_text
 from kenpo_analytics.report.dag import dag_figure
@@ -41,7 +42,7 @@ def made(data: Path) -> analysis.AnalysisSet:
     tables = ka.load(data, month="2025-10")
     return analysis.analysis_set(
         tables.checkups, tables.members, tables.mailings, programme=[2018], before=[2017], data_through=202503,
-        assignment=suite.find_draws(data, "trial").assignment,
+        assignment=choices.find_draws(data, "trial").assignment,
     )  # fmt: skip
 
 
@@ -120,7 +121,7 @@ def test_the_record_is_printed_as_it_stands(data: Path) -> None:
     assert "2018年12月28日に引いた" in text and told["digest"][:16] in text and told["digest"] not in text
     assert "種 20181228" in text and "(delay)" in text and "層: sex" in text
     assert "倫理審査: 倫理-2018-012(割付の記録)、登録: 未取得(割付の記録)" in text and "未記入" not in text
-    plan = suite.find_protocol(data)
+    plan = choices.find_protocol(data)
     follows = replace(CHOICE, protocol=replace(plan, ethics_id="E-1"))
     both = designs_text.protocol_text(follows, draws=[told])
     assert "倫理審査: E-1(解析計画)、倫理-2018-012(割付の記録)" in both

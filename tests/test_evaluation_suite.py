@@ -16,6 +16,7 @@ from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterErro
 from kenpo_analytics.evaluation import lab
 from kenpo_analytics.evaluation.analysis import AnalysisSet
 from kenpo_analytics.evaluation.background import left_out
+from kenpo_analytics.evaluation.choices import Choice, choose, find_protocol, years_before
 from kenpo_analytics.evaluation.decide import Decision, decide
 from kenpo_analytics.evaluation.diagnose import Checks, costs, diagnose, jump, with_adjusted
 from kenpo_analytics.evaluation.did import did
@@ -23,7 +24,7 @@ from kenpo_analytics.evaluation.did_lost import did_ipcw, tipping
 from kenpo_analytics.evaluation.estimate import Estimate
 from kenpo_analytics.evaluation.lab import power_table, stratum_cells, with_outcome
 from kenpo_analytics.evaluation.protocol import read_protocol
-from kenpo_analytics.evaluation.suite import Choice, choose, find_protocol, groups, run_designs, years_before
+from kenpo_analytics.evaluation.suite import groups, run_designs
 from kenpo_analytics.evaluation.weighting import within_eligible
 from kenpo_analytics.report import designs_text
 from tests.simulation.worlds import Truth, world

@@ -13,9 +13,10 @@ from statsmodels.stats.power import NormalIndPower
 
 from kenpo_analytics.errors import DefinitionError, EstimateError, ParameterError, TableError
 from kenpo_analytics.evaluation.analysis import AnalysisSet
+from kenpo_analytics.evaluation.choices import Choice, find_draws, find_protocol
 from kenpo_analytics.evaluation.draw import ASSIGNMENT, NONE_YET, RECORD, describe, draw
 from kenpo_analytics.evaluation.protocol import read_protocol
-from kenpo_analytics.evaluation.suite import Choice, find_draws, find_protocol, run_designs
+from kenpo_analytics.evaluation.suite import run_designs
 from kenpo_analytics.evaluation.trial import (
     assign,
     detectable,

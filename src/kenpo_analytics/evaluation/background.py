@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from kenpo_analytics.evaluation.analysis import AnalysisSet
+from kenpo_analytics.evaluation.choices import Choice
 from kenpo_analytics.evaluation.did import banded
 from kenpo_analytics.evaluation.states import LABELS
 from kenpo_analytics.evaluation.subsets import at_letter, first_letters
-from kenpo_analytics.evaluation.suite import Choice, Groups
+from kenpo_analytics.evaluation.suite import Groups
 
 LOST = ("open", "left", "unexamined", "late", "before_letter", "no_value")
 """Why a person has no outcome (`analysis.STATES`), in the order of the flow."""

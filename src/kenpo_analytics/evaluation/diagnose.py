@@ -24,11 +24,12 @@ from kenpo_analytics.evaluation import (
     weighting,
 )
 from kenpo_analytics.evaluation.analysis import LATER, AnalysisSet
+from kenpo_analytics.evaluation.choices import Choice
 from kenpo_analytics.evaluation.cost import cost
 from kenpo_analytics.evaluation.estimate import Estimate
 from kenpo_analytics.evaluation.falsify import falsify, warnings_of
 from kenpo_analytics.evaluation.lines import Lines
-from kenpo_analytics.evaluation.suite import Choice, Groups, groups
+from kenpo_analytics.evaluation.suite import Groups, groups
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
 from kenpo_analytics.stats._checks import normal_quantile
 

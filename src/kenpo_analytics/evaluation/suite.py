@@ -11,15 +11,7 @@ import polars as pl
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation import attrition, did, did_lost, discontinuity, improved, regression_to_mean, weighting
 from kenpo_analytics.evaluation.analysis import AnalysisSet
-from kenpo_analytics.evaluation.choices import (
-    Choice,
-    choose,
-    explore,
-    find_draws,
-    find_protocol,
-    letter_years,
-    years_before,
-)
+from kenpo_analytics.evaluation.choices import Choice
 from kenpo_analytics.evaluation.estimate import Estimate, unavailable
 from kenpo_analytics.evaluation.falsify import triple
 from kenpo_analytics.evaluation.landmark import IMMORTAL
@@ -29,18 +21,6 @@ from kenpo_analytics.evaluation.subsets import at_letter, first_letters, restric
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
 from kenpo_analytics.evaluation.trial import as_drawn
 
-__all__ = [
-    "Choice",
-    "Groups",
-    "choose",
-    "explore",
-    "find_draws",
-    "find_protocol",
-    "groups",
-    "letter_years",
-    "run_designs",
-    "years_before",
-]
 FLAGGED = 2020
 """Index checkups or outcomes of this year fall into the epidemic, when people stayed away from checkups."""
 DEAD_BANDS = (3, 5, 10)

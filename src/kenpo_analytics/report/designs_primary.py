@@ -12,9 +12,9 @@ from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
 from kenpo_analytics.evaluation.trial_record import SHORT, day_text
 
 if TYPE_CHECKING:
+    from kenpo_analytics.evaluation.choices import Choice
     from kenpo_analytics.evaluation.estimate import Estimate
     from kenpo_analytics.evaluation.protocol import Protocol
-    from kenpo_analytics.evaluation.suite import Choice
 
 WITHIN = ("ancova", "iptw", "aipw", "iptw_ipcw")
 """Primary designs that compare people who were sent a letter with others who were not."""

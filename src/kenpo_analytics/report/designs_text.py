@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from kenpo_analytics.disclosure import Checked
+    from kenpo_analytics.evaluation.choices import Choice
     from kenpo_analytics.evaluation.diagnose import Checks
     from kenpo_analytics.evaluation.estimate import Estimate
-    from kenpo_analytics.evaluation.suite import Choice
 
 _VERDICTS = {
     "lower": "低下と推定", "higher": "上昇と推定", "not_shown": "確認されていない", "not_identified": "識別不能",
@@ -269,7 +269,7 @@ def protocol_text(
 ) -> str:
     """Which plan does the page follow (`exploring`: none), when was it made, and where does it depart from it?
 
-    `draws`: the records of the lots (`suite.find_draws`), printed with day, fingerprint and ids.
+    `draws`: the records of the lots (`choices.find_draws`), printed with day, fingerprint and ids.
     """
     from kenpo_analytics.evaluation.protocol import standing
 
