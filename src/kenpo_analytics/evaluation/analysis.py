@@ -15,7 +15,15 @@ from kenpo_analytics import frames
 from kenpo_analytics.cohorts.eligible import eligible_checkups
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.evaluation.letter_day import LATER, join_lots, mailed, planned_letters, usual_day
+from kenpo_analytics.evaluation.letter_day import (
+    LATER,
+    as_at_draw,
+    join_lots,
+    known_at_draw,
+    mailed,
+    planned_letters,
+    usual_day,
+)
 from kenpo_analytics.evaluation.letters import LEAFLET, rule_in_force
 from kenpo_analytics.evaluation.lines import Lines
 from kenpo_analytics.months import last_day, month_index, parse_month
@@ -96,7 +104,8 @@ def analysis_set(
         The outcome is the first checkup at least `next_checkup.letter_days` (90) after the letter and at most
         `next_checkup.max_months` (18) after the index checkup. People without letter get the day on which letters for
         checkups of their month of the year went out (median lag of the programme years), so both sides wait equally
-        long. Everybody who was drawn counts from the day of the arm that is sent first, whenever the own letter came.
+        long. Everybody who was drawn counts from the day of the own draw's arm that is sent first, whenever the own
+        letter came, and stands with the checkup known at the draw: later ones of the year may come of the letter.
 
     Raises
     ------
@@ -115,6 +124,10 @@ def analysis_set(
             for year in sorted({*programme, *before})
         ]
     )
+    if assignment is not None:
+        past = known_at_draw(checkups, members, assignment)
+        then = pl.concat([_index(*past, year, "programme", branch, used) for year in sorted(programme)])
+        base = as_at_draw(base, then)
     base = _eligible(base, chosen, used)
     if assignment is not None:
         base = join_lots(base, assignment)

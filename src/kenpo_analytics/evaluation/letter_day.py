@@ -8,7 +8,7 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.errors import EstimateError
-from kenpo_analytics.tables import MAILINGS
+from kenpo_analytics.tables import CHECKUPS, MAILINGS, MEMBERS
 
 LATER = "later"
 """The arm of a randomised delay (`trial.KINDS`) whose own letter comes too late to count from."""
@@ -35,11 +35,25 @@ def mailed(base: pl.DataFrame, letters: pl.DataFrame) -> pl.DataFrame:
     base = base.with_columns(**days).drop("planned_date", "sent_date")
     if "assigned" not in base.columns:
         return base.with_columns(begin=pl.coalesce("own", usual_day(base))).drop("own")
-    drawn = pl.col("assigned").is_not_null()
     usual = usual_day(base, base.filter((pl.col("assigned") != LATER).fill_null(True)))
-    first = usual_day(base, base.filter(drawn, pl.col("assigned") != LATER))
-    begin = pl.when(drawn).then(pl.coalesce(first, usual)).otherwise(pl.coalesce("own", usual))
-    return base.with_columns(begin=begin).drop("own")
+    base = base.with_columns(usual=usual).pipe(_first_arm)
+    drawn = pl.max_horizontal(pl.coalesce("day_of_month", "day_of_draw", "usual"), "drawn_on")
+    begin = pl.when(pl.col("assigned").is_null()).then(pl.coalesce("own", "usual")).otherwise(drawn)
+    return base.with_columns(begin=begin).drop("own", "usual", "month", "day_of_month", "day_of_draw")
+
+
+def _first_arm(base: pl.DataFrame) -> pl.DataFrame:
+    """On which day did the arm sent first get its letters, for each draw and month of checkup, and for the whole draw?
+
+    Only letters of that draw, from its day on: those of an earlier draw, or from before the lots, went out on days that
+    say nothing of when the people of this one could have been reached.
+    """
+    base = base.with_columns(month=pl.col("checkup_date").dt.month_start())
+    first = base.filter(pl.col("assigned") != LATER, pl.col("own") >= pl.col("drawn_on"))
+    for name, keys in (("day_of_month", ["drawn_on", "month"]), ("day_of_draw", ["drawn_on"])):
+        days = first.group_by(keys).agg(pl.col("own").median().cast(pl.Date).alias(name))
+        base = base.join(days, on=keys, how="left", maintain_order="left")
+    return base
 
 
 def usual_day(base: pl.DataFrame, planned: pl.DataFrame | None = None) -> pl.Series:
@@ -59,13 +73,34 @@ def usual_day(base: pl.DataFrame, planned: pl.DataFrame | None = None) -> pl.Ser
     return joined.select((start + pl.duration(days=pl.coalesce("lag", overall))).cast(pl.Date).alias("day"))["day"]
 
 
+def known_at_draw(checkups: Any, members: Any, lots: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Which checkups of those who were drawn lie up to the day of their draw? With their member stretches."""
+    found = []
+    for table, given, key in ((CHECKUPS, checkups, "checkup_date"), (MEMBERS, members, "valid_from")):
+        have = [name for name in table.names if name in frames.columns_of(given)]
+        rows = frames.collect(frames.enter(given, table, ["person_id", key], optional=have))
+        if rows["person_id"].dtype != lots["person_id"].dtype:
+            raise EstimateError(
+                "割付の個人IDの型が、データと違います",
+                hint="割付に使った対象者の表の個人IDを、データと同じ型にしてください。",
+            )
+        found.append(rows.join(lots.select("person_id", "drawn_on"), on="person_id"))
+    past = found[0].filter(pl.col("checkup_date") <= pl.col("drawn_on"))
+    return past.drop("drawn_on"), found[1].drop("drawn_on")
+
+
+def as_at_draw(base: pl.DataFrame, then: pl.DataFrame) -> pl.DataFrame:
+    """Who was drawn stands with the checkup of the year that was known at the draw, whatever came after it.
+
+    `then`: their rows by the checkups up to their draw. The last checkup of a year may be one that a letter led to:
+    picking it would leave people out by their arm.
+    """
+    same = then.select(base.columns).cast(base.schema)
+    return pl.concat([base.join(same, on=["person_id", "fiscal_year"], how="anti"), same])
+
+
 def join_lots(base: pl.DataFrame, assignment: pl.DataFrame) -> pl.DataFrame:
-    """Who was drawn into which arm, on the checkup that the draw was made for: the last one before it."""
-    if base["person_id"].dtype != assignment["person_id"].dtype:
-        raise EstimateError(
-            "割付の個人IDの型が、データと違います",
-            hint="割付に使った対象者の表の個人IDを、データと同じ型にしてください。",
-        )
+    """Who was drawn into which arm, on the checkup that the draw was made for: the last one up to its day."""
     own = [name for name in assignment.columns if name != "person_id"]
     found = base.filter(pl.col("era") == "programme").join(assignment, on="person_id")
     found = found.filter(pl.col("checkup_date") <= pl.col("drawn_on")).sort("checkup_date")
