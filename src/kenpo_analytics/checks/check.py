@@ -27,6 +27,7 @@ from kenpo_analytics.checks.opened import (
     why_not,
 )
 from kenpo_analytics.checks.rules import RULES, Rule, State, column_rules, row_rules
+from kenpo_analytics.checks.totals import totals_results
 from kenpo_analytics.errors import TableError
 from kenpo_analytics.store import scan
 from kenpo_analytics.tables import TABLES, Table
@@ -146,6 +147,8 @@ def _results(opened: Opened) -> list[dict[str, Any]]:
         else:
             results.append(finding(table.name, rule.column, rule.name, why_not(opened, rule.needs), 0, 0))
     results += key_results(opened)
+    if table.name == "kpi_monthly":
+        return [*results, *totals_results(opened)]
     return [*results, overlap_result(opened)] if table.name == "members" else results
 
 

@@ -34,6 +34,10 @@ RULES: dict[str, tuple[Level, str]] = {
     "row_repeated": ("warning", "全く同じ行の繰り返し"),
     "overlap": ("error", "同じ人の加入期間の重なり"),
     "id_type": ("error", "IDの型が表によって違う"),
+    "kpi_unknown": ("error", "登録されていない指標"),
+    "kpi_version": ("error", "その指標にない定義の版"),
+    "kpi_total": ("error", "あり得ない分子・分母"),
+    "kpi_falls": ("warning", "年度の累計が前の月より減っている"),
     "orphan": ("warning", "参照先の表にないID"),
 }
 

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics.definitions.branch_codes import BRANCHES, spellings
-from kenpo_analytics.definitions.kpi import NATION, Kpi, kpi, kpis, version_at, versions
+from kenpo_analytics.definitions.kpi import NATION, Kpi, kpi, kpis, version_at, versions, why_impossible
 from kenpo_analytics.errors import DateError, DefinitionError, TableError
 from kenpo_analytics.months import format_month, parse_date, parse_month
 
@@ -262,13 +262,8 @@ def _judged(item: Kpi, numbers: dict[str, float | None], printed: str) -> dict[s
     value, top, under = (numbers[name] for name in _NUMBERS)
     if bool(item.denominator) and (top is None) != (under is None):
         raise TableError("の numerator と denominator は、両方を書くか両方を空けてください")
-    if (top is not None and top < 0) or (under is not None and under <= 0):
-        raise TableError("の numerator・denominator が範囲の外です(分子は0以上、分母は0より大きい)")
-    if item.interval == "wilson" and top is not None and under is not None:
-        if top > under:
-            raise TableError(f"の numerator が denominator を超えます({top:g} > {under:g})")
-        if top % 1 or under % 1:
-            raise TableError("の numerator・denominator が整数ではありません(人・件の割合)")
+    if why := why_impossible(item, top, under):
+        raise TableError(f"の {why}: 分子「{_shown(top)}」、分母「{_shown(under)}」")
     counted = None if top is None else item.value(top, under) * (100 if item.unit == "%" else 1)
     if value is None and counted is None:
         raise TableError("の value が空です(分子・分母もない)")
@@ -280,6 +275,10 @@ def _judged(item: Kpi, numbers: dict[str, float | None], printed: str) -> dict[s
     if counted is not None and abs(value - counted) > 0.5 * 10**-places + 1e-9:
         raise TableError(f"の value「{printed}」が numerator÷denominator({counted:.{places + 1}f})と合いません")
     return {"value": value, "numerator": top, "denominator": under}
+
+
+def _shown(number: float | None) -> str:
+    return "" if number is None else f"{number:,.12g}"
 
 
 def _twice(rows: list[dict[str, Any]]) -> list[str]:

@@ -10,9 +10,10 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.definitions.branch_codes import branch_code
-from kenpo_analytics.definitions.kpi import Kpi, kpis, printed
+from kenpo_analytics.definitions.kpi import Kpi, kpis, printed, why_impossible
 from kenpo_analytics.errors import TableError
 from kenpo_analytics.kpi.provider import FILE, KEY, SCHEMA, read_provider
+from kenpo_analytics.months import format_month
 from kenpo_analytics.tables import TABLES
 
 TABLE = TABLES["kpi_monthly"]
@@ -43,7 +44,8 @@ def readings(monthly: Any, *, branch: str, month: int) -> dict[str, list[Reading
     Raises
     ------
     TableError
-        A missing column, or two rows of one KPI, month and definition version.
+        A missing column, two rows of one KPI, month and definition version, or totals that cannot be
+        (`why_impossible`), naming KPI and month.
     ParameterError
         `branch` is no code of a branch.
     """
@@ -59,6 +61,7 @@ def readings(monthly: Any, *, branch: str, month: int) -> dict[str, list[Reading
     found: dict[str, list[Reading]] = {}
     for row in rows.iter_rows(named=True):
         held = found.setdefault(row["kpi_id"], [])
+        _refuse_impossible(known.get(row["kpi_id"]), row)
         value = _value(known.get(row["kpi_id"]), row["numerator"], row["denominator"])
         if value is not None:
             held.append(
@@ -67,6 +70,17 @@ def readings(monthly: Any, *, branch: str, month: int) -> dict[str, list[Reading
                 )
             )
     return found
+
+
+def _refuse_impossible(item: Kpi | None, row: dict[str, Any]) -> None:
+    if item is None:
+        return
+    below = row["denominator"] if item.denominator else None
+    if why := why_impossible(item, row["numerator"], below, empty=True):
+        raise TableError(
+            f"kpi_monthlyの{item.short} {format_month(row['month'])}の {why}",
+            hint="kenpo checkで行を確かめ、直してください。",
+        )
 
 
 def _value(kpi: Kpi | None, numerator: float | None, denominator: float | None) -> float | None:

@@ -16,6 +16,7 @@ from kenpo_analytics.definitions.kpi.registry import (
     version_at,
     versions,
 )
+from kenpo_analytics.definitions.kpi.totals import why_impossible
 
 __all__ = [
     "GROUPS",
@@ -34,4 +35,5 @@ __all__ = [
     "timings",
     "version_at",
     "versions",
+    "why_impossible",
 ]
