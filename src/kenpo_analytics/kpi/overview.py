@@ -20,6 +20,7 @@ from kenpo_analytics.kpi.workplaces import beside_reported
 from kenpo_analytics.months import fiscal_year_of
 from kenpo_analytics.store import Tables
 
+REFERENCE = "参考"
 _STATES = {"final": "確定", "provisional": "速報"}
 
 
@@ -28,7 +29,8 @@ class Overview:
     """The frames of one month's KPI page, each of the group that was asked for.
 
     `latest` and `final`: `kpi.status` of the latest and of the latest final month, with `when` (2025年10月(速報));
-    `latest` also has the places among the 47 branches. `ended`: `kpi.status` of last March, final values only.
+    `latest` also has the places among the 47 branches. `ended`: `kpi.status` of last March, final values only. In all
+    three what is no KPI of that year's plan has the status 参考.
     `landing` and `backtest`: `kpi.landing` (the test month by month only of the KPIs with an interval, if there are
     any). `series`: `kpi.monthly_series`; `arrived`: from which month to which. `control`: `kpi.control`, with `last`
     (the latest month of its chart). `counted`: `kpi.beside_reported`. `printed`: `kpi.plan_history`. `plan`: the rows
@@ -71,13 +73,13 @@ def overview(tables: Tables, *, branch: str, group: str = "") -> Overview:
     totals, nation, month = monthly_totals(tables, branch=branch), published(tables.folder), tables.month
     year = fiscal_year_of(month)
     judged = partial(status, totals, branch=branch, nation=nation)
-    latest, final = (of_group(eager(judged(month=month, use=use))) for use in ("latest", "final"))
+    latest, final = (_apart(of_group(eager(judged(month=month, use=use)))) for use in ("latest", "final"))
     march = year * 100 + 3
-    ended = of_group(eager(judged(month=march, use="final", known_at=month)))
+    ended = _apart(of_group(eager(judged(month=march, use="final", known_at=month))))
     found = landing(totals, month=month, branch=branch, nation=nation)
     lands, series = of_group(eager(found.rows)), of_group(eager(monthly_series(totals, month=month, branch=branch)))
     latest = with_ranks(_dated(latest), nation, month=month, branch=branch)
-    plan = latest.filter(pl.col("kpi_id").is_in([item.id for item in in_year(year) if item.kind != "reference"]))
+    plan = latest.filter(pl.col("status") != REFERENCE, pl.col("kind") != "unknown")
     return Overview(
         fiscal_year=year,
         latest=latest,
@@ -95,6 +97,14 @@ def overview(tables: Tables, *, branch: str, group: str = "") -> Overview:
         plan=plan,
         definitions=_definitions(latest["kpi_id"].to_list(), month),
     )
+
+
+def _apart(rows: pl.DataFrame) -> pl.DataFrame:
+    """What is no KPI of the plan is not judged: 参考, not 判定不能."""
+    planned = {year: [item.id for item in in_year(year) if item.kind != "reference"] for year in rows["fiscal_year"]}
+    pairs = rows.select("kpi_id", "fiscal_year", "kind").iter_rows()
+    apart = pl.Series([kind != "unknown" and id not in planned[year] for id, year, kind in pairs], dtype=pl.Boolean)
+    return rows.with_columns(status=pl.when(apart).then(pl.lit(REFERENCE)).otherwise("status"))
 
 
 def by_group(plan: pl.DataFrame) -> pl.DataFrame:

@@ -132,7 +132,7 @@ def _one(item: Kpi, row: dict[str, Any], held: list[Reading], level: float) -> t
     if item.unit in _COUNTED or item.accumulates == "every":
         found |= _none("年度末の見込みを計算する指標ではない", "見込む指標でない")
     elif not years:
-        found |= _none(f"同じ定義の版で12か月そろった過去の年度がない({version})", "そろった過去の年度なし")
+        found |= _none(f"同じ定義の版で12か月そろった過去の年度がない({version})", "過去の年度なし")
     elif item.accumulates == "level":
         run = levels.run_up(held, version, row["month"])
         made, more = _level(run, years, position, level)

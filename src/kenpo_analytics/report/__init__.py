@@ -36,7 +36,7 @@ from kenpo_analytics.report.flowchart import flow_figure
 from kenpo_analytics.report.funnels import funnel_outside, funnel_plot
 from kenpo_analytics.report.incentive import incentive_bars, incentive_conclusion, missing_text
 from kenpo_analytics.report.incentive_rules import incentive_columns, incentive_method
-from kenpo_analytics.report.kpi_text import kpi_conclusion, unknown_text
+from kenpo_analytics.report.kpi_text import kpi_conclusion, needed_text, unknown_text
 from kenpo_analytics.report.kpis import NUMBERS as KPI_NUMBERS
 from kenpo_analytics.report.kpis import kpi_control, kpi_history, kpi_months
 from kenpo_analytics.report.maps import municipality_map, prefecture_map
@@ -112,6 +112,7 @@ __all__ = [
     "municipality_map",
     "municipality_names",
     "nation_text",
+    "needed_text",
     "neighbours_text",
     "next_trial",
     "no_levels_text",

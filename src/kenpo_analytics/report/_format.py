@@ -14,8 +14,12 @@ from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report.areas import area_names
 
 Style = Literal[
-    "auto", "count", "percent", "points", "index", "number", "plain", "year", "month", "text", "unit", "change", "p"
+    "auto", "count", "percent", "points", "index", "number", "plain", "year", "month", "text", "unit", "change", "p",
+    "error", "distance", "done", "nothing",
 ]  # fmt: skip
+
+DONE = "実施"
+"""The unit of a KPI that is done or not: a word, and no number has it."""
 
 MASK = "秘匿"
 """A word: a dash or hyphen would read like ― (該当しない), a minus sign or nothing at all."""
@@ -62,7 +66,7 @@ LABELS = {
 }
 SEX = {"M": "男", "F": "女"}
 _AREAS = ("area", "branch", "prefecture", "municipality")
-DIGITS = {"percent": 1, "points": 2, "index": 3, "number": 2}
+DIGITS = {"percent": 1, "points": 2, "distance": 2, "index": 3, "number": 2}
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,10 @@ class Col:
     """How a column is shown: its heading, the way numbers are written, and what codes mean.
 
     `percent` takes a proportion (0.123 is 12.3%); `points` a difference of two (0.012 is +1.20, in ポイント: say so in
-    the heading); `index` has three decimals and a sign; `unit` and `change` (with a sign) take unit and decimals from
-    the row's own columns `unit` and `digits` (a share under %); `upper` names the column with the upper limit, and the
-    pair is written "(a ～ b)". `absent` is written where the row has no value of the kind, instead of ―; `why` names a
-    column that says it row by row.
+    the heading); `index` has three decimals and a sign; `unit`, `change` (with a sign) and `error` (a size without one)
+    take unit and decimals from the row's own columns `unit` and `digits` (a share under %); `upper` names the column
+    with the upper limit, and the pair is written "(a ～ b)". `absent` is written where the row has no value of the
+    kind, instead of ―; `why` names a column that says it row by row.
     """
 
     label: str
@@ -126,6 +130,10 @@ def write(value: Any, state: str, col: Col) -> str:
         return MARKS["missing"]
     if isinstance(value, bool):
         return "はい" if value else "いいえ"
+    if col.style == "done":
+        return DONE if value >= 1 else f"未{DONE}"
+    if col.style == "nothing":
+        return MARKS["not_applicable"]
     if isinstance(value, int | float):
         text = number(float(value), col.style, col.digits)
         return text + col.unit
@@ -140,6 +148,8 @@ def number(value: float, style: Style, digits: int | None = None) -> str:
     places = digits if digits is not None else DIGITS.get(style, 0)
     if style == "percent":
         text = f"{100 * value:,.{places}f}%"
+    elif style == "distance":
+        text = f"{100 * value:,.{places}f}"
     elif style == "points":
         text = f"{100 * value:+,.{places}f}"
     elif style == "index":
@@ -188,11 +198,18 @@ def of_row(col: Col, row: Mapping[str, Any]) -> Col:
     """A column whose unit, or reason for no value, changes from row to row, as it is written in this one."""
     if col.why and row[col.why]:
         col = replace(col, absent=row[col.why])
-    if col.style not in ("unit", "change"):
+    if col.style not in ("unit", "change", "error"):
         return col
-    share, signed = row["unit"] == "%", col.style == "change"
-    style: Style = ("points" if signed else "percent") if share else ("index" if signed else "number")
-    unit = ("ポイント" if signed else "") if share else row["unit"]
+    if row["unit"] == DONE:
+        return replace(col, style="done" if col.style == "unit" else "nothing")
+    share = row["unit"] == "%"
+    styles: dict[str, tuple[Style, Style]] = {
+        "unit": ("number", "percent"),
+        "change": ("index", "points"),
+        "error": ("number", "distance"),
+    }
+    style = styles[col.style][share]
+    unit = ("" if col.style == "unit" else "ポイント") if share else row["unit"]
     return replace(col, style=style, digits=row["digits"], unit=unit or "")
 
 

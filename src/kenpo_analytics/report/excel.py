@@ -20,7 +20,7 @@ from kenpo_analytics.report.tables import show
 VERSION, SOURCE = "定義の版", "出典"
 _OWN = "支部のデータ"
 _RISKY = ("=", "+", "-", "@", "\t", "\r")
-_TEXT_LIKE = ("month", "year", "text", "auto")
+_TEXT_LIKE = ("month", "year", "text", "auto", "done", "nothing")
 _TOP = 4
 """Rows above the heading of a table: title, data label, notes, and an empty one."""
 
@@ -86,12 +86,14 @@ def _fill(book: Any, page: Any, sheet: Sheet, formats: dict[str, Any], month: in
     page.write_string(1, 0, f"{SYNTHETIC}(実在の加入者・事業所の情報ではない)" if synthetic else "", bold)
     page.write_string(2, 0, " ".join([*([sheet.note] if sheet.note else []), *footnotes(checked, columns)]))
     heads = [label for col in columns.values() for label in _labels(col)]
-    for at, label in enumerate([*heads, VERSION, SOURCE]):
+    added = [label for label in (VERSION, SOURCE) if label not in heads]
+    for at, label in enumerate([*heads, *added]):
         page.write_string(_TOP, at, label, _format(book, formats, "head"))
         page.set_column(at, at, 34 if label == SOURCE else max(11, min(30, 2 * len(label))))
     for at, (row, states) in enumerate(zip(checked.table.to_dicts(), checked.states.to_dicts(), strict=True), _TOP + 1):
         found = [cell for name, col in columns.items() for cell in _cells(name, of_row(col, row), row, states)]
-        for place, (value, look) in enumerate([*found, *_origin(sheet, row, month)]):
+        origin = [(text, "") for label, text in _origin(sheet, row, month).items() if label in added]
+        for place, (value, look) in enumerate([*found, *origin]):
             _write(page, at, place, value, _format(book, formats, look))
     page.freeze_panes(_TOP + 1, 1)
     page.set_landscape()
@@ -120,14 +122,14 @@ def _cell(value: Any, state: str, col: Col) -> tuple[Any, str]:
     unit = f'"{col.unit}"' if col.unit else ""
     if col.style == "percent":
         return round(float(value), places + 2), f"{decimals}%"
-    shown = round(float(value) * (100 if col.style == "points" else 1), places)
+    shown = round(float(value) * (100 if col.style in ("points", "distance") else 1), places)
     signed = f"+{decimals}{unit};-{decimals}{unit};{decimals}{unit}"
     if col.style == "plain":
         return shown, f"{decimals}{unit}"
     return shown, signed if col.style in ("points", "index") else f"#,##{decimals}{unit}"
 
 
-def _origin(sheet: Sheet, row: Mapping[str, Any], month: int) -> list[tuple[str, str]]:
+def _origin(sheet: Sheet, row: Mapping[str, Any], month: int) -> dict[str, str]:
     """Under which version was the row counted, and where does it come from?"""
     id, version = row.get("kpi_id"), row.get("definition_version")
     source = row.get("source") or sheet.source or sheet.checked.source or _OWN
@@ -137,7 +139,7 @@ def _origin(sheet: Sheet, row: Mapping[str, Any], month: int) -> list[tuple[str,
             source += f"。指標の定義: {kpi(id).source}"
         except DefinitionError:
             version = version or "登録なし"
-    return [(version or "―", ""), (source, "")]
+    return {VERSION: version or "―", SOURCE: source}
 
 
 def _write(page: Any, at: int, place: int, value: Any, look: Any) -> None:

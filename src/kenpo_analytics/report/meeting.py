@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from html import escape
-from itertools import zip_longest
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,10 @@ from kenpo_analytics.definitions.kpi import GROUPS, in_year
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.months import fiscal_year_of
 from kenpo_analytics.report._emit import CONTEXT, SYNTHETIC, must_be_checked
-from kenpo_analytics.report._format import MARKS, Col, cells, columns_of, number, of_row, write
+from kenpo_analytics.report._format import Col, cells, columns_of, number, write
 from kenpo_analytics.report.areas import branch_names
 from kenpo_analytics.report.attachments import Attachment, made
+from kenpo_analytics.report.meeting_facts import Pair, facts, pairs, text
 from kenpo_analytics.report.meeting_sources import origins
 from kenpo_analytics.report.spark import timeline
 
@@ -28,9 +27,8 @@ _YEARS = 3
 _ROOM, _TALL, _FLAT, _TIGHT, _LINE = 256.0, 38.0, 15.0, 28.0, 6.0
 """Millimetres: room for the cards of one column, the most that one may take, one without a value, small type, and the
 line above the figures for reference."""
-UNIT = Col("", "unit")
-CHANGE = Col("", "change")
-_DONE = "実施"
+_WIDTH, _LETTER, _SMALL = 95.0, 3.1, 2.3
+"""Millimetres: the room of a card's heading, of a letter of the name, and of one of the reason."""
 
 
 def meeting_page(
@@ -38,6 +36,7 @@ def meeting_page(
     *,
     landing: Checked,
     series: Checked,
+    settled: Checked | None = None,
     title: str,
     month: int,
     branch: str,
@@ -47,13 +46,16 @@ def meeting_page(
     """Every KPI on one A3 sheet: value, target, gap, last year, nation, status, landing and timeline, by group.
 
     `status`, `landing` and `series` are what `kpi.status`, `kpi.landing` and `kpi.monthly_series` gave, after the
-    check; `tables` are further checked tables (title, table, columns) for the free corner. Timelines run over this and
-    the three fiscal years before it, with every event of the calendar (also listed) and every change of definition.
+    check; `settled` what `kpi.status` gave of the latest 確定 month, which is compared with the year before (default:
+    `status`, where 速報 months have no comparison); `tables` are further checked tables (title, table, columns) for
+    the free corner. Timelines run over this and the three fiscal years before it, with every event of the calendar
+    (also listed) and every change of definition.
     What is no KPI of that year's plan (参考) stands below a line in its column, without a verdict; definition version
     and sources of every KPI are listed in the corner.
     """
-    rows = sorted(_rows(must_be_checked(status)), key=lambda pair: not _planned(pair[0]))
-    ends = {row["kpi_id"]: pair for pair in _rows(must_be_checked(landing)) for row in [pair[0]]}
+    rows = sorted(pairs(must_be_checked(status)), key=lambda pair: not _planned(pair[0]))
+    ends = {pair[0]["kpi_id"]: pair for pair in pairs(must_be_checked(landing))}
+    final = {pair[0]["kpi_id"]: pair for pair in pairs(must_be_checked(status if settled is None else settled))}
     runs = must_be_checked(series)
     first, last = _span(month)
     drawn = events(dict.fromkeys(runs.table["kpi_id"]), first=first, last=last)
@@ -61,20 +63,16 @@ def meeting_page(
     grouped = {group: [pair for pair in rows if pair[0]["group"] == group] for group in GROUPS}
     grouped = {group: held for group, held in grouped.items() if held}
     cards = {
-        group: [_card(pair, ends.get(pair[0]["kpi_id"]), runs, marks, (first, last)) for pair in held]
+        group: [
+            _card(pair, final.get(pair[0]["kpi_id"], pair), ends.get(pair[0]["kpi_id"]), runs, marks, (first, last))
+            for pair in held
+        ]
         for group, held in grouped.items()
     }
     listed = origins([pair[0] for held in grouped.values() for pair in held])
     corner = [*(_table(*given) for given in tables if len(given[1])), _calendar(marks), listed]
     page = _page(title, month, branch, grouped, cards, corner, _others(rows))
     return made(name, title, page.encode("utf-8"))
-
-
-Pair = tuple[dict[str, Any], dict[str, str]]
-
-
-def _rows(checked: Checked) -> list[Pair]:
-    return list(zip(checked.table.to_dicts(), checked.states.to_dicts(), strict=True))
 
 
 def _span(month: int) -> tuple[int, int]:
@@ -87,46 +85,39 @@ def _planned(row: Mapping[str, Any]) -> bool:
     return any(item.id == row["kpi_id"] and item.kind != "reference" for item in in_year(row["fiscal_year"]))
 
 
-def _badge(row: Mapping[str, Any]) -> str:
-    """The verdict on a KPI of the plan, or that it is none, and why."""
+def _head(row: Mapping[str, Any]) -> str:
+    """The verdict on a KPI of the plan, or that it is none, and why: beside the name, below it where it is long."""
     word, why, look = row["status"], row["reason"] or "", _BADGES.get(row["status"], "unknown")
     if not _planned(row):
         word, why, look = _REFERENCE, "終わったKPI" if row["kind"] == "ended" else "", "reference"
-    return (
-        f'<span class="badge {look}">{escape(word)}</span>{escape(row["short"])}<span class="note">{escape(why)}</span>'
-    )
+    said = f'<span class="note">{escape(why)}</span>'
+    fits = _LETTER * (len(word) + len(row["short"])) + _SMALL * len(why) + 6 < _WIDTH
+    name = f'<span class="badge {look}">{escape(word)}</span>{escape(row["short"])}'
+    return f"<h3>{name}{said}</h3>" if fits else f'<h3 class="long">{name}{said}</h3>'
 
 
-def _text(pair: Pair | None, name: str, col: Col = UNIT) -> str:
-    """One number as it is written on every page, or the mark that says why there is none."""
-    if pair is None:
-        return MARKS["not_applicable"]
-    if pair[0]["unit"] == _DONE and pair[0][name] is not None:
-        return _DONE if pair[0][name] >= 1 else f"未{_DONE}"
-    return write(pair[0][name], pair[1][name], of_row(col, pair[0]))
-
-
-def _card(pair: Pair, end: Pair | None, runs: Checked, marks: Mapping[int, Event], span: tuple[int, int]) -> str:
+def _card(
+    pair: Pair, settled: Pair, end: Pair | None, runs: Checked, marks: Mapping[int, Event], span: tuple[int, int]
+) -> str:
     row, states = pair
-    head = f"<h3>{_badge(row)}</h3>"
-    own = runs.where(kpi_id=row["kpi_id"])
+    head, told = _head(row), facts(pair, settled=settled, end=end, runs=runs)
     if row["month"] is None:
-        return f'<article class="card empty">{head}{_facts(pair, end)}</article>'
+        return f'<article class="card empty">{head}{told}</article>'
     when = number(row["month"], "month") + {"final": "確定", "provisional": "速報"}.get(row["state"], "")
     limits = _limits(row, states)
     below = _count(pair, "denominator")
     counted = f"{_count(pair, 'numerator')}/{below}" if below else ""  # else the value is the number itself
     figure = timeline(
-        own.table,
+        runs.where(kpi_id=row["kpi_id"]).table,
         first=span[0],
         last=span[1],
         target=row["target"],
         landing=None if end is None else end[0],
         marks=[(n, e) for n, e in marks.items() if {"all", row["kpi_id"]} & set(e.affects)],
     )
-    value = f'<div class="value">{_text(pair, "estimate")} <small>{when}</small></div>'
+    value = f'<div class="value">{text(pair, "estimate")} <small>{when}</small></div>'
     fine = f'<div class="fine">{limits}{counted}</div>'
-    return f'<article class="card">{head}<div>{value}{fine}{_facts(pair, end)}</div>{figure}</article>'
+    return f'<article class="card">{head}<div>{value}{fine}{told}</div>{figure}</article>'
 
 
 def _limits(row: Mapping[str, Any], states: Mapping[str, str]) -> str:
@@ -144,49 +135,6 @@ def _count(pair: Pair, name: str) -> str:
     if row[key] is None and states[key] not in ("masked", "masked_secondary"):
         return ""
     return write(row[key], states[key], Col("", "count"))
-
-
-def _facts(pair: Pair, end: Pair | None) -> str:
-    row = pair[0]
-    national = "全国値なし" if row["national"] is None else _text(pair, "national")
-    if row["national_month"] and row["national_month"] != row["month"]:
-        national += f"({number(row['national_month'], 'month')})"
-    bare = replace(of_row(CHANGE, row), unit="ポイント" if row["unit"] == "%" else "")
-    gap = "" if row["gap"] is None or row["unit"] == _DONE else f"(差 {write(row['gap'], pair[1]['gap'], bare)})"
-    facts = {
-        "目標": _text(pair, "target") + gap,
-        "前年同月": "速報のため比べない" if row["state"] == "provisional" else _text(pair, "last_year"),
-        "全国": national,
-        "年度末": _landing(end),
-    }
-    if place := _place(pair):
-        facts["順位"] = place
-    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()) + "</dl>"
-
-
-def _place(pair: Pair) -> str:
-    """The place among the 47 with its interval and its own month; a place without an interval is not told."""
-    row, states = pair
-    if row.get("rank") is None or states["rank"] != "shown":
-        return ""
-    return f"{row['rank']}位({row['rank_lower']}～{row['rank_upper']}位、{number(row['rank_month'], 'month')})"
-
-
-def _landing(end: Pair | None) -> str:
-    """The projection with its interval, the range of past years, or that there is none."""
-    if end is None:
-        return "見込みなし"
-    if end[1]["lower"] in ("masked", "masked_secondary"):
-        return MARKS["masked"]
-    if end[0]["lower"] is None or end[0]["upper"] is None:
-        return "見込みなし" if end[0]["estimate"] is None else _text(end, "estimate")
-    since = f"、{end[0]['month'] % 100}月から"
-    col = replace(of_row(UNIT, end[0]), unit="")
-    low, high = (write(end[0][name], end[1][name], col) for name in ("lower", "upper"))
-    low = low.rstrip("%")
-    if end[0]["estimate"] is None:
-        return f"幅 {low}～{high}{'' if end[0]['unit'] == '%' else end[0]['unit']}{since}"
-    return f"{_text(end, 'estimate')}({low}～{high}{since})"
 
 
 def _table(title: str, checked: Checked, columns: Mapping[str, Col | str]) -> str:
@@ -231,7 +179,7 @@ def _page(
     where = f"{branch_names().get(branch, branch)}支部　{number(month, 'month')}までの実績"
     more = f" 登録されていない指標: {escape(others)}。" if others else ""
     foot = (
-        "橙は今年度、灰は過去の年度、点線(細かい)は定義の版が違う年度。白抜き・破線は速報。緑の一点鎖線は目標、右端の青は年度末の見込みの80%予測区間または幅(「5月から」は、5月の確定値から見込んだもの)。"
+        "前年同月は確定した最新の月で比べる(実績とは月が違うことがある)。橙は今年度、灰は過去の年度、点線(細かい)は定義の版が違う年度。白抜き・破線は速報。緑の一点鎖線は目標、右端の青は年度末の見込みの80%予測区間または幅(「5月から」は、5月の確定値から見込んだもの)。"
         "縦の破線は定義の変更で、前後は比べられない。縦軸は0から始まらない。速報は届いていない分だけ低いことがある。年度の累計は4月に始まり直す。縦の細線と番号はできごと(点線は日付が仮定)、灰の帯は続いた期間。"
         f"秘匿は10人未満など。「参考」は計画のKPIでない指標で、達成・未達を判定しない。定義の内容は同じ月の報告書07に示す。{more}"
     )
@@ -251,18 +199,20 @@ def _body(columns: Sequence[Column], corner: Sequence[str]) -> str:
     """Two halves; the tables below the cards of the first, whose cards leave them room, or beside a single column."""
     middle = (len(columns) + 1) // 2
     left, right = _ROOM - _corner_height(corner), _ROOM
-    free = f'<div class="tables">{"".join(corner)}</div>'
+    *tables, listed = corner
+    beside = "".join(f"<div>{''.join(tables[at::2])}</div>" for at in (0, 1))
+    free = f'<div class="tables">{beside}{listed}</div>'
     if len(columns) < 2:
         return _half(columns, _ROOM) + f'<div class="half">{free}</div>'
     return _half(columns[:middle], left, free) + _half(columns[middle:], right)
 
 
 def _corner_height(corner: Sequence[str]) -> float:
-    """How tall are the tables, two beside each other and the sources below? About, in millimetres."""
+    """How tall are the tables, in two columns and the sources below? About, in millimetres."""
     *tables, listed = (text.count("<tr>") for text in corner)
-    pairs = zip_longest(tables[::2], tables[1::2], fillvalue=0)
+    columns = (sum(9 + 4.1 * rows for rows in tables[at::2]) for at in (0, 1))
     sources = ceil(corner[-1].count("<span>") / 3)
-    return sum(8 + 4.1 * max(pair) for pair in pairs) + 5 + 1.5 * listed + 3.7 * sources
+    return max(columns) + 5 + 1.5 * listed + 3.7 * sources
 
 
 def _heights(held: Sequence[Pair], room: float) -> tuple[float, float]:
