@@ -71,3 +71,22 @@ def test_the_unknown_ones_stand_under_their_reason(page):
     assert len(lines) == 2 + unknown["reason"].n_unique()
     for row in unknown.to_dicts():
         assert any(line.startswith(f"- {row['reason']}: ") and row["short"] in line for line in lines)
+
+
+def test_the_ten_month_kpi_of_the_page_is_that_of_page_03(page):
+    ended = page.ended.filter(kpi_id="untreated_visit_rate").row(0, named=True)
+    assert (ended["numerator"], ended["denominator"], ended["status"]) == (243, 630, kpi.MET)
+    ahead = page.landing.filter(kpi_id="untreated_visit_rate").row(0, named=True)
+    assert (ahead["years"], ahead["method"], ahead["month"]) == (2, "range", 202504)
+    assert ahead["target"] == pytest.approx(243 / 630)
+    now = page.latest.filter(kpi_id="untreated_visit_rate").row(0, named=True)
+    assert (now["state"], now["status"]) == ("provisional", kpi.RUNNING) and "一部の人だけの値" in now["reason"]
+
+
+def test_no_share_whose_numerator_follows_is_held_against_its_target_before_march(page):
+    for table in (page.latest, page.final):
+        late = table.filter(pl.col("kpi_id").is_in(["guidance_rate_insured", "receivable_recovery_rate"]))
+        assert late.height == 2 and not late["reason"].str.contains("水準").any()
+        assert late["reason"].str.contains("分子が遅れて増えるため、目標と比べない").all()
+    final = page.final.filter(kpi_id="guidance_rate_insured").row(0, named=True)
+    assert final["change"] is not None and "前年同月との差を見る" in final["reason"]
