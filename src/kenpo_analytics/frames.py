@@ -167,6 +167,15 @@ def collect_all(plans: Sequence[nw.LazyFrame]) -> list[pl.DataFrame]:
     return [collect(plan) for plan in plans]
 
 
+def eager(frame: Any) -> pl.DataFrame:
+    """Hold a small table of any kind in polars."""
+    kind = kind_of(frame)
+    if kind == "pandas":
+        return pl.from_pandas(frame.reset_index(drop=True), nan_to_null=True)
+    held: pl.DataFrame = frame.collect() if kind == "polars-lazy" else frame.pl() if kind == "duckdb" else frame
+    return held
+
+
 def small(frame: pl.DataFrame, source: Source) -> Any:
     """Give a small result back eagerly: pandas for pandas, polars for every other kind."""
     return to_pandas(frame) if source.kind == "pandas" else frame

@@ -11,6 +11,7 @@ from kenpo_analytics import frames
 from kenpo_analytics.definitions.branch_codes import BRANCHES, branch_code
 from kenpo_analytics.definitions.kpi import Kpi, kpis, version_at
 from kenpo_analytics.errors import TableError
+from kenpo_analytics.frames import eager
 from kenpo_analytics.kpi.provider import KEY
 from kenpo_analytics.months import format_month, parse_month
 from kenpo_analytics.stats.proportions import wilson
@@ -105,16 +106,6 @@ def _known(table: pl.DataFrame, month: int | str) -> pl.DataFrame:
     at = parse_month(month)
     dated = [text for text in table["as_of"].drop_nulls().unique() if parse_month(text) <= at]
     return table.filter(pl.col("month") <= at, pl.col("as_of").is_null() | pl.col("as_of").is_in(dated))
-
-
-def eager(table: Any) -> pl.DataFrame:
-    """Any kind of frame as a polars frame."""
-    kind = frames.kind_of(table)
-    if kind == "polars":
-        return table
-    if kind == "polars-lazy":
-        return table.collect()
-    return pl.from_pandas(table) if kind == "pandas" else table.pl()
 
 
 def values(published: Any) -> pl.DataFrame:

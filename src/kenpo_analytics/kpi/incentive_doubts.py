@@ -12,6 +12,7 @@ from kenpo_analytics.definitions import Definitions
 from kenpo_analytics.definitions.branch_codes import BRANCHES, branch_code, branch_names
 from kenpo_analytics.definitions.kpi import version_at
 from kenpo_analytics.errors import DefinitionError, EstimateError, TableError
+from kenpo_analytics.frames import eager, small, source_of
 from kenpo_analytics.kpi import branches
 from kenpo_analytics.kpi.incentive import Score, incentive_score
 from kenpo_analytics.kpi.incentive_tables import smallest_of
@@ -32,17 +33,23 @@ _T = 50.0
 """The base at which points are the deviation value itself (FY2018-2021)."""
 
 
-def incentive_needs(published: Any, *, fiscal_year: int, definitions: Definitions | None = None) -> pl.DataFrame:
+def incentive_needs(published: Any, *, fiscal_year: int, definitions: Definitions | None = None) -> Any:
     """Which 47-branch tables does the score of a fiscal year need, and which are there?
 
     Returns
     -------
+    pandas for pandas, polars otherwise.
     One row per indicator and March: indicator, label, kpi_id, definition_version, month, branches (of 47), with_counts
     (branches with numerator and denominator), missing (names of the branches that are not there, and whether they are
     there under another definition version; null where none is missing). No row in a year without the programme (before
     FY2018).
     """
-    table, last = branches.values(published), (fiscal_year + 1) * 100 + 3
+    found = _needs(branches.values(published), fiscal_year, definitions)
+    return small(found, source_of(published))
+
+
+def _needs(table: pl.DataFrame, fiscal_year: int, definitions: Definitions | None) -> pl.DataFrame:
+    last = (fiscal_year + 1) * 100 + 3
     rows: list[dict[str, Any]] = []
     if not scored(fiscal_year, definitions=definitions):
         return pl.DataFrame(rows, schema=_NEEDS)
@@ -86,25 +93,22 @@ def incentive_year(published: Any, *, month: int | str, definitions: Definitions
     return next((year for year, needs in tried if _whole(needs)), ended)
 
 
-def incentive_gaps(published: Any, *, month: int | str, definitions: Definitions | None = None) -> pl.DataFrame:
+def incentive_gaps(published: Any, *, month: int | str, definitions: Definitions | None = None) -> Any:
     """Which later years did `incentive_year` pass over, and which of their tables lack which branches?
 
     Returns
     -------
+    pandas for pandas, polars otherwise.
     The columns of `incentive_needs` after fiscal_year: one row per table that is not whole, latest year first. No row
     where the last ended year can be scored, or no year can (then `incentive_needs` of the last ended tells it all).
     """
-    passed: list[pl.DataFrame] = []
+    passed = [pl.DataFrame(schema={"fiscal_year": pl.Int64} | _NEEDS)]
     for year, needs in _tried(published, month, definitions):
         if _whole(needs):
-            return pl.concat(passed) if passed else _no_gap()
+            return small(pl.concat(passed), source_of(published))
         lacking = needs.filter(pl.col("branches") < len(BRANCHES))
         passed.append(lacking.select(pl.lit(year, pl.Int64).alias("fiscal_year"), pl.all()))
-    return _no_gap()
-
-
-def _no_gap() -> pl.DataFrame:
-    return pl.DataFrame(schema={"fiscal_year": pl.Int64} | _NEEDS)
+    return small(passed[0], source_of(published))
 
 
 def _ended(month: int | str) -> int:
@@ -112,20 +116,21 @@ def _ended(month: int | str) -> int:
 
 
 def _tried(published: Any, month: int | str, definitions: Definitions | None) -> Iterator[tuple[int, pl.DataFrame]]:
-    known, ended = branches.known_by(published, month=month), _ended(month)
+    known, ended = branches.known_by(branches.values(published), month=month), _ended(month)
     for year in range(ended, ended - _TRIED, -1):
-        yield year, incentive_needs(known, fiscal_year=year, definitions=definitions)
+        yield year, _needs(known, year, definitions)
 
 
 def _whole(needs: pl.DataFrame) -> bool:
     return len(needs) > 0 and bool((needs["branches"] == len(BRANCHES)).all())
 
 
-def gaps_sentence(gaps: pl.DataFrame, *, fiscal_year: int) -> str:
+def gaps_sentence(gaps: Any, *, fiscal_year: int) -> str:
     """What `incentive_gaps` found, in a sentence that ends with the year shown instead; empty where it found nothing.
 
     「令和6年度は①特定健診等の実施率が46支部のため計算せず、令和5年度を示します。」
     """
+    gaps = eager(gaps)
     if gaps.is_empty():
         return ""
     years = gaps["fiscal_year"].unique(maintain_order=True).to_list()
@@ -150,7 +155,7 @@ def score_or_reason(
         return None, error.message.rstrip("。")
 
 
-def incentive_place(score: Score | None, *, branch: str) -> pl.DataFrame:
+def incentive_place(score: Score | None, *, branch: str) -> Any:
     """The place of a branch as one record (a headline): without a score, a row that has nothing to show.
 
     Columns area, level, smallest, estimate (the place), lower, upper, method.
@@ -159,8 +164,8 @@ def incentive_place(score: Score | None, *, branch: str) -> pl.DataFrame:
         empty = {"area": branch, **dict.fromkeys(("level", "smallest", "estimate", "lower", "upper", "method"))}
         kinds: dict[str, Any] = dict.fromkeys(("smallest", "estimate", "lower", "upper"), pl.Int64)
         return pl.DataFrame([empty], schema_overrides=kinds | {"level": pl.Float64, "method": pl.String})
-    return (
-        branches.eager(score.totals)
+    found = (
+        eager(score.totals)
         .filter(pl.col("area") == branch)
         .select(
             *("area", "level", "smallest"),
@@ -170,16 +175,18 @@ def incentive_place(score: Score | None, *, branch: str) -> pl.DataFrame:
             method="rank_method",
         )
     )
+    return small(found, source_of(score.totals))
 
 
-def incentive_sensitivity(published: Any, score: Score, *, branch: str) -> pl.DataFrame:
+def incentive_sensitivity(published: Any, score: Score, *, branch: str) -> Any:
     """How far do points and place of a branch rest on what is assumed (仮定)?
 
     Returns
     -------
-    One row per setting: setting (Japanese), points, rank, rank_lower, rank_upper, p_top, gap, smallest (as in
-    `Score.totals`); the first row is the score itself. Points under other bases are on another scale: compare the
-    places.
+    pandas for a score of pandas, polars otherwise.
+    One row per setting that differs: setting (Japanese), points, rank,
+    rank_lower, rank_upper, p_top, gap, smallest (as in `Score.totals`); the first row is the score itself. Points under
+    other bases are on another scale: compare the places.
     """
     rules = score.rules
     other_sd = "sample" if rules.sd == "population" else "population"
@@ -192,13 +199,14 @@ def incentive_sensitivity(published: Any, score: Score, *, branch: str) -> pl.Da
         ("素点をすべて50に(偏差値の単純な和)", replace(rules, indicators=tuple(map(_equal, rules.indicators)))),
         ("実績だけ(上昇幅・件数上昇率を除く)", replace(rules, indicators=level)),
     ]
+    settings = [(name, each) for at, (name, each) in enumerate(settings) if not at or each != rules]
     kept = ("points", "rank", "rank_lower", "rank_upper", "p_top", "gap")
     rows, table, smallest = [], branches.values(published), smallest_of(score.counted)
     for name, changed in settings:
         made = incentive_score(table, fiscal_year=rules.fiscal_year, rules=changed, level=score.level)
         row = made.totals.filter(pl.col("area") == branch_code(branch)).row(0, named=True)
         rows.append({"setting": name} | {column: row[column] for column in kept} | {"smallest": smallest})
-    return pl.DataFrame(rows, infer_schema_length=None)
+    return small(pl.DataFrame(rows, infer_schema_length=None), source_of(score.totals))
 
 
 def _equal(item: Indicator) -> Indicator:

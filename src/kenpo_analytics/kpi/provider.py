@@ -19,6 +19,7 @@ import polars as pl
 from kenpo_analytics.definitions.branch_codes import BRANCHES, spellings
 from kenpo_analytics.definitions.kpi import NATION, Kpi, kpi, kpis, version_at, versions, why_impossible
 from kenpo_analytics.errors import DateError, DefinitionError, TableError
+from kenpo_analytics.frames import eager, small, source_of
 from kenpo_analytics.months import format_month, parse_date, parse_month
 
 FILE = "kpi_published.csv"
@@ -84,19 +85,21 @@ def read_provider(path: Path | str) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
-def coverage(published: pl.DataFrame) -> pl.DataFrame:
+def coverage(published: Any) -> Any:
     """For which KPIs, versions and months are all 47 branches there?
 
-    `published` as `kpi.published` gives it: every month and `as_of` on file (what was known at a month: `known_by`
-    first). One row per KPI, version and month of a file with values of more than one
-    branch: kpi_id, version, month, branches (how many of the 47), missing (their codes, text), with_counts (branches
-    with numerator and denominator), national (has the nation a value?), official (version in force that month?).
+    `published` as `kpi.published` gives it, of any kind: every month and `as_of` on file (what was known at a month:
+    `known_by` first). Pandas for pandas, polars otherwise; one row per KPI, version and month of a file with values of
+    more than one branch: kpi_id, version, month, branches (how many of the 47), missing (their codes, text),
+    with_counts (branches with numerator and denominator), national (has the nation a value?), official (version in
+    force that month?).
     """
-    several = published.filter(pl.col("area") != NATION).group_by("kpi_id", "version", "month").agg(pl.col("area"))
+    held = eager(published)
+    several = held.filter(pl.col("area") != NATION).group_by("kpi_id", "version", "month").agg(pl.col("area"))
     rows = []
     for found in several.filter(pl.col("area").list.len() > 1).sort("kpi_id", "month", "version").to_dicts():
         key = {name: found[name] for name in ("kpi_id", "version", "month")}
-        part = published.filter(*(pl.col(name) == value for name, value in key.items()))
+        part = held.filter(*(pl.col(name) == value for name, value in key.items()))
         lacking = [code for code in BRANCHES if code not in found["area"]]
         counted = part.filter(pl.col("area") != NATION).drop_nulls(["numerator", "denominator"])
         rows.append(
@@ -111,7 +114,7 @@ def coverage(published: pl.DataFrame) -> pl.DataFrame:
         )
     names = ("kpi_id", "version", "month", "branches", "missing", "with_counts", "national", "official")
     kinds = (pl.String, pl.String, pl.Int64, pl.Int64, pl.String, pl.Int64, pl.Boolean, pl.Boolean)
-    return pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True)))
+    return small(pl.DataFrame(rows, schema=dict(zip(names, kinds, strict=True))), source_of(published))
 
 
 def describe(folder: Path | str) -> list[str]:

@@ -11,6 +11,7 @@ import polars as pl
 
 from kenpo_analytics.definitions.branch_codes import BRANCHES, branch_code
 from kenpo_analytics.errors import ParameterError
+from kenpo_analytics.frames import small, source_of
 from kenpo_analytics.kpi.deviation import indicator_points
 from kenpo_analytics.kpi.incentive import METHOD, SEED, Score
 from kenpo_analytics.kpi.incentive_tables import redrawn, smallest_of
@@ -21,9 +22,7 @@ STEP = 0.1
 """What is needed is looked for in tenths of a percentage point, as KPIs are printed."""
 
 
-def what_if_rise(
-    score: Score, *, branch: str, points: float, indicators: Sequence[str] = (), seed: int = SEED
-) -> pl.DataFrame:
+def what_if_rise(score: Score, *, branch: str, points: float, indicators: Sequence[str] = (), seed: int = SEED) -> Any:
     """How would points and place change if one indicator of the branch were higher by so many percentage points?
 
     Parameters
@@ -33,10 +32,11 @@ def what_if_rise(
     points
         Percentage points on top of this year's value, not negative; the number of people rises with it.
     indicators
-        Keys (checkup, guidance, reduction, visit, generic); all of them by default, each raised alone.
+        Keys (checkup, guidance, reduction, visit, generic), or one; all of them by default, each raised alone.
 
     Returns
     -------
+    pandas for a score of pandas, polars otherwise.
     One row per indicator: indicator, label, counts, numerator, denominator, last_numerator, last_denominator,
     estimate, room (1 - before; 伸びしろ), raised (percentage points), estimate_raised, points, points_raised (of the
     indicator), total, total_raised, gain, rank, rank_raised with rank_raised_lower and rank_raised_upper (null without
@@ -57,6 +57,7 @@ def what_if_rise(
         An indicator that the rules do not know.
     """
     at, everything = BRANCHES.index(branch_code(branch)), [each.item.key for each in score.counted]
+    indicators = [indicators] if isinstance(indicators, str) else indicators
     for key in indicators:
         score.rules.indicator(key)
     if not (math.isfinite(points) and points >= 0):
@@ -65,23 +66,24 @@ def what_if_rise(
             hint="ポイントで書きます(2ポイント上げるなら 2)。下げた場合は計算しません。",
         )
     wanted = [key for key in everything if not indicators or key in indicators]
-    return pl.DataFrame(
-        [_row(score, everything.index(key), at, points, seed) for key in wanted], infer_schema_length=None
-    )
+    rows = [_row(score, everything.index(key), at, points, seed) for key in wanted]
+    return small(pl.DataFrame(rows, infer_schema_length=None), source_of(score.totals))
 
 
-def needed_rise(score: Score, *, branch: str) -> pl.DataFrame:
+def needed_rise(score: Score, *, branch: str) -> Any:
     """By how much must one indicator rise, alone, for the branch to come within the top (rank 15)?
 
     Returns
     -------
+    pandas for a score of pandas, polars otherwise.
     One row per indicator: indicator, label, counts, numerator, denominator, last_numerator, last_denominator,
     estimate, room, needed (percentage points, the smallest step of 0.1 that reaches it with the others held fixed; 0
     when it is there already; null when 100 % would not be enough), estimate_needed, needed_people (null for drug units
     and without counts), top, reason, smallest, smallest_all.
     """
     at = BRANCHES.index(branch_code(branch))
-    return pl.DataFrame([_needed(score, n, at) for n in range(len(score.counted))], infer_schema_length=None)
+    rows = [_needed(score, n, at) for n in range(len(score.counted))]
+    return small(pl.DataFrame(rows, infer_schema_length=None), source_of(score.totals))
 
 
 def _observed(score: Score) -> list[FloatArray]:

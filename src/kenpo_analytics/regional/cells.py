@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 from polars import selectors
 
+from kenpo_analytics import frames
 from kenpo_analytics.errors import EstimateError, StrataError
-from kenpo_analytics.frames import kind_of, small, source_of
+from kenpo_analytics.frames import small, source_of
 from kenpo_analytics.stats.estimate import FloatArray
 
 VISIT = "visit_type"
@@ -67,20 +68,21 @@ class Aligned:
 
 def eager(frame: Any) -> pl.DataFrame:
     """Hold a small aggregate (any kind of frame) in polars, NaN as null."""
-    kind = kind_of(frame)
-    if kind == "pandas":
-        frame = pl.from_pandas(frame.reset_index(drop=True), nan_to_null=True)
-    held: pl.DataFrame = frame.collect() if kind == "polars-lazy" else frame.pl() if kind == "duckdb" else frame
-    return held.with_columns(selectors.float().fill_nan(None))
+    return frames.eager(frame).with_columns(selectors.float().fill_nan(None))
 
 
-def total_of(cells: Any, *, by: Sequence[str] = (VISIT, "sex", "age_band")) -> Any:
+def listed(names: str | Sequence[str]) -> list[str]:
+    """Names of columns as a list: a text is the name of one, not its letters."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def total_of(cells: Any, *, by: str | Sequence[str] = (VISIT, "sex", "age_band")) -> Any:
     """What do the areas make together? Sums over areas, as a standard; the kind of frame that goes in comes out.
 
     Sums of squares and persons add up because an event belongs to one area. Leave out rows that are totals already.
     """
     frame = eager(cells)
-    keys = [name for name in by if name in frame.columns]
+    keys = [name for name in listed(by) if name in frame.columns]
     found = frame.group_by(keys).agg(pl.col([n for n in _NUMBERS if n in frame.columns]).sum()).sort(keys)
     return small(found, source_of(cells))
 
@@ -134,6 +136,10 @@ def named(items: Iterable[Any]) -> str:
 
 def _refuse_names(area: str, strata: Sequence[str]) -> None:
     """Refuse columns that could not be told apart in the results."""
+    if isinstance(strata, str):
+        raise StrataError(
+            f"strata が文字列です: 「{strata}」", hint=f'strata=("{strata}",) のように、列名を並べて渡してください。'
+        )
     if not strata:
         raise StrataError("層が1つも指定されていません。", hint='strata=("age_band",) のように列名を渡してください。')
     names = [area, *strata]

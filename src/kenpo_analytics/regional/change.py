@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from kenpo_analytics.frames import small, source_of
-from kenpo_analytics.regional.cells import VISIT, eager, total_of
+from kenpo_analytics.errors import StrataError
+from kenpo_analytics.frames import columns_of, small, source_of
+from kenpo_analytics.regional.cells import VISIT, eager, listed, named, total_of
 from kenpo_analytics.regional.index import regional_index
 from kenpo_analytics.stats._checks import normal_quantile
 
@@ -30,7 +31,7 @@ def index_change(
     level, method. On the log scale, with the chance of both years and of repeat visits. People who come in both years
     make the true interval narrower; first and return visits of one person are bounded (Cauchy-Schwarz).
     """
-    base = total_of(before, by=(VISIT, *strata))
+    base = total_of(before, by=(VISIT, *listed(strata)))
     asked: dict[str, Any] = {"strata": strata, "visit_type": visit_type, "level": level}
     here, there = (eager(regional_index(cells, base, **asked).rows).row(0, named=True) for cells in (now, before))
     ratio = here["estimate"] + 1
@@ -42,7 +43,7 @@ def index_change(
 
 
 def contribution_changes(
-    now: Any, before: Any, *, by: Sequence[str], strata: Sequence[str] = ("age_band",), level: float = 0.95
+    now: Any, before: Any, *, by: str | Sequence[str], strata: str | Sequence[str] = ("age_band",), level: float = 0.95
 ) -> Any:
     """How sure is what each class of visits adds to the change since the year before?
 
@@ -50,14 +51,25 @@ def contribution_changes(
     ----------
     now, before
         Cells of the one area in the two years by `strata` and `by` (hours, visit_type), the same classes in both.
+    by, strata
+        Names of columns, or of one.
 
     Returns
     -------
     A row per class: by, events, persons, expected, contribution, lower, upper. The contributions add up to the change.
     With A and B the age-standardised visits of the class now and before, E all visits before and c = (A - B) / E:
     var(c) = (var A + var B + 2 c var B + c^2 var E) / E^2, variances from the sums of squared visits of each person.
+
+    Raises
+    ------
+    StrataError
+        A column that either table lacks.
     """
-    keys, numbers = [*by, *strata], ["events", "events_sq", "persons", "denominator"]
+    by, numbers = listed(by), ["events", "events_sq", "persons", "denominator"]
+    keys = [*by, *listed(strata)]
+    for side, table in (("今年度の表", now), ("前年度の表", before)):
+        if lacking := [name for name in (*keys, *numbers) if name not in columns_of(table)]:
+            raise StrataError(f"{side}に列がありません: {named(lacking)}", hint="by と strata は表の列の名前です。")
     left, right = (eager(cells).group_by(keys).agg(pl.col(numbers).sum()) for cells in (now, before))
     both = left.join(right, on=keys, how="left", validate="1:1", suffix="_before").sort(keys)
     whole, noise = float(right["events"].sum()), float(right["events_sq"].sum())

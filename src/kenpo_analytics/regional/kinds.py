@@ -73,30 +73,30 @@ def index_trend(
     return small(pl.concat(rows), source_of(national))
 
 
-def changes_since_last_year(
-    claim_fees: Any, members: Any, *, months: tuple[int, int], **asked: Any
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def changes_since_last_year(claim_fees: Any, members: Any, *, months: tuple[int, int], **asked: Any) -> tuple[Any, Any]:
     """What has changed in a branch since the same months of the year before, by class of hours and in each kind?
 
     `asked` goes to `out_of_hours` (branch, definitions, data_through).
 
     Returns
     -------
-    polars: rows of `contribution_changes` by hours and visit_type, and of `change_by_kind`; both without rows where the
+    pandas for pandas, polars otherwise.
+    Rows of `contribution_changes` by hours and visit_type, and of `change_by_kind`; both without rows where the
     fee lines do not reach back to the first month of the year before.
     """
-    before = (months[0] - 100, months[1] - 100)
+    before, source = (months[0] - 100, months[1] - 100), source_of(claim_fees)
     lines = frames.enter(claim_fees, CLAIM_FEES, ("treatment_month",)).select(nw.col("treatment_month").min())
     begins = frames.collect(lines).item()
     if begins is None or begins > before[0]:
-        return pl.DataFrame(schema=_CLASSES), pl.DataFrame(schema=_CHANGES)
+        nothing = (pl.DataFrame(schema=_CLASSES), pl.DataFrame(schema=_CHANGES))
+        return small(nothing[0], source), small(nothing[1], source)
     asked |= {"by": ("area", "age_band")}
     parted, whole = (
         [eager(out_of_hours(claim_fees, members, months=at, by_hours=apart, **asked).cells) for at in (months, before)]
         for apart in (True, False)
     )
     by_class = contribution_changes(*parted, by=("hours", VISIT)).sort(VISIT, "hours")
-    return by_class, change_by_kind(*whole)
+    return small(by_class, source), small(change_by_kind(*whole), source)
 
 
 _SHARED: dict[str, Any] = dict.fromkeys(("events", "persons"), pl.Int64)

@@ -9,7 +9,7 @@ import polars as pl
 
 from kenpo_analytics.cohorts.flow import Cohort
 from kenpo_analytics.definitions import Definitions
-from kenpo_analytics.frames import small, source_of
+from kenpo_analytics.frames import kind_of, small, source_of
 from kenpo_analytics.regional.cells import eager
 from kenpo_analytics.risks.decrease import guidance_decrease
 from kenpo_analytics.risks.holders import risk_holders
@@ -52,24 +52,29 @@ def levels_of_years(checkups: Any, members: Any, *, fiscal_year: int, **asked: A
     return {year: guidance_levels(checkups, members, fiscal_year=year, **asked).collect() for year in years}
 
 
-def level_counts(levels: Mapping[int, Cohort]) -> pl.DataFrame:
+def level_counts(levels: Mapping[int, Cohort]) -> Any:
     """How many men and women have each level? fiscal_year, version, level, M, F, n; no rows without a year."""
     parts = [eager(each.people).group_by(*_TALLY).agg(**_BY_SEX) for each in levels.values()]
     empty = pl.DataFrame(schema=_TALLY | dict.fromkeys(_BY_SEX, pl.UInt32))
-    return pl.concat(parts or [empty]).sort("fiscal_year", pl.col("level").replace_strict(_ORDER))
+    counted = pl.concat(parts or [empty]).sort("fiscal_year", pl.col("level").replace_strict(_ORDER))
+    return _as_people(counted, levels)
 
 
-def target_levels(levels: Mapping[int, Cohort], *, fiscal_year: int) -> pl.DataFrame:
+def target_levels(levels: Mapping[int, Cohort], *, fiscal_year: int) -> Any:
     """Which levels had the targets of 特定保健指導 in a fiscal year? level, n; no rows where it is not there."""
     parts = [eager(levels[fiscal_year].people)] if fiscal_year in levels else []
     empty = pl.DataFrame(schema={"level": pl.String, "target": pl.Boolean})
     targets = pl.concat(parts or [empty]).filter(pl.col("target"))
-    return targets.group_by("level").agg(n=pl.len()).sort(pl.col("level").replace_strict(_ORDER))
+    return _as_people(targets.group_by("level").agg(n=pl.len()).sort(pl.col("level").replace_strict(_ORDER)), levels)
+
+
+def _as_people(rows: pl.DataFrame, levels: Mapping[int, Cohort]) -> Any:
+    return next((small(rows, source_of(each.people)) for each in levels.values()), rows)
 
 
 def decrease_of_year(
     checkups: Any, members: Any, guidance: Any, *, levels: Mapping[int, Cohort], definitions: Definitions, **asked: Any
-) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+) -> tuple[Any, Any] | None:
     """Which share of last year's targets is none this year, as each year was judged, and by this year's rules alone?
 
     `levels` of `levels_of_years`; `guidance` the canonical table, or None. Two results of `guidance_decrease`; None
@@ -79,9 +84,9 @@ def decrease_of_year(
         return None
     (before, last), (year, this) = levels.items()
     same = guidance_levels(checkups, members, fiscal_year=before, rules_of=year, definitions=definitions, **asked)
-    guided = guidance.collect()
+    guided = guidance if kind_of(guidance) == "pandas" else eager(guidance)  # collected people are not in DuckDB either
     own, aligned = (
-        eager(guidance_decrease(each, this.people, guided, definitions=definitions))
+        guidance_decrease(each, this.people, guided, definitions=definitions)
         for each in (last.people, same.collect().people)
     )
     return own, aligned

@@ -12,7 +12,7 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.definitions.branch_codes import BRANCHES
 from kenpo_analytics.errors import StrataError, TableError
-from kenpo_analytics.regional.cells import eager, named
+from kenpo_analytics.regional.cells import eager, listed, named
 from kenpo_analytics.risks.holders import RISKS, UNANSWERED
 from kenpo_analytics.tables import WORKPLACES, Column, Table
 
@@ -33,7 +33,7 @@ HOLDERS = Table(
 
 
 def risk_counts(
-    people: Any, *, by: Sequence[str] = (), workplaces: Any = None, risks: Sequence[str] | None = None
+    people: Any, *, by: str | Sequence[str] = (), workplaces: Any = None, risks: Sequence[str] | None = None
 ) -> Any:
     """How many people carry each risk, in each group, sex and age band?
 
@@ -42,8 +42,9 @@ def risk_counts(
     people
         `risk_holders(...).people` of one or several fiscal years, as pandas, polars or DuckDB.
     by
-        Columns of `people` that make groups (fiscal_year, municipality, workplace_id ...), or `industry` (業態), which
-        is taken from `workplaces` by the workplace of the checkup day. No workplace or residence on file: 不明.
+        Columns of `people` (or one) that make groups (fiscal_year, municipality, workplace_id ...), or `industry`
+        (業態), which is taken from `workplaces` by the workplace of the checkup day. No workplace or residence on file:
+        不明.
     risks
         Which risks, in this order; default all that `people` has.
 
@@ -57,7 +58,7 @@ def risk_counts(
     TableError
         No risk column, or people without sex or age (the cohort was made without members).
     """
-    names = frames.columns_of(people)
+    names, by = frames.columns_of(people), listed(by)
     risks = [name for name in risks or RISKS if name in names]
     if not risks:
         raise TableError("リスクの列がありません。", hint="risk_holders(...).people を渡してください。")
@@ -144,10 +145,11 @@ def risk_strata(national: Any, *, areas: Sequence[str] = BRANCHES) -> Any:
     return frames.small(kept, frames.source_of(national))
 
 
-def nation_of(strata: Any) -> pl.DataFrame:
+def nation_of(strata: Any) -> Any:
     """What do all branches make together? fiscal_year, risk, sex, age_band, events, denominator."""
     keys = ["fiscal_year", *STRATUM]
-    return eager(strata).group_by(keys).agg(pl.col("events", "denominator").sum()).sort(keys)
+    found = eager(strata).group_by(keys).agg(pl.col("events", "denominator").sum()).sort(keys)
+    return frames.small(found, frames.source_of(strata))
 
 
 def population_of(strata: pl.DataFrame) -> pl.DataFrame:
@@ -171,17 +173,18 @@ class Reference:
     """What the nation has for one fiscal year, and the standard population that every table of a page shares.
 
     `strata` are those of the branches in all years up to then, `years` the fiscal years; empty without the table.
+    Frames are pandas for pandas, polars otherwise.
     """
 
     fiscal_year: int
-    strata: pl.DataFrame
-    standard: pl.DataFrame | None
+    strata: Any
+    standard: Any
     standard_id: str | None
 
     @property
     def years(self) -> tuple[int, ...]:
         """In which fiscal years has the nation values at all?"""
-        return tuple(sorted(self.strata["fiscal_year"].unique().to_list()))
+        return tuple(sorted(eager(self.strata)["fiscal_year"].unique().to_list()))
 
     @property
     def standard_population(self) -> str | None:
@@ -201,7 +204,8 @@ class Reference:
     @property
     def year(self) -> dict[str, Any]:
         """Arguments of `risk_rates` and `health_card` for cells of this fiscal year."""
-        return self.trend | {"nation": nation_of(self.strata).filter(pl.col("fiscal_year") == self.fiscal_year)}
+        nation = eager(self.trend["nation"]).filter(pl.col("fiscal_year") == self.fiscal_year)
+        return self.trend | {"nation": frames.small(nation, frames.source_of(self.strata))}
 
 
 def risk_reference(national: Any, *, fiscal_year: int, population: str = "insured") -> Reference:
@@ -214,12 +218,14 @@ def risk_reference(national: Any, *, fiscal_year: int, population: str = "insure
     empty = pl.DataFrame(schema=_COLUMNS)
     strata = empty if national is None or population != "insured" else eager(risk_strata(national))
     strata = strata.filter(pl.col("fiscal_year") <= fiscal_year)
+    back = frames.source_of(empty if national is None else national)
     if strata.is_empty():
-        return Reference(fiscal_year, strata, None, None)
+        return Reference(fiscal_year, frames.small(strata, back), None, None)
     last = max(strata["fiscal_year"].to_list())
     standard = nation_of(strata).filter(pl.col("fiscal_year") == last)
     size = population_of(standard)["denominator"].sum()
-    return Reference(fiscal_year, strata, standard, f"47支部の健診受診者({last}年度、{size:,.0f}人)、性別の5歳階級")
+    id_ = f"47支部の健診受診者({last}年度、{size:,.0f}人)、性別の5歳階級"
+    return Reference(fiscal_year, frames.small(strata, back), frames.small(standard, back), id_)
 
 
 _COLUMNS: dict[str, Any] = {
