@@ -93,6 +93,25 @@ def test_designs_within_the_eligible_find_what_is_planted(planted) -> None:
     assert found["did_ancova"].estimate == pytest.approx(-6.0 * 0.5, abs=1.6)  # about half were sent one
 
 
+def test_a_primary_design_within_the_eligible_compares_the_years_of_the_plan_only(planted) -> None:
+    other = world([77, 4], Truth(letter=-9.0, sent="some"), n=6000).filter(pl.col("era") == "programme")
+    other = other.with_columns(fiscal_year=pl.lit(2023, pl.Int64).cast(other["fiscal_year"].dtype))
+    own = planted[0].people
+    both = pl.concat(
+        [own, described(other.with_columns(person_id=pl.col("person_id") + 10**6)).people.select(own.columns)]
+    )
+    both = AnalysisSet(both, "or", (2017,), (2022, 2023))
+    plan = replace(CHOICE, years=(2022, 2023), primary="iptw")
+    alone = {one.design: one for one in run_designs(planted[0], replace(CHOICE, primary="iptw"))}
+    found = {one.design: one for one in run_designs(both, plan)}
+    assert (
+        found["iptw"].estimate == pytest.approx(alone["iptw"].estimate) and found["iptw"].label == alone["iptw"].label
+    )
+    pooled = {one.design: one for one in run_designs(both, replace(plan, primary="did_ancova"))}
+    assert pooled["iptw"].estimate < found["iptw"].estimate - 1
+    assert pooled["iptw"].label == f"{alone['iptw'].label}(2022～2023年度)"
+
+
 def test_what_misleads_is_refused_with_its_reason_in_its_place(planted) -> None:
     found = {one.design: one for one in planted[1]}
     for design, word in (("iptw_ineligible", "重なりがない"), ("letter_curve", "immortal time")):

@@ -25,6 +25,8 @@ FLAGGED = 2020
 """Index checkups or outcomes of this year fall into the epidemic, when people stayed away from checkups."""
 DEAD_BANDS = (3, 5, 10)
 MIDDLING = 0.1
+WITHIN = ("iptw", "aipw", "ancova", "iptw_ipcw")
+"""Designs within the eligible: a primary one compares people of the plan's years only, as sensitivity all years."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ class Groups:
     """The parts of an analysis set that designs compare; `warning` where first-ever letters could not be picked.
 
     main: first-ever letters of the primary years and the years before, where FPG decides the letter; whole: the same
-    whatever HbA1c; every: all years, repeated letters too, where FPG decides; eligible: first-ever eligible of all
-    programme years who could be sent a letter on its day (`subsets.at_letter`).
+    whatever HbA1c; every: all years, repeated letters too, where FPG decides; eligible: first-ever eligible who could
+    be sent a letter on its day (`subsets.at_letter`), of the primary years where the primary design is one of
+    `WITHIN`, else of all programme years.
     """
 
     main: pl.DataFrame
@@ -53,11 +56,13 @@ def groups(analysis: AnalysisSet, choice: Choice) -> Groups:
     except EstimateError as error:
         warning = f"再度の通知を含みます。{error.message}"
     later = people.filter(pl.col("era") == "programme", pl.col("fiscal_year").is_in(choice.years))
+    own = choice.programme if choice.primary in WITHIN else choice.years
+    eligible = first_letters(later).filter(pl.col("fiscal_year").is_in(own), "eligible")
     return Groups(
         restricted(whole, choice.rule, lines),
         whole,
         restricted(people, choice.rule, lines),
-        at_letter(first_letters(later).filter("eligible")),
+        at_letter(eligible),
         warning,
     )
 
@@ -76,7 +81,10 @@ def run_designs(analysis: AnalysisSet, choice: Choice, *, level: float = 0.95) -
         people = analysis.people.filter(pl.col("fiscal_year").is_in(choice.programme))
         found.append(as_drawn(people, analysis.drawn, level=level))
     found += [*_bands(parts, choice, analysis.lines, level), *_jumps(parts, choice, analysis.lines, level)]
-    found += [*_eligible(parts, level), *_shares(parts.eligible, level), *_refused(analysis)]
+    within = [*_eligible(parts, level), *_shares(parts.eligible, level)]
+    if choice.primary not in WITHIN and set(choice.years) != set(choice.programme):
+        within = [replace(one, label=f"{one.label}({_span(choice.years)})") for one in within]
+    found += [*within, *_refused(analysis)]
     if parts.warning is None:
         return found
     own = (did.DESIGN, discontinuity.DIFFERENCE)
