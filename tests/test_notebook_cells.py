@@ -8,7 +8,14 @@ import pytest
 
 from tests.notebook_page import Page
 
-THIN = ("03_untreated_followup", "04_out_of_hours_index", "05_national_benchmark", "08_risk_profile")
+THIN = (
+    "02_prediabetes_evaluation",
+    "03_untreated_followup",
+    "04_out_of_hours_index",
+    "05_national_benchmark",
+    "06_evaluation_lab",
+    "08_risk_profile",
+)
 LOGIC = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.If, ast.IfExp, ast.Try, ast.While, ast.Compare)
 
 

@@ -1,5 +1,12 @@
 """May it leave the building? Masking that survives totals, complements and rates; and the stamp a run demands."""
 
+from kenpo_analytics.disclosure.before_after import (
+    check_before_after,
+    check_changes,
+    check_letters,
+    check_measured,
+    check_outcomes,
+)
 from kenpo_analytics.disclosure.check import check, check_public
 from kenpo_analytics.disclosure.checked import MASKED, STATES, Checked, State
 from kenpo_analytics.disclosure.curve import check_curve
@@ -28,7 +35,9 @@ __all__ = [
     "DisclosureRules",
     "State",
     "check",
+    "check_before_after",
     "check_card",
+    "check_changes",
     "check_curve",
     "check_decrease",
     "check_diagnostics",
@@ -39,6 +48,9 @@ __all__ = [
     "check_index",
     "check_index_settings",
     "check_kpi",
+    "check_letters",
+    "check_measured",
+    "check_outcomes",
     "check_public",
     "check_risk_groups",
     "check_risk_ranks",

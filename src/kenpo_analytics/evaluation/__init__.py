@@ -6,6 +6,7 @@ from kenpo_analytics.evaluation.letters import letters, rule_in_force
 from kenpo_analytics.evaluation.sensitivity import before_after_sensitivity
 from kenpo_analytics.evaluation.shares import COARSE, FOLLOWED, outcome_shares, value_change
 from kenpo_analytics.evaluation.table_one import table_one
+from kenpo_analytics.evaluation.two_years import two_cohorts
 
 __all__ = [
     "COARSE",
@@ -18,5 +19,6 @@ __all__ = [
     "rule_in_force",
     "stack",
     "table_one",
+    "two_cohorts",
     "value_change",
 ]

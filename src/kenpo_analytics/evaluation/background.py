@@ -11,7 +11,7 @@ from kenpo_analytics.evaluation.choices import Choice
 from kenpo_analytics.evaluation.did import banded
 from kenpo_analytics.evaluation.states import LABELS
 from kenpo_analytics.evaluation.subsets import at_letter, first_letters
-from kenpo_analytics.evaluation.suite import Groups
+from kenpo_analytics.evaluation.suite import Groups, groups
 
 LOST = ("open", "left", "unexamined", "late", "before_letter", "no_value")
 """Why a person has no outcome (`analysis.STATES`), in the order of the flow."""
@@ -57,6 +57,13 @@ def flow(analysis: AnalysisSet, choice: Choice, parts: Groups, era: str) -> pl.D
     note = {"kind": "reference", "key": "earlier", "label": "参考: 帯の人のうち、前年すでに対象だった人(除いていない)",
             "unit": "人", "excluded": 0, "remaining": count, "status": "評価"}  # fmt: skip
     return pl.concat([told, pl.DataFrame([note], schema=told.schema)])
+
+
+def flows(analysis: AnalysisSet, choice: Choice) -> dict[str, pl.DataFrame]:
+    """The `flow` of each era that there is: programme, and before where the choice has years before."""
+    parts = groups(analysis, choice)
+    eras = ("programme", "before") if choice.before else ("programme",)
+    return {era: flow(analysis, choice, parts, era) for era in eras}
 
 
 def _as_flow(

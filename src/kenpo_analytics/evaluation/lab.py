@@ -11,10 +11,11 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.definitions.national import plan_receivables
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation import landmark, time_series
 from kenpo_analytics.evaluation.analysis import AnalysisSet, usual_day
 from kenpo_analytics.evaluation.decide import STATES
 from kenpo_analytics.evaluation.doubts import grouped
-from kenpo_analytics.evaluation.estimate import ROLES, Estimate, as_rows
+from kenpo_analytics.evaluation.estimate import ROLES, Estimate, as_rows, unavailable
 from kenpo_analytics.evaluation.letters import programmes_of
 from kenpo_analytics.evaluation.trial import detectable, persons_needed
 from kenpo_analytics.months import month_index
@@ -142,6 +143,15 @@ def no_visits(visits: pl.DataFrame, mailings: Any, *, programme: str, fiscal_yea
     return None
 
 
+def visits_after_letter(
+    visits: pl.DataFrame, mailings: Any, *, programme: str, fiscal_year: int, months: int
+) -> tuple[list[Estimate], str]:
+    """Who sees a doctor within `months` of the letter? `landmark.landmark`, else none, and why (`no_visits`)."""
+    if reason := no_visits(visits, mailings, programme=programme, fiscal_year=fiscal_year):
+        return [], reason
+    return [landmark.landmark(with_letters(visits, mailings, programme=programme), months=months)], ""
+
+
 def with_letters(visits: pl.DataFrame, mailings: Any, *, programme: str) -> pl.DataFrame:
     """Followed people with `letter` (sent) and `begin`: its day, or the day on which it would have gone out.
 
@@ -164,6 +174,34 @@ def with_letters(visits: pl.DataFrame, mailings: Any, *, programme: str) -> pl.D
     return joined.with_columns(begin=pl.coalesce("own", usual_day(joined))).drop("sent", "due", "own")
 
 
+def interrupted_series(
+    kpi_monthly: Any, kpi_id: str, *, branch: str, start: str, control: str = ""
+) -> tuple[list[Estimate], dict[str, pl.DataFrame]]:
+    """Did a branch's monthly KPI change its level or slope in the month `start`? `control`: another branch beside it.
+
+    Returns
+    -------
+    The two estimates of `time_series.interrupted`, and small frames: series (`series_lines`), residuals, dates (months
+    in which nothing began). Both are empty without `kpi_monthly` (None).
+    """
+    if kpi_monthly is None:
+        return [], {}
+    own = monthly_series(kpi_monthly, kpi_id, branch=branch)
+    other = monthly_series(kpi_monthly, kpi_id, branch=control) if control else None
+    level, slope = time_series.interrupted(own, start=start, control=other, unit="件(千人当たり)")
+    return [level, slope], {
+        "series": series_lines(level, own),
+        "residuals": level.diagnostics["residuals"],
+        "dates": time_series.placebo_dates(own, start=start),
+    }
+
+
+def strata_table(common: Estimate, *, strata: str) -> dict[str, pl.DataFrame]:
+    """The strata behind a `stratified` estimate as the diagnostic `strata`; none where it could not be estimated."""
+    held = common.diagnostics.get("strata")
+    return {} if held is None else {"strata": held.rename({strata: "stratum"})}
+
+
 def series_lines(level: Estimate, series: pl.DataFrame) -> pl.DataFrame:
     """A series with its fit and what the trend before would have led to, one row per line and month, for a figure.
 
@@ -176,10 +214,15 @@ def series_lines(level: Estimate, series: pl.DataFrame) -> pl.DataFrame:
 
 
 def labelled(estimates: Sequence[Estimate]) -> pl.DataFrame:
-    """Estimates as rows with the Japanese names of role and state, as a `Decision` has them."""
-    return as_rows(estimates).with_columns(
-        role_label=pl.col("role").replace_strict(ROLES, return_dtype=pl.String),
-        state_label=pl.col("state").replace_strict(STATES, return_dtype=pl.String),
+    """Estimates as rows with the Japanese names of role and state, as a `Decision` has them; without any, no rows."""
+    none = unavailable("", "", "", "", reason="")  # a frame of no rows has columns, too
+    return (
+        as_rows([*estimates, none])
+        .head(len(estimates))
+        .with_columns(
+            role_label=pl.col("role").replace_strict(ROLES, return_dtype=pl.String),
+            state_label=pl.col("state").replace_strict(STATES, return_dtype=pl.String),
+        )
     )
 
 

@@ -8,11 +8,14 @@ from kenpo_analytics.report.areas import area_names, branch_names, municipality_
 from kenpo_analytics.report.attachments import attach
 from kenpo_analytics.report.benchmark import benchmark_summary, neighbours_text, published_note
 from kenpo_analytics.report.dag import dag_figure
-from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, assumptions, design_table, diagnostic
+from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, assumptions, design_table, diagnostic, diagnostics
 from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
 from kenpo_analytics.report.designs_primary import (
     bands_name,
+    carried_by_lots,
     next_trial,
+    one_year_text,
+    primary_note,
     primary_text,
     purpose_text,
     side_text,
@@ -29,6 +32,17 @@ from kenpo_analytics.report.designs_text import (
     tipping_text,
     verdict_words,
     where_from,
+)
+from kenpo_analytics.report.evaluation_page import (
+    baseline_tables,
+    cohort_text,
+    effect_headline,
+    lab_summary,
+    letter_names,
+    lost_tables,
+    missing_table,
+    plan_name,
+    windows_text,
 )
 from kenpo_analytics.report.events import event_table
 from kenpo_analytics.report.excel import Sheet, Sheets, workbook
@@ -59,6 +73,14 @@ from kenpo_analytics.report.series import lines, stacked_contributions
 from kenpo_analytics.report.style import setup
 from kenpo_analytics.report.tables import show, table_html, value, value_interval
 from kenpo_analytics.report.texts import conclusion, heading, paragraph
+from kenpo_analytics.report.two_years import (
+    fall_text,
+    looks_text,
+    naive_headline,
+    naive_looks,
+    naive_summary,
+    naive_table,
+)
 from kenpo_analytics.report.visits import level_name, visit_purpose, visit_summary
 
 __all__ = [
@@ -74,11 +96,14 @@ __all__ = [
     "balance_plot",
     "bands_name",
     "bar_rank",
+    "baseline_tables",
     "before_after",
     "benchmark_summary",
     "branch_names",
     "card_figure",
+    "carried_by_lots",
     "change_text",
+    "cohort_text",
     "conclusion",
     "contrary",
     "dag_figure",
@@ -86,8 +111,11 @@ __all__ = [
     "definitions_table",
     "design_table",
     "diagnostic",
+    "diagnostics",
+    "effect_headline",
     "event_study",
     "event_table",
+    "fall_text",
     "flow_figure",
     "funnel_outside",
     "funnel_plot",
@@ -103,24 +131,36 @@ __all__ = [
     "kpi_control",
     "kpi_history",
     "kpi_months",
+    "lab_summary",
+    "letter_names",
     "level_name",
     "limits",
     "lines",
+    "looks_text",
+    "lost_tables",
     "meeting_page",
     "methods",
+    "missing_table",
     "missing_text",
     "municipality_map",
     "municipality_names",
+    "naive_headline",
+    "naive_looks",
+    "naive_summary",
+    "naive_table",
     "nation_text",
     "needed_text",
     "neighbours_text",
     "next_trial",
     "no_levels_text",
+    "one_year_text",
     "overlap_plot",
     "paragraph",
     "people_seen",
+    "plan_name",
     "power_basis",
     "prefecture_map",
+    "primary_note",
     "primary_text",
     "protocol_text",
     "published_note",
@@ -154,5 +194,6 @@ __all__ = [
     "visit_purpose",
     "visit_summary",
     "where_from",
+    "windows_text",
     "workbook",
 ]

@@ -197,12 +197,22 @@ def _empty(checked: Checked, key: str) -> bool:
     return key in ("reason", "item") and not any(checked.table[key].drop_nulls().to_list())
 
 
-def design_table(checked: Checked, *, title: str, percent: bool = False) -> None:
+def diagnostics(shown: Mapping[str, Checked], *names: str) -> None:
+    """Show those of these tables that could be made, and say nothing of the others."""
+    for name in names:
+        if name in shown:
+            diagnostic(name, shown)
+
+
+def design_table(checked: Checked, *, title: str, percent: bool = False, empty: str = "") -> None:
     """All designs in one table: role and answer, or that there is none (`assumptions` says what each rests on).
 
     `checked` comes from `disclosure.check_estimates` of a `Decision`'s rows; `percent` for differences of shares
-    (all rest on the same assumption, which then stands under the table).
+    (all rest on the same assumption, which then stands under the table). Without a design, `empty` is said instead.
     """
+    if len(checked) == 0:
+        paragraph(empty)
+        return
     style: tuple[Any, int] = ("points", 1) if percent else ("index", 2)
     columns: dict[str, Any] = {
         "label": "設計", "role_label": "位置づけ", "estimate": Col("推定", *style),

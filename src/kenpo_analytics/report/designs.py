@@ -9,6 +9,7 @@ from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import Col, number
 from kenpo_analytics.report._rows import Row, extremes, rows_of
 from kenpo_analytics.report.style import COLOURS, HATCHES, MARKERS, PLAIN, QUIET, STRONG, canvas, finish
+from kenpo_analytics.report.texts import paragraph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,11 +23,15 @@ COVARIATES = {
 COVARIATES |= {f"{name}_missing": f"{text}の欠測" for name, text in COVARIATES.items()}
 
 
-def event_study(checked: Checked, *, title: str, measure: str = "帯の差の変化") -> None:
+def event_study(checked: Checked | None, *, title: str, measure: str = "帯の差の変化", empty: str = "") -> None:
     """How far apart did the bands move in each fiscal year? Points with intervals; the reference year lies at 0.
 
     Takes rows of `fiscal_year`, `era`, `estimate`, `lower`, `upper` (`evaluation.did.by_year`).
+    None (it could not be made) shows `empty` instead.
     """
+    if checked is None:
+        paragraph(empty)
+        return
     checked = must_be_checked(checked)
     rows = rows_of(checked, "fiscal_year", ("estimate", "lower", "upper"))
     eras = checked.table["era"].to_list()
@@ -54,11 +59,17 @@ def event_study(checked: Checked, *, title: str, measure: str = "帯の差の変
         })  # fmt: skip
 
 
-def jump_figure(checked: Checked, *, title: str, cutoff: float, measure: str = "次回健診の値(mg/dL)") -> None:
+def jump_figure(
+    checked: Checked | None, *, title: str, cutoff: float, measure: str = "次回健診の値(mg/dL)", empty: str = ""
+) -> None:
     """Is there a step at the threshold? Means by FPG and local lines on both sides, by era.
 
     Takes rows of `era`, `side`, `y0`, `estimate`, `fitted` (`evaluation.diagnose.jump`).
+    None (it could not be made) shows `empty` instead.
     """
+    if checked is None:
+        paragraph(empty)
+        return
     checked = must_be_checked(checked)
     alts = []
     with canvas(5.6, 3.2, title) as (figure, axes):
@@ -87,11 +98,15 @@ def _side(axes: Axes, rows: list[Row], i: int, label: str | None) -> None:
     axes.plot([row["y0"] for row in fits], [row["fitted"] for row in fits], stroke, color=colour, linewidth=1.6)
 
 
-def balance_plot(checked: Checked, *, title: str, limit: float = 0.1) -> None:
+def balance_plot(checked: Checked | None, *, title: str, limit: float = 0.1, empty: str = "") -> None:
     """Are both groups alike after weighting? Standardised differences before and after, per covariate.
 
     Takes rows of `covariate`, `smd_before`, `smd_after`; beyond `limit` the groups count as different.
+    None (it could not be made) shows `empty` instead.
     """
+    if checked is None:
+        paragraph(empty)
+        return
     checked = must_be_checked(checked)
     rows = rows_of(checked, "covariate", ("smd_before", "smd_after"), COVARIATES)[::-1]
     with canvas(5.6, 1.1 + 0.2 * len(rows), title) as (figure, axes):
@@ -112,11 +127,15 @@ def balance_plot(checked: Checked, *, title: str, limit: float = 0.1) -> None:
         })  # fmt: skip
 
 
-def overlap_plot(checked: Checked, *, title: str) -> None:
+def overlap_plot(checked: Checked | None, *, title: str, empty: str = "") -> None:
     """Have both groups people at every probability of a letter? Counts by score, sent upwards, not sent downwards.
 
     Takes rows of `score` (lower end of a tenth), `sent`, `not_sent`; a masked count has no bar and says so.
+    None (it could not be made) shows `empty` instead.
     """
+    if checked is None:
+        paragraph(empty)
+        return
     checked = must_be_checked(checked)
     rows = rows_of(checked, "score", ("sent", "not_sent"))
     states = checked.states

@@ -97,6 +97,24 @@ def side_text(primary: Estimate) -> str:
     return f"マイナスは、{first}群のほうが{second}群より次回健診の値が低いこと。"
 
 
+def carried_by_lots(primary: Estimate) -> bool:
+    """Is the answer that of lots (無作為割付), and was there one?"""
+    return primary.design == RANDOMISED and primary.state == "estimated"
+
+
+def primary_note(primary: Estimate) -> str:
+    """What stands under the primary estimate: its sign, the years of the figure below, how the interval was made."""
+    interval = f"区間: {primary.method}。" if primary.method else ""
+    return f"{side_text(primary)}年次図は再度の通知を含む全年度、主解析は計画の年度だけ。{interval}"
+
+
+def one_year_text(choice: Choice) -> str:
+    """What can a figure not tell with one year before the programme? Empty with more years, or none."""
+    if len(choice.before) != 1:
+        return ""
+    return "年次図の事業前は1年度だけのため、事業の前から平行に動いていたかは読めません。"
+
+
 def bands_name(choice: Choice) -> str:
     """What are the people of both bands on this page: the primary analysis', or a sensitivity analysis'?"""
     return "主解析" if choice.primary == DID else "差の差(感度分析)"

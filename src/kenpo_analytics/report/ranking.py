@@ -11,13 +11,14 @@ from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import Col, Style, number
 from kenpo_analytics.report._rows import Row, extremes, rows_of
 from kenpo_analytics.report.style import COLOURS, HATCHES, MARKERS, PLAIN, QUIET, STRONG, canvas, finish
+from kenpo_analytics.report.texts import paragraph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def interval_plot(
-    checked: Checked,
+    checked: Checked | None,
     *,
     title: str,
     label: str = "area",
@@ -34,13 +35,18 @@ def interval_plot(
     instead: str | None = None,
     digits: int | None = None,
     numbers: bool = True,
+    empty: str = "",
 ) -> None:
     """Which estimates differ from the reference, given their intervals? A dot and a line per row.
 
     `highlight` is the value of `label` to pick out; `reference` a number, or the column that holds it. Rows that may
     not be shown stay, with their mark, or with the text of the column `instead` (識別不能, 推定せず: a forest of
     designs shows those that gave no number, too). `numbers` False where the page has a table of the same rows.
+    None (it could not be made) shows `empty` instead.
     """
+    if checked is None:
+        paragraph(empty)
+        return
     checked = must_be_checked(checked)
     rows = rows_of(checked, label, (estimate, lower, upper), names)
     reference = checked.table[reference][0] if isinstance(reference, str) else reference

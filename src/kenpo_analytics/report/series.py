@@ -15,6 +15,7 @@ from kenpo_analytics.report._format import LABELS, MASK, Col, Style, names_of, n
 from kenpo_analytics.report._rows import rows_of
 from kenpo_analytics.report.events import draw_events, in_years, numbered
 from kenpo_analytics.report.style import COARSE, COLOURS, HATCHES, QUIET, STROKES, canvas, finish
+from kenpo_analytics.report.texts import paragraph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ _TAIL = 0.5
 
 
 def lines(
-    checked: Checked,
+    checked: Checked | None,
     *,
     title: str,
     x: str,
@@ -40,14 +41,18 @@ def lines(
     events: Sequence[Event] = (),
     affects: str | None = None,
     coarse: bool = False,
+    empty: str = "",
 ) -> None:
     """How does it run over months? A line per group with its band; steps for cumulative incidence.
 
     Points that may not be shown break the line; nothing is drawn across the gap. With `calendar`, `x` holds months
     written YYYYMM, placed a month apart and named at each April. `events` (`definitions.calendar.events`) are drawn
     where `x` is such a month, or a fiscal year; `affects` (a KPI or subject) leaves out the others. `coarse` makes
-    a smaller picture, for a few points on a full page.
+    a smaller picture, for a few points on a full page. None (it could not be made) shows `empty` instead.
     """
+    if checked is None:
+        paragraph(empty)
+        return
     from matplotlib.ticker import MaxNLocator
 
     checked = must_be_checked(checked)
