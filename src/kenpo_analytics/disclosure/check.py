@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import polars as pl
@@ -13,7 +13,7 @@ from kenpo_analytics.disclosure.finish import finish
 from kenpo_analytics.disclosure.nested import nested_sums
 from kenpo_analytics.disclosure.roles import Columns, Roles, all_rates, eager, implied_parts, names_in, validate
 from kenpo_analytics.disclosure.rules import DisclosureRules
-from kenpo_analytics.disclosure.suppress import PRIMARY, Cells, Sum, suppress
+from kenpo_analytics.disclosure.suppress import PRIMARY, SECONDARY, Cells, Sum, suppress
 from kenpo_analytics.errors import DisclosureError
 
 
@@ -32,6 +32,7 @@ def check(
     municipality: str | None = None,
     nested: Mapping[str, Mapping[str, Any]] | None = None,
     labels: Columns = (),
+    hidden: Mapping[str, Sequence[bool]] | None = None,
     rules: DisclosureRules | None = None,
 ) -> Checked:
     """Which cells of this table may be shown? Every numeric column must be given a role.
@@ -73,6 +74,9 @@ def check(
         whose count is within 1 to 9 of another shown count is masked; the main row stays.
     labels
         Text columns that look like numbers but are headings or codes. Other texts that say a number are refused.
+    hidden
+        Count column -> for each row, is it masked whatever its size? Where it stands beside this table, too, and a
+        smaller group would come out of both.
 
     Raises
     ------
@@ -103,7 +107,7 @@ def check(
     validate(frame, roles)
     roles.splits += implied_parts(frame, roles)
     floors = _floors(frame, roles, rules)
-    mask, blurred = _mask_people(frame, roles, floors)
+    mask, blurred = _mask_people(frame, roles, floors, hidden or {})
     _mask_events(frame, roles, floors, mask)
     for rate, behind in roles.rates.items():
         mask[rate] = [max(states) for states in zip(*(mask[name] for name in behind), strict=True)]
@@ -132,9 +136,14 @@ def _floors(frame: pl.DataFrame, roles: Roles, rules: DisclosureRules) -> list[f
     return [rules.floor(None if code is None else str(code)) for code in frame[roles.municipality]]
 
 
-def _mask_people(frame: pl.DataFrame, roles: Roles, floors: list[float]) -> tuple[dict[str, list[int]], bool]:
+def _mask_people(
+    frame: pl.DataFrame, roles: Roles, floors: list[float], hidden: Mapping[str, Sequence[bool]]
+) -> tuple[dict[str, list[int]], bool]:
     cells = Cells()
     _add_cells(cells, frame, roles, roles.counts, floors)
+    for name, flags in hidden.items():
+        for cell in (roles.grid[row, name] for row, flag in enumerate(flags) if flag):
+            cells.mask[cell] = cells.mask[cell] or SECONDARY
     sums = _row_sums(cells, frame, roles, floors)
     for name in roles.counts:
         sums += _column_sums(cells, frame, roles, name, min(floors, default=0))

@@ -14,7 +14,7 @@ from kenpo_analytics.disclosure.rules import DisclosureRules
 
 NUMBERS = ("estimate", "lower", "upper", "standard_error")
 COUNTS = ("persons", "compared")
-SMALLEST = "smallest"
+SMALLEST, SHORT = "smallest", "_short"
 
 
 def check_estimates(
@@ -31,7 +31,9 @@ def check_estimates(
     Parameters
     ----------
     table
-        Rows of estimates: `estimate`, `lower`, `upper`, `persons`, and `compared` where there are two groups.
+        Rows of estimates: `estimate`, `lower`, `upper`, `persons`, and `compared` where there are two groups; with
+        `persons_short` and `compared_short` (`evaluation.estimate.as_rows`), counts are masked that would give back
+        what the table of arms masks.
     by
         Columns that tell the rows apart (design, bandwidth, fiscal year …).
     main
@@ -49,8 +51,11 @@ def check_estimates(
     """
     if isinstance(table, Checked):
         return table
+    rules = rules or DisclosureRules()
     frame = eager(table).with_columns(pl.col(pl.String).fill_null(""))
     counts = [name for name in COUNTS if name in frame.columns]
+    hidden = _told_by_arms(frame, counts, rules.min_cell)
+    frame = frame.drop([f"{name}{SHORT}" for name in counts], strict=False)
     frame = frame.with_columns(pl.min_horizontal(counts).cast(pl.Int64).alias(SMALLEST))
     numbers = [name for name in NUMBERS if name in frame.columns]
     first = {key: value for key, value in (main or {}).items() if (frame[key] == value).any()}
@@ -63,16 +68,29 @@ def check_estimates(
         totals=totals,
         plain=[name for name in ("level", "null_value", *plain) if name in frame.columns],
         reasons=dict.fromkeys([*numbers, *counts, *plain], "not_applicable"),
+        hidden=hidden,
         labels=[n for n in frame.columns if frame[n].dtype == pl.String and n not in by],  # our sentences: thresholds
         rules=rules,
     )
     return checked.select([name for name in checked.table.columns if name != SMALLEST])
 
 
+def _told_by_arms(frame: pl.DataFrame, counts: Sequence[str], floor: int) -> dict[str, list[bool]]:
+    """Which counts would stand beside a whole that holds 1 to 9 people more (or are a few people from such a count)?"""
+    hidden = {}
+    for name in counts:
+        if f"{name}{SHORT}" in frame.columns:
+            taken = frame.filter(pl.col(f"{name}{SHORT}") < floor)[name].drop_nulls().to_list()
+            near = [value is not None and any(abs(value - other) < floor for other in taken) for value in frame[name]]
+            hidden[name] = near
+    return hidden
+
+
 def check_diagnostics(
     tables: Mapping[str, pl.DataFrame], *, rules: DisclosureRules | None = None
 ) -> dict[str, Checked]:
     """Which small frames of `evaluation.diagnose` may be shown? Each by what its columns are; unknown names fail."""
+    rules = rules or DisclosureRules()
     found = {}
     for name, table in tables.items():
         if name == "moves":
@@ -83,8 +101,41 @@ def check_diagnostics(
             counts = _COUNTS[name].get("counts", ())
             filled = table.with_columns(pl.col(pl.String).fill_null(""))
             filled = filled.with_columns(pl.col(column).cast(pl.Int64) for column in counts)
-            found[name] = check(filled, rules=rules, **_COUNTS[name])
+            hidden = _between_tables(name, filled, tables.get("bands"), rules.min_cell)
+            found[name] = check(filled, rules=rules, hidden=hidden, **_COUNTS[name])
     return found
+
+
+def _between_tables(name: str, table: pl.DataFrame, bands: pl.DataFrame | None, floor: int) -> dict[str, list[bool]]:
+    """What must be masked since a whole and a part of it, 1 to 9 people apart, must not both stand on a page?
+
+    Of the arms, every part of such a whole. Of the bands the wholes, since those seen again stand in the flow and
+    among the estimates, too: of both bands of an era, whose sum stands in the flow, and in their background.
+    """
+    parts = _INSIDE.get(name, {})
+    hidden = {part: _few_short(table, part, wholes, floor) for part, wholes in parts.items() if part in table.columns}
+    if bands is None or name not in ("bands", "cells"):
+        return hidden
+    gap = pl.col("n").cast(pl.Int64) - pl.col("observed").cast(pl.Int64)
+    eras = set(bands.filter(gap.is_between(1, floor - 1))["era"])
+    if name == "cells":
+        sides = {"n_one": "programme", "n_other": "before"}
+        return {side: [era in eras] * table.height for side, era in sides.items()}
+    close = pl.col("n").cast(pl.Int64) - pl.col("letters") < floor  # nearly all of a masked n
+    letters = table.select((pl.col("era").is_in(list(eras)) & close).fill_null(False)).to_series()
+    both = [one or other for one, other in zip(hidden["letters"], letters, strict=True)]
+    return {"n": [era in eras for era in table["era"]], "letters": both}
+
+
+def _few_short(table: pl.DataFrame, part: str, wholes: Sequence[str], floor: int) -> list[bool]:
+    """In which rows does this column fall short of one of these by 1 to 9 people? `drawn - late`: those in time."""
+    rest = {"drawn - late": pl.col("drawn") - pl.col("late")} if "late" in table.columns else {}
+    gaps = [rest.get(name, pl.col(name)) - pl.col(part) for name in wholes if name in (*table.columns, *rest)]
+    return (
+        table.select(pl.any_horizontal(gap.is_between(1, floor - 1).fill_null(False) for gap in gaps))
+        .to_series()
+        .to_list()
+    )
 
 
 def _moves(table: pl.DataFrame, rules: DisclosureRules | None) -> Checked:
@@ -108,6 +159,12 @@ def _moves(table: pl.DataFrame, rules: DisclosureRules | None) -> Checked:
     return checked.select([name for name in checked.table.columns if not name.startswith("n_")])
 
 
+_ARMS = ("n", "drawn - late", "drawn")
+_INSIDE: dict[str, dict[str, tuple[str, ...]]] = {
+    "arms": {"n": _ARMS[1:], "observed": _ARMS, "letters": _ARMS, "mixed": ("observed", "letters", *_ARMS)},
+    "bands": {"letters": ("n",)},
+}
+"""Columns whose people are all counted in others of the row, too."""
 _LIMITS = ("estimate", "lower", "upper", "level")
 _ESTIMATES: dict[str, dict[str, Any]] = {
     "years": {"by": ("fiscal_year",)},

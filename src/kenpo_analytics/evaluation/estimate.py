@@ -88,9 +88,30 @@ def unavailable(
 
 
 def as_rows(estimates: Sequence[Estimate]) -> pl.DataFrame:
-    """All designs as one table, a row each, in the order given; warnings joined by a blank line."""
+    """All designs as one table, a row each, in the order given; warnings joined by a blank line.
+
+    `persons_short`, `compared_short`: by how few people these counts fall short of a whole that stands in the table of
+    arms (`_short`); null where nobody is missing. For the disclosure gate only.
+    """
     names = [name for name in Estimate.__dataclass_fields__ if name not in ("diagnostics", "warnings")]
-    rows = [{name: getattr(one, name) for name in names} | {"warning": "\n".join(one.warnings)} for one in estimates]
+    rows = [
+        {name: getattr(one, name) for name in names} | {"warning": "\n".join(one.warnings), **_short(one)}
+        for one in estimates
+    ]
     floats = dict.fromkeys(("estimate", "lower", "upper", "standard_error", "level"), pl.Float64)
-    counts = dict.fromkeys(("persons", "compared"), pl.Int64)
+    counts = dict.fromkeys(("persons", "compared", "persons_short", "compared_short"), pl.Int64)
     return pl.DataFrame(rows, infer_schema_length=None, schema_overrides={**floats, **counts, "reason": pl.String})
+
+
+def _short(one: Estimate) -> dict[str, int | None]:
+    """By how few people do those seen again of each arm fall short of the people drawn, not late, or compared?"""
+    held: list[int | None] = [None, None]
+    arms = one.diagnostics.get("arms")
+    rows = [] if arms is None else arms.to_dicts()
+    if rows and rows[0]["observed"] != one.persons:
+        rows.reverse()  # `persons` are the first arm's
+    for place, row in enumerate(rows[:2]):
+        drawn = row.get("drawn", row["n"])
+        gaps = [whole - row["observed"] for whole in (row["n"], drawn, drawn - row.get("late", 0))]
+        held[place] = min((gap for gap in gaps if gap > 0), default=None)
+    return dict(zip(("persons_short", "compared_short"), held, strict=True))
