@@ -12,7 +12,8 @@ from pathlib import Path
 
 from kenpo_analytics.definitions.allowed import told
 from kenpo_analytics.definitions.calendar import ALL, Event, events
-from kenpo_analytics.definitions.kpi.page import kpi_page
+from kenpo_analytics.definitions.kpi import timings
+from kenpo_analytics.definitions.kpi.page import TIMINGS, kpi_page
 from kenpo_analytics.definitions.markdown import NOTE, grid, page
 from kenpo_analytics.definitions.registry import Definition, Definitions, define, read
 from kenpo_analytics.months import format_month, parse_month
@@ -186,12 +187,24 @@ def _assumptions(used: Definitions) -> str:
             "## できごとの日付",
             "推移の図に示すできごとのうち、日付を出典で確かめられていないものです。一覧は [kpi.md](kpi.md)。",
             grid(("id", "できごと", "日付", "仮定とした理由・参考"), map(_event, _assumed_events())),
+            "## KPIの年度途中の割合",
+            "分子と分母がともに年度累計のKPIの、年度途中の割合の読み方のうち、出典のないものです。読み方は [kpi.md](kpi.md)、"
+            "元は `src/kenpo_analytics/definitions/kpi/timing.csv`。",
+            grid(("id", "年度途中の割合", "理由", "仮定とした理由・参考"), map(_timing, _assumed_timings())),
             "## 決めたこと (D1–D9)",
             "計画や公表資料の間で食い違うこと、書かれていないことを、この分析ではこう決めました。"
             "出典や説明の中の「D1」などは、この表を指します。",
             grid(("番号", "問い", "決めたこと"), (tuple(row.values()) for row in read("decisions"))),
         ]
     )
+
+
+def _assumed_timings() -> list[dict[str, str]]:
+    return [row for row in timings() if row["status"] == "仮定"]
+
+
+def _timing(row: dict[str, str]) -> tuple[str, ...]:
+    return f"`{row['kpi_id']}`", TIMINGS[row["timing"]], row["why"], row["source"]
 
 
 def _assumed_events() -> list[Event]:

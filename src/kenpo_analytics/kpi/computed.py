@@ -12,7 +12,7 @@ from kenpo_analytics.kpi.judging import YEAR_END
 from kenpo_analytics.months import add_months, fiscal_year_of, months_between
 from kenpo_analytics.outcomes.first_visit import first_visit, followup_window
 from kenpo_analytics.outcomes.incidence import visit_incidence
-from kenpo_analytics.outcomes.lag import mature_month
+from kenpo_analytics.outcomes.lag import Maturity, mature_month
 from kenpo_analytics.store import Tables
 from kenpo_analytics.tables import TABLES
 
@@ -39,12 +39,13 @@ def untreated_visits(tables: Tables, *, branch: str, months: int = 48) -> pl.Dat
     """
     branch = branch_code(branch)
     first, last = followup_window(tables.definitions)
-    known = mature_month(tables.claims, definitions=tables.definitions, through=tables.month).complete_through
+    mature = mature_month(tables.claims, definitions=tables.definitions, through=tables.month)
+    known = mature.complete_through
     version = version_at(UNTREATED, tables.month).version
     asked = [add_months(tables.month, -back) for back in range(months, -1, -1)]
     rows: list[tuple[str, str, int, str, float, float, str]] = []
     for year in dict.fromkeys(fiscal_year_of(month) for month in asked):
-        visits = _visits(tables, branch, year - 1, known)
+        visits = _visits(tables, branch, year - 1, mature)
         if visits is None:
             continue
         for month in (month for month in asked if fiscal_year_of(month) == year):
@@ -62,11 +63,10 @@ def untreated_visits(tables: Tables, *, branch: str, months: int = 48) -> pl.Dat
     return pl.DataFrame(rows, schema=names, orient="row").with_columns(pl.col("month").cast(pl.Int32))
 
 
-def _visits(tables: Tables, branch: str, year: int, through: int) -> pl.DataFrame | None:
+def _visits(tables: Tables, branch: str, year: int, mature: Maturity) -> pl.DataFrame | None:
     """The first visits of a year's people, if there are any and the claims reach back before their checkups."""
-    begin = tables.claims.select(pl.col("treatment_month").min()).collect().item()
-    before = int(tables.definitions.number("untreated.lookback.kpi"))
-    if begin is None or begin > add_months(year * 100 + 4, -before):
+    before, through = int(tables.definitions.number("untreated.lookback.kpi")), mature.complete_through
+    if mature.first > add_months(year * 100 + 4, -before):  # a stray older claim does not make the months before whole
         return None
     people = _people(tables, branch, year, through)
     if people is None:
