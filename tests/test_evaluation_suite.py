@@ -279,8 +279,10 @@ def test_a_plan_of_other_years_or_another_programme_is_not_replaced(tmp_path: Pa
         choose(YEARS, last=2020, before=[2017], protocol=replace(plan, years=(2030,)))
     with pytest.raises(EstimateError, match="解析計画の事業"):
         choose(YEARS, last=2020, before=[2017], protocol=plan, letters="other")
-    found = choose(YEARS, last=2020, before=[2017], protocol=replace(plan, years=(2018, 2020)))
-    assert any("2020年度の通知の基準は" in text for text in found.departures)
+    with pytest.raises(EstimateError, match=r"基準\(及び\)は、2020年度の通知の基準と違う"):
+        choose(YEARS, last=2020, before=[2017], protocol=replace(plan, years=(2018, 2020)))
+    with pytest.raises(EstimateError, match=r"基準\(または\)は、2018年度の通知の基準と違う"):
+        choose(YEARS, last=2020, before=[2017], protocol=replace(plan, rule="or"))
 
 
 # --- who is lost ----------------------------------------------------------------------------------------

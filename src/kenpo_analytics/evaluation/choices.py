@@ -12,9 +12,11 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.definitions.words import RULES
+from kenpo_analytics.definitions.words import RULES
 from kenpo_analytics.errors import EstimateError, ParameterError
 from kenpo_analytics.evaluation import did
-from kenpo_analytics.evaluation.letters import LEAFLET, programmes_of, rule_in_force
+from kenpo_analytics.evaluation.letters import LEAFLET, mixture, programmes_of, rules_sent
 from kenpo_analytics.evaluation.lines import LINES, Lines
 from kenpo_analytics.evaluation.protocol import FILE, Protocol, read_protocol, why_not_bands
 from kenpo_analytics.evaluation.trial_record import Draws, read_draws
@@ -64,10 +66,14 @@ def find_draws(folder: str | Path, name: str, *, programme: str = LEAFLET) -> Dr
     return read_draws(Path(folder) / name, programme=programme) if name else Draws()
 
 
+MIXED = "基準が混ざるため評価に用いない"
+
+
 def letter_years(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> pl.DataFrame:
     """For checkups of which fiscal years were letters sent, and by which rule? `fiscal_year`, `letters`, `rule`.
 
-    `rule` is null where the letters of a year do not say one rule: such a year is not evaluated.
+    `rule` is "and" or "or"; null where the letters of a year do not say a rule; and where letters of two rules were
+    sent, in Japanese how many of each (`mixture`). Only years of one rule are evaluated.
 
     Raises
     ------
@@ -78,23 +84,17 @@ def letter_years(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> p
         raise EstimateError(
             f"通知(mailings)に、事業「{programme}」の記録がありません", hint=f"ある事業: {'、'.join(there) or 'なし'}"
         )
-    wanted = ["record_id", "programme", "status"]
-    sent = frames.collect(frames.enter(mailings, MAILINGS, wanted)).filter(
-        pl.col("programme") == programme, pl.col("status") == "sent"
-    )
-    days = frames.collect(frames.enter(checkups, CHECKUPS, ["record_id", "checkup_date"]).unique("record_id"))
-    joined = sent.select("record_id").unique().join(days, on="record_id")
-    year = pl.col("checkup_date").dt.year() - (pl.col("checkup_date").dt.month() < 4).cast(pl.Int32)
-    table = joined.group_by(year.alias("fiscal_year")).agg(letters=pl.len().cast(pl.Int64)).sort("fiscal_year")
-    rules = [_rule_of(mailings, checkups, y, programme) for y in table["fiscal_year"]]
-    return table.with_columns(rule=pl.Series(rules, dtype=pl.String))
+    sent = rules_sent(mailings, checkups, programme=programme)
+    rows = [(year, part["letters"].sum(), _told(part)) for (year,), part in sent.group_by("fiscal_year")]
+    schema = {"fiscal_year": pl.Int32, "letters": pl.Int64, "rule": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row").sort("fiscal_year")
 
 
-def _rule_of(mailings: Any, checkups: Any, year: int, programme: str) -> str | None:
-    try:
-        return rule_in_force(mailings, checkups, fiscal_year=year, programme=programme)
-    except EstimateError:
-        return None  # letters of that year do not say their rule: the other years can still be evaluated
+def _told(of_year: pl.DataFrame) -> str | None:
+    rules = of_year["rule"].drop_nulls().to_list()
+    if len(rules) > 1:
+        return f"{mixture(of_year)}: {MIXED}"
+    return rules[0] if rules else None
 
 
 def choose(
@@ -124,23 +124,26 @@ def choose(
     Raises
     ------
     EstimateError
-        No usable year; none of the protocol's years is usable; the protocol is of another programme.
+        No usable year; none of the protocol's years is usable; the protocol is of another programme, or of another
+        rule than the letters of its years.
     ParameterError
         One of `years` is not usable, or of another rule than the rest.
     """
     used = definitions or define()
     window = (int(used.number("next_checkup.letter_days")), int(used.number("next_checkup.max_months")))
-    rules = {year: rule for year, rule in found.select("fiscal_year", "rule").iter_rows() if rule is not None}
+    told = {year: rule for year, rule in found.select("fiscal_year", "rule").iter_rows() if rule is not None}
+    rules = {year: rule for year, rule in told.items() if rule in RULES}
+    mixed = {year: rule for year, rule in told.items() if rule not in RULES}
     latest = (max(rules), rules[max(rules)]) if rules else None
     usable = [year for year in rules if year <= last]
     if not usable:
         hint = "基準月を後にしてください。" if rules else "通知(mailings)に当時の抽出の基準(rule)の記録が要ります。"
         raise EstimateError("次回健診の期間が終わった、基準の分かる通知のある年度がありません", hint=hint)
     if protocol is not None:
-        _refuse(protocol, rules, last, letters)
+        _refuse(protocol, rules, mixed, last, letters)
     asked = list(years) or usable
     rule = protocol.rule if protocol else rules.get(min(asked), "")
-    _refuse_years(years, {year: rules[year] for year in usable}, rule)
+    _refuse_years(years, {year: rules[year] for year in usable}, mixed, rule)
     pooled = tuple(sorted(year for year in asked if rules[year] == rule))
     if protocol is None:
         lines = Lines.of(used)
@@ -198,8 +201,13 @@ def explore(choice: Choice, *, rule: str = "", high: Sequence[float], low: Seque
     return replace(choice, rule=rule or choice.rule, **bands)
 
 
-def _refuse_years(years: Sequence[int], usable: Mapping[int, str], rule: str) -> None:
+def _refuse_years(years: Sequence[int], usable: Mapping[int, str], mixed: Mapping[int, str], rule: str) -> None:
     """Years that were asked for by name are never left out unsaid."""
+    if both := [year for year in years if year in mixed]:
+        raise ParameterError(
+            f"指定された{_years(both)}の通知は、1つの基準で送られていません({mixed[both[0]]})。",
+            hint=f"評価できる年度: {_years(sorted(usable))}",
+        )
     if none := [year for year in years if year not in usable]:
         raise ParameterError(
             f"指定された{_years(none)}は、通知(当時の基準を含む)の記録がないか、次回健診の期間が終わっていません。",
@@ -216,18 +224,28 @@ def _years(years: Sequence[int]) -> str:
     return "、".join(f"{year}年度" for year in years) or "なし"
 
 
-def _refuse(protocol: Protocol, rules: Mapping[int, str], last: int, letters: str) -> None:
+def _refuse(protocol: Protocol, rules: Mapping[int, str], mixed: Mapping[int, str], last: int, letters: str) -> None:
     """Another evaluation than the declared one would carry its fingerprint: none is made."""
     if protocol.programme != letters:
         raise EstimateError(
             f"解析計画の事業({protocol.programme})は、評価する通知({letters})と違います",
             hint="protocol.toml の programme を確かめてください。",
         )
+    if both := [year for year in protocol.years if year in mixed]:
+        raise EstimateError(
+            f"解析計画の{_years(both)}の通知は、1つの基準で送られていません({mixed[both[0]]})",
+            hint="通知の基準が1つの年度だけを評価する計画にしてください。",
+        )
     if not any(year in rules and year <= last for year in protocol.years):
         years = "、".join(map(str, protocol.years))
         raise EstimateError(
             f"解析計画の年度({years}年度)は、通知がないか次回健診の期間が終わっていないため、評価できません",
             hint="基準月を後にしてください。別の年度で代えることはしません。",
+        )
+    if other := [year for year in protocol.years if year <= last and rules.get(year, protocol.rule) != protocol.rule]:
+        raise EstimateError(  # by the plan's rule nobody, or only some, of those compared were sent a letter
+            f"解析計画の基準({RULES[protocol.rule]})は、{_years(other)}の通知の基準と違うため、評価できません",
+            hint="protocol.toml の rule か years を確かめてください。",
         )
 
 
@@ -238,8 +256,6 @@ def _departures(
         yield f"{'、'.join(map(str, late))}年度は次回健診の期間が終わっていないため、まだ含めていません"
     if none := [year for year in protocol.years if year <= last and year not in rules]:
         yield f"{'、'.join(map(str, none))}年度の通知の記録(当時の基準を含む)がないため、含めていません"
-    if other := [year for year in protocol.years if rules.get(year, protocol.rule) != protocol.rule]:
-        yield f"{'、'.join(map(str, other))}年度の通知の基準は、解析計画の基準と違います"
     if before and tuple(sorted(before)) != tuple(sorted(protocol.before)):
         yield "指定された事業前の年度ではなく、解析計画の年度を使いました"
     if window != protocol.window:
