@@ -188,8 +188,8 @@ def _assumptions(used: Definitions) -> str:
             "推移の図に示すできごとのうち、日付を出典で確かめられていないものです。一覧は [kpi.md](kpi.md)。",
             grid(("id", "できごと", "日付", "仮定とした理由・参考"), map(_event, _assumed_events())),
             "## KPIの年度途中の割合",
-            "分子と分母がともに年度累計のKPIの、年度途中の割合の読み方のうち、出典のないものです。読み方は [kpi.md](kpi.md)、"
-            "元は `src/kenpo_analytics/definitions/kpi/timing.csv`。",
+            "分子と分母がともに年度累計のKPIの、年度途中の割合の読み方のうち、出典のないものです。"
+            "読み方は [kpi.md](kpi.md)、元は `src/kenpo_analytics/definitions/kpi/timing.csv`。",
             grid(("id", "年度途中の割合", "理由", "仮定とした理由・参考"), map(_timing, _assumed_timings())),
             "## 決めたこと (D1–D9)",
             "計画や公表資料の間で食い違うこと、書かれていないことを、この分析ではこう決めました。"
