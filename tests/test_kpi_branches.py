@@ -120,6 +120,42 @@ def test_unknown_columns_and_encodings_are_refused(tmp_path):
         kpi.read_provider(path)
 
 
+def test_the_columns_of_what_may_be_empty_may_be_absent(tmp_path):
+    path = tmp_path / provider.FILE
+    path.write_text(f"kpi_id,version,month,area,value,source\n{ID},{NEW},2025-03,24,58.4,本部送付\n", encoding="utf-8")
+    (row,) = kpi.read_provider(path).to_dicts()
+    assert (row["value"], row["numerator"], row["denominator"]) == (58.4, None, None)
+    path.write_text(
+        f"kpi_id,version,month,area,numerator,denominator,source\n{ID},{NEW},2025-03,24,6009,16986,本部送付\n",
+        encoding="utf-8",
+    )
+    assert kpi.read_provider(path)["value"][0] == pytest.approx(35.3762, abs=1e-4)
+    path.write_text(f"kpi_id,version,month,area,source\n{ID},{NEW},2025-03,24,本部送付\n", encoding="utf-8")
+    with pytest.raises(TableError, match="2行目の value が空です"):
+        kpi.read_provider(path)
+    path.write_text("kpi_id,version,month,value,source\n", encoding="utf-8")
+    with pytest.raises(TableError, match="列がありません: area"):
+        kpi.read_provider(path)
+
+
+def test_fractions_of_excel_are_refused_but_shares_that_are_so_low_are_not(tmp_path):
+    def table(n=47, id=ID, **more):
+        return "".join(line(f"{at:02d}", id=id, value=f"{0.4 + at / 100:.3f}", **more) for at in range(1, n + 1))
+
+    with pytest.raises(
+        TableError, match=r"生活習慣病予防健診 2025-03は、47支部の値がすべて1%以下です\(最大 0.870%\)"
+    ) as told:
+        kpi.read_provider(put(tmp_path, table()))
+    assert "59.2" in str(told.value.hint)
+    assert kpi.read_provider(put(tmp_path, table(46)))["value"].max() == 0.86  # no table of 47: a single low row may be
+    assert kpi.read_provider(put(tmp_path, table(id="assessment_rate", version="令和6年度"))).height == 47
+    counted = "".join(line(f"{at:02d}", value=f"{at / 100:.2f}", top=str(at), under="10000") for at in range(1, 48))
+    assert kpi.read_provider(put(tmp_path, counted))["value"].max() == 0.47
+    with pytest.raises(TableError, match="numerator が denominator を超えます") as told:
+        kpi.read_provider(put(tmp_path, line(top="1000000000", under="237347")))
+    assert "e+" not in told.value.message
+
+
 def test_check_tells_of_a_table_that_lacks_a_branch(tmp_path, table):
     assert provider.describe(tmp_path / "none") == []
     assert provider.describe(tmp_path) == ["kpi_published.csv: 47行、複数の支部がそろう表1"]

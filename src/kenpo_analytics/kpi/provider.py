@@ -17,14 +17,14 @@ from typing import Any
 import polars as pl
 
 from kenpo_analytics.definitions.branch_codes import BRANCHES, spellings
-from kenpo_analytics.definitions.kpi import NATION, Kpi, kpi, kpis, version_at, versions, why_impossible
+from kenpo_analytics.definitions.kpi import NATION, Kpi, kpi, kpis, printed, version_at, versions, why_impossible
 from kenpo_analytics.errors import DateError, DefinitionError, TableError
 from kenpo_analytics.frames import eager, small, source_of
 from kenpo_analytics.months import format_month, parse_date, parse_month
 
 FILE = "kpi_published.csv"
-GIVEN = ("kpi_id", "version", "month", "area", "value", "numerator", "denominator", "source")
-ALSO = ("unit", "as_of", "rank")
+GIVEN = ("kpi_id", "version", "month", "area", "source")
+ALSO = ("value", "numerator", "denominator", "unit", "as_of", "rank")
 KEY = ("kpi_id", "version", "month", "area")
 SCHEMA: dict[str, Any] = {
     "kpi_id": pl.String,
@@ -55,7 +55,8 @@ def read_provider(path: Path | str) -> pl.DataFrame:
         UTF-8 (with or without BOM) or CP932. Columns kpi_id, version, month (2025-03), area (JIS "01".."47", 1..47,
         三重, 三重支部, or 全国), value (as printed: 58.4 for 58.4%), numerator, denominator, source; optional unit
         (must be the KPI's), as_of (date or month of the document: see `known_by`) and rank (as headquarters printed
-        it). Either the value or numerator and denominator may be empty, not both. Empty rows are skipped.
+        it). Either the value or numerator and denominator may be empty or have no column, not both. Empty rows are
+        skipped.
 
     Returns
     -------
@@ -66,7 +67,8 @@ def read_provider(path: Path | str) -> pl.DataFrame:
     ------
     TableError
         Not readable, a missing column, an unknown KPI, version, area or unit, an impossible month, a value outside its
-        range or not that of its totals, two rows of one key. All lines are judged; the first five are told.
+        range or not that of its totals, two rows of one key. All lines are judged; the first five are told. A table of
+        all branches whose shares were written as fractions (0.592 for 59.2%).
     """
     lines = list(_lines(Path(path)))
     rows, wrong = [], []
@@ -82,7 +84,35 @@ def read_provider(path: Path | str) -> pl.DataFrame:
             f"{FILE} の" + "。".join(wrong[:_SHOWN]) + more,
             hint="docs/kpi.md の「本部から届く47支部の値を加える」を見てください。",
         )
-    return pl.DataFrame(rows, schema=SCHEMA)
+    found = pl.DataFrame(rows, schema=SCHEMA)
+    _refuse_fractions(found)
+    return found
+
+
+def _refuse_fractions(found: pl.DataFrame) -> None:
+    """Excel keeps 59.2% as 0.592: all branches at 1% or less, without counts, of a KPI not known to be so low."""
+    low = {item.id for item in kpis() if item.unit == "%"} - _rare()
+    bare = found.filter(pl.col("kpi_id").is_in(list(low)), pl.col("area") != NATION)
+    tables = bare.group_by("kpi_id", "version", "month", maintain_order=True).agg(
+        pl.len(), top=pl.col("value").max(), counted=pl.col("numerator").count()
+    )
+    wrong = tables.filter(pl.col("len") == len(BRANCHES), pl.col("top") > 0, pl.col("top") <= 1, pl.col("counted") == 0)
+    if wrong.is_empty():
+        return
+    row = wrong.row(0, named=True)
+    raise TableError(
+        f"{FILE} の{kpi(row['kpi_id']).short} {format_month(row['month'])}は、{len(BRANCHES)}支部の値がすべて1%以下です"
+        f"(最大 {row['top']:.3f}%)" + (f" ほか{wrong.height - 1}表" if wrong.height > 1 else ""),
+        hint="Excelの割合(0.592)を、印刷された値(59.2)に直してください。本当に1%以下なら、分子と分母も書いてください。",
+    )
+
+
+def _rare() -> set[str]:
+    """KPIs whose printed shares are all of 1% at most (査定率)."""
+    known: dict[str, float] = {}
+    for row in printed():
+        known[row["kpi_id"]] = max(row["value"], known.get(row["kpi_id"], 0.0))
+    return {id for id, top in known.items() if top <= 1}
 
 
 def coverage(published: Any) -> Any:
@@ -160,7 +190,10 @@ def _lines(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
     rows = csv.reader(io.StringIO(_decoded(raw), newline=""))
     head = [unicodedata.normalize("NFKC", name).strip().lower() for name in next(rows, [])]
     if missing := [name for name in GIVEN if name not in head]:
-        raise TableError(f"{FILE} に列がありません: {', '.join(missing)}", hint=f"列: {', '.join(GIVEN)}")
+        raise TableError(
+            f"{FILE} に列がありません: {', '.join(missing)}",
+            hint=f"要る列: {', '.join(GIVEN)} と、value か numerator・denominator",
+        )
     if unknown := [name for name in head if name and name not in (*GIVEN, *ALSO)]:
         raise TableError(
             f"{FILE} に使われない列があります: {', '.join(unknown)}", hint=f"列: {', '.join((*GIVEN, *ALSO))}"
@@ -198,13 +231,13 @@ def _row(text: dict[str, str]) -> dict[str, Any]:
         raise TableError("の source が空です(出典のない値は使えません)")
     if (unit := text.get("unit", "")) and unit != _plain(item.unit):
         raise TableError(f"の unit「{unit}」は{item.short}の単位({item.unit})と違います")
-    month, numbers = _month(text["month"]), {name: _number(name, text[name]) for name in _NUMBERS}
+    month, numbers = _month(text["month"]), {name: _number(name, text.get(name, "")) for name in _NUMBERS}
     return {
         "kpi_id": item.id,
         "version": text["version"],
         "month": month,
         "area": area,
-        **_judged(item, numbers, text["value"]),
+        **_judged(item, numbers, text.get("value", "")),
         "part_year": month % 100 != 3,
         "status": "支部設定",
         "source": text["source"],
@@ -260,7 +293,7 @@ def _rank(text: str) -> int | None:
     return int(digits)
 
 
-def _judged(item: Kpi, numbers: dict[str, float | None], printed: str) -> dict[str, float | None]:
+def _judged(item: Kpi, numbers: dict[str, float | None], text: str) -> dict[str, float | None]:
     """The three numbers, if they can be and agree; the value from the totals where it is empty."""
     value, top, under = (numbers[name] for name in _NUMBERS)
     if bool(item.denominator) and (top is None) != (under is None):
@@ -273,10 +306,10 @@ def _judged(item: Kpi, numbers: dict[str, float | None], printed: str) -> dict[s
     if value is None:
         return {"value": counted, "numerator": top, "denominator": under}
     if value < 0 or (item.unit == "%" and value > 100):
-        raise TableError(f"の value「{printed}」が範囲の外です({'0～100' if item.unit == '%' else '0以上'})")
-    places = len(printed.rstrip("%").partition(".")[2])
+        raise TableError(f"の value「{text}」が範囲の外です({'0～100' if item.unit == '%' else '0以上'})")
+    places = len(text.rstrip("%").partition(".")[2])
     if counted is not None and abs(value - counted) > 0.5 * 10**-places + 1e-9:
-        raise TableError(f"の value「{printed}」が numerator÷denominator({counted:.{places + 1}f})と合いません")
+        raise TableError(f"の value「{text}」が numerator÷denominator({counted:.{places + 1}f})と合いません")
     return {"value": value, "numerator": top, "denominator": under}
 
 
