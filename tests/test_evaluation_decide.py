@@ -77,6 +77,19 @@ def test_designs_that_say_otherwise_are_named():
     assert "IPTWの区間は効果なしを含みませんが" in decide([nothing, shows], primary="did_ancova").basis
 
 
+def test_designs_without_lots_do_not_overrule_a_trial():
+    """Randomised -6.18 (-6.82 to -5.54) beside a difference-in-differences of +3 (1 to 5): the trial decides."""
+    trial = Estimate("randomised", "無作為割付", "E", "A", estimate=-6.18, lower=-6.82, upper=-5.54)
+    contrary = replace(SHOWN, estimate=3.0, lower=1.0, upper=5.0)
+    found = decide([contrary, trial], primary="randomised")
+    assert found.verdict == "lower" and "食い違う" not in found.sentence
+    assert "無作為割付によらない差の差の区間は逆の向きですが" in found.basis and "結論を変えません" in found.basis
+    for others in ([SHOWN], []):
+        assert "逆の向き" not in decide([*others, trial], primary="randomised").basis
+    assert decide([contrary, trial], primary="did_ancova").verdict == "disagree"  # a trial overrules what has no lots
+    assert decide([contrary, replace(trial, warnings=("疑い",))], primary="randomised").verdict == "warned"
+
+
 def test_points_and_ratios_are_printed_on_their_own_scale():
     points = Estimate("s", "割合", "E", "A", unit="ポイント", estimate=0.051, lower=0.02, upper=0.08)
     assert "+5.1ポイント、95%信頼区間 +2.0～+8.0" in decide([points], primary="s").sentence

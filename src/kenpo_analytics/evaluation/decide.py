@@ -11,6 +11,7 @@ import polars as pl
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.estimate import POWER_Z, ROLES, Estimate, as_rows
 from kenpo_analytics.evaluation.protocol import Protocol, standing
+from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
 
 STATES = {"estimated": "推定", "not_identified": "識別不能", "refused": "推定せず"}
 
@@ -65,7 +66,8 @@ def decide(
     -------
     Decision
         `verdict`: lower / higher (the primary interval leaves out zero, no diagnostic warns, no other defensible design
-        points the other way), disagree (it does, but another design's interval lies wholly on the other side), warned
+        points the other way), disagree (it does, but another design's interval lies wholly on the other side; a
+        randomised primary is not overruled by designs without lots: the basis names them), warned
         (it does, but a diagnostic warns), not_shown (the interval holds zero), not_identified. `sentence` is for a
         reader of one paragraph; `basis` says by which design, under which plan, and what the others say.
     """
@@ -77,11 +79,18 @@ def decide(
     chosen = replace(chosen, role="primary")
     all_of = [chosen if one.design == primary else one for one in estimates]
     against = opposed(chosen, all_of)
+    told = [one for one in against if chosen.design == RANDOMISED != one.design]
+    against = [one for one in against if one not in told]
     verdict = _verdict(chosen, against, warnings)
     said = _sentence(verdict, chosen, against, warnings, subject, outcome, people)
     if verdict != "not_identified":
         said += "".join(f"ただし、{text}。" for text in unchecked)
     basis = _basis(verdict, chosen, all_of, warnings)
+    if told:
+        names = "、".join(one.label for one in told)
+        basis += (
+            f"無作為割付によらない{names}の区間は逆の向きですが、比べる人の違いを除ききれないため、結論を変えません。"
+        )
     basis += standing(protocol, outcomes_from=outcomes_from)
     basis += "".join(f"解析計画と違う点: {text}。" for text in departures)
     return Decision(verdict, said, basis, chosen, as_rows(all_of).with_columns(
