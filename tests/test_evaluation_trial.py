@@ -24,6 +24,7 @@ from kenpo_analytics.evaluation.trial import (
     persons_needed,
     randomised,
     read_assignment,
+    read_draws,
     read_record,
     record,
 )
@@ -289,6 +290,16 @@ def test_folders_are_given_as_text_or_as_paths(tmp_path):
         read_protocol(str(tmp_path / "none.toml"))
     again = draw(str(tmp_path / "people.parquet"), str(tmp_path / "again"), kind="delay", seed=1, programme="p", **IDS)
     assert describe(again, str(tmp_path / "again")).count(again["digest"]) == 1
+
+
+def test_a_draw_beside_folders_of_draws_is_refused_not_half_read(tmp_path):
+    drawn(tmp_path)
+    (tmp_path / "out" / "notes").mkdir()
+    assert read_assignment(tmp_path / "out").height == 400
+    draw(tmp_path / "people.parquet", tmp_path / "out" / "2026-02", kind="delay", seed=2, programme="p", **IDS)
+    for read in (read_assignment, read_draws):
+        with pytest.raises(EstimateError, match="別の割付のフォルダがあります: 2026-02"):
+            read(tmp_path / "out")
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(tmp_path):

@@ -91,12 +91,22 @@ def read_draws(folder: str | Path, *, programme: str | None = None) -> Draws:
     Raises
     ------
     EstimateError
-        As `read_record`, for any of the draws; draws of several programmes, kinds, units or types of person_id, or the
-        same draw twice; a draw of another programme than `programme`.
+        As `read_record`, for any of the draws; a draw beside folders of draws; draws of several programmes, kinds,
+        units or types of person_id, or the same draw twice; a draw of another programme than `programme`.
     """
     folder = Path(folder)
     whole = any((folder / name).exists() for name in (ASSIGNMENT, RECORD)) or not folder.is_dir()
-    parts = [] if whole else sorted(part for part in folder.iterdir() if part.is_dir() and part.name[0] != ".")
+    inner = (
+        sorted(part for part in folder.iterdir() if part.is_dir() and part.name[0] != ".") if folder.is_dir() else []
+    )
+    if whole and (
+        more := [part.name for part in inner if any((part / name).exists() for name in (ASSIGNMENT, RECORD))]
+    ):
+        raise EstimateError(
+            f"割付のフォルダの中に、別の割付のフォルダがあります: {'、'.join(more)}",
+            hint="1回の割付だけのフォルダか、回ごとのフォルダだけを入れたフォルダを指定してください。",
+        )
+    parts = [] if whole else inner
     held = sorted((_vouched(part) for part in parts or [folder]), key=lambda one: _moment(one[1]))
     _agree(held, programme)
     lots = [_lots(drawn, told, number if parts else 0) for number, (drawn, told) in enumerate(held, 1)]
