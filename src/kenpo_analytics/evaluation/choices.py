@@ -13,7 +13,6 @@ import polars as pl
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.definitions.words import RULES
-from kenpo_analytics.definitions.words import RULES
 from kenpo_analytics.errors import EstimateError, ParameterError
 from kenpo_analytics.evaluation import did
 from kenpo_analytics.evaluation.letters import LEAFLET, mixture, programmes_of, rules_sent
@@ -21,7 +20,7 @@ from kenpo_analytics.evaluation.lines import LINES, Lines
 from kenpo_analytics.evaluation.protocol import FILE, Protocol, read_protocol, why_not_bands
 from kenpo_analytics.evaluation.trial_record import Draws, read_draws
 from kenpo_analytics.months import fiscal_year_of_date, parse_fiscal_year
-from kenpo_analytics.tables import CHECKUPS, MAILINGS
+from kenpo_analytics.tables import CHECKUPS
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import polars as pl
 
 from kenpo_analytics import frames
 from kenpo_analytics.definitions import Definitions, define
+from kenpo_analytics.definitions.words import RULES
+from kenpo_analytics.disclosure.rules import DisclosureRules
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.shares import SEEN
 from kenpo_analytics.months import day_number, fiscal_year_of_date, parse_fiscal_year
@@ -82,30 +84,59 @@ def _letter_rows(counted: pl.DataFrame) -> pl.DataFrame:
 def rule_in_force(mailings: Any, checkups: Any, *, fiscal_year: int, programme: str = LEAFLET) -> str:
     """By which rule (and / or) were the letters for the checkups of a fiscal year drawn?
 
-    The rule in force at the first letters for these checkups, as the column `rule` of mailings has it: an evaluation
-    follows the rule of its time, never today's default (decision D1). Late letters by a later rule do not change it.
+    The one rule of the letters that were sent, as the column `rule` of mailings has it: an evaluation follows the rule
+    of its time, never today's default (decision D1). See `rules_sent`.
 
     Raises
     ------
     EstimateError
-        No letter with a rule for checkups of that year.
+        No letter with a rule was sent for checkups of that year, or letters of two rules.
     """
     fiscal_year = parse_fiscal_year(fiscal_year)
-    frames.same_engine(mailings=mailings, checkups=checkups)
-    sent = _sent(mailings, programme, "planned_date", "rule").filter(~nw.col("rule").is_null())
-    rows = frames.enter(checkups, CHECKUPS, ["record_id", "checkup_date"])
-    frames.same_key("record_id", mailings=sent, checkups=rows)
-    rows = (
-        rows.filter(fiscal_year_of_date(nw.col("checkup_date")) == fiscal_year).select("record_id").unique("record_id")
-    )
-    found = sent.join(rows, on="record_id", how="inner").group_by("planned_date", "rule").agg(nw.len().alias("n"))
-    held = frames.collect(found).sort("planned_date", pl.col("n"), "rule", descending=[False, True, False])
-    if held.is_empty():
+    of_year = rules_sent(mailings, checkups, programme=programme).filter(pl.col("fiscal_year") == fiscal_year)
+    rules = of_year["rule"].drop_nulls().to_list()
+    if not rules:
         raise EstimateError(
             f"{fiscal_year}年度の健診にもとづく通知の記録がありません",
             hint="通知を始めた年度より後を選ぶか、mailings の rule を確かめてください。",
         )
-    return str(held["rule"][0])
+    if len(rules) > 1:
+        raise EstimateError(
+            f"{fiscal_year}年度の健診にもとづく通知は、1つの基準で送られていません({mixture(of_year)})",
+            hint="基準が1つの年度を選ぶか、mailings の rule を確かめてください。",
+        )
+    return str(rules[0])
+
+
+def rules_sent(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> pl.DataFrame:
+    """For how many checkups of each fiscal year was a letter sent, by each rule?
+
+    A checkup counts once, by the first letter that was sent for it: its people were drawn by that rule.
+
+    Returns
+    -------
+    polars: `fiscal_year`, `rule` (null where the letter does not say it), `letters`; sorted.
+    """
+    frames.same_engine(mailings=mailings, checkups=checkups)
+    sent = _sent(mailings, programme, "planned_date", "sent_date", "status", "rule").filter(nw.col("status") == "sent")
+    rows = frames.enter(checkups, CHECKUPS, ["record_id", "checkup_date"])
+    frames.same_key("record_id", mailings=sent, checkups=rows)
+    year = fiscal_year_of_date(nw.col("checkup_date")).alias("fiscal_year")
+    joined = sent.join(rows.select("record_id", year).unique("record_id"), on="record_id", how="inner")
+    held = frames.collect(joined).with_columns(day=pl.coalesce("sent_date", "planned_date"))
+    first = held.sort("day", "rule", nulls_last=True).unique("record_id", keep="first", maintain_order=True)
+    counted = first.group_by("fiscal_year", "rule").agg(letters=pl.len().cast(pl.Int64))
+    return counted.sort("fiscal_year", "rule", nulls_last=True)
+
+
+def mixture(of_year: pl.DataFrame) -> str:
+    """How many letters of a year were sent by each rule, in Japanese? Without counts where one may not be shown (1-9).
+
+    `of_year`: the rows of one year of `rules_sent`. They add up to its letters: "及び(154通)・または(241通)".
+    """
+    rows = [(RULES.get(rule, rule or "記録なし"), n) for rule, n in of_year.select("rule", "letters").iter_rows()]
+    shown = all(n >= DisclosureRules().min_cell for _, n in rows)
+    return "・".join(f"{word}({n:,}通)" if shown else word for word, n in rows)
 
 
 def programmes_of(mailings: Any) -> list[str]:
