@@ -48,7 +48,8 @@ def line(shown: list[dict], name: str) -> dict:
 def test_the_page_is_publishable_and_every_output_is_stamped(page):
     page.must_be_publishable()
     found = verify(page.path)
-    projected = {"生活習慣病予防健診の年度末の見込み", "再審査1件当たり査定額の年度末の見込み"}
+    named = ("生活習慣病予防健診", "再審査1件当たり査定額", "ジェネリック(数量)")
+    projected = {f"{name}の年度末の見込み" for name in named}
     assert not found.public and set(found.headline) == projected
     assert found.headline["再審査1件当たり査定額の年度末の見込み"]["unit"] == "円"
     assert found.headline["生活習慣病予防健診の年度末の見込み"]["level"] == 0.8
@@ -102,8 +103,17 @@ def test_the_landing_is_the_factor_of_the_four_complete_years(page):
     ends = [100 * total(DEPENDENT, 202505)["share"] * factor for factor in (min(factors), max(factors))]
     assert (ranged["方法"], ranged["年度末の見込み"]) == ("幅だけ", "―") and "前年度末の値" in ranged["説明"]
     assert numbers(ranged["80%予測区間または幅"]) == pytest.approx(ends, abs=0.0501)
-    assert "12か月そろった過去の年度がない" in line(shown, "未治療者の10か月以内受診")["説明"]
-    assert "事業者健診データ" not in {row["指標"] for row in shown}  # no month of this year is final yet
+    assert "12か月そろった過去の年度が2年度だけ" in line(shown, "未治療者の10か月以内受診")["説明"]
+    plan = {row["指標"] for row in page.table("KPIの一覧(2025年10月)") if row["状態"] != "参考"}
+    assert len(plan) == 19 and plan <= {row["指標"] for row in shown}
+    for row in shown:
+        assert (row["方法"] != "見込みなし") or len(row["説明"]) > 5
+    none = line(shown, "事業者健診データ")  # no month of this year is final yet
+    assert (none["見込んだ月(確定)"], none["方法"], none["説明"]) == (
+        "なし",
+        "見込みなし",
+        "この年度の確定した実績がない",
+    )
 
 
 def test_how_many_are_needed_is_counted_from_the_final_month(page):
@@ -113,6 +123,40 @@ def test_how_many_are_needed_is_counted_from_the_final_month(page):
     assert numbers(row["目標まで"])[0] == needed
     assert numbers(row["全国平均まで"])[0] == math.ceil(0.584 * now["denominator"] - now["numerator"])
     assert numbers(row["目標まで(多くとも)"])[0] == most and numbers(row["その1か月当たり"])[0] == math.ceil(most / 5)
+
+
+def test_whom_no_month_is_final_of_is_counted_from_the_latest(page):
+    shown = page.table("あと何人・あと何事業所(目標と全国平均まで)")
+    row, latest = line(shown, "事業者健診データ"), total("employer_checkup_data_rate", 202510)
+    assert row["目標まで"] == "―" and row["数えた月(確定)"] == "―"
+    assert numbers(row["目標まで(多くとも)"])[0] == math.ceil(0.11 * latest["denominator"] - latest["numerator"])
+    assert {"健康宣言事業所", "健康保険委員(被保険者)"} <= {row["指標"] for row in shown}
+    said = page.text("目標まであと何人")
+    assert "保健指導(被保険者)" in said and "目標の値がない: 健康保険委員(事業所)" in said
+
+
+def test_only_kpis_of_the_plan_are_unknown_and_done_is_a_word(page):
+    shown = page.table("KPIの一覧(2025年10月)")
+    unknown = sum(row["状態"] == "判定不能" for row in shown)
+    assert f"判定不能の計画のKPIは{unknown}指標です" in page.text("判定不能の計画のKPIは")
+    assert f"判定不能{unknown}です" in page.text("要約")
+    done = line(shown, "バイオシミラー事業")
+    assert (done["実績"], done["目標"], done["差"]) == ("実施", "実施", "―")
+    for row in page.table("見込みの確かめ(月ごと)"):
+        assert not row["平均の誤差"].startswith("+")
+
+
+def test_no_month_is_masked_in_one_table_and_shown_in_another(page):
+    runs = {
+        (row["指標"], row["月"]): row["実績"] for row in page.table("KPIの月別の推移（数値）")
+    }  # the last 13 months, 2024年10月 on
+    march = page.table("前の年度の年度末(2025年3月、確定)の到達状況")
+    assert len(march) > 10
+    for row in march:
+        assert runs[row["指標"], "2025年3月"] == row["実績"]
+    for row in page.table("年度末の見込み"):
+        if row["見込んだ月(確定)"] != "なし":
+            assert runs[row["指標"], row["見込んだ月(確定)"]] == row["実績"]
 
 
 def test_the_last_year_end_stands_beside_the_nation_of_the_same_month(page):

@@ -117,3 +117,41 @@ def test_uprights_of_the_history_keep_to_the_kpi_they_concern(panels):
     assert shown["一者応札"] == [number["covid"]]
     assert number["definition_assessment_rate"] in shown["査定率"]
     assert number["definition_assessment_rate"] not in shown["未治療者の10か月以内受診"]
+
+
+def test_the_legend_covers_neither_title_nor_panels(monkeypatch):
+    """Every figure as it is drawn: its legend against the title, the source line and the months under the panels."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(room, "finish", lambda figure, *_, **__: drawn.append(figure))
+    values = {m: (m % 100, 100) for m in range(202404, 202413)}
+    held = table([*rows("checkup_rate_insured", values | {202504: (5, 100)}), *rows("single_bid_rate", values)])
+    asked = {"month": 202512, "branch": "24"}
+    series = disclosure.check_kpi(kpi.monthly_series(held, **asked), by=("kpi_id", "month", "definition_version"))
+    report.kpi_months(
+        series, title="長い題名のKPIの月別の推移", targets=disclosure.check_kpi(kpi.status(held, **asked))
+    )
+    report.kpi_history(ka.check_public(HISTORY, source="test"), title="三重支部の計画のKPI(公表値)")
+    drawn[1].supxlabel("出典：test", x=0.99, ha="right", fontsize=7.5)
+    for figure in drawn:
+        figure.canvas.draw()
+        (legend,) = figure.legends
+        box = legend.get_window_extent()
+        others = [figure._suptitle, *([figure._supxlabel] if figure._supxlabel else [])]
+        assert not any(box.overlaps(text.get_window_extent()) for text in others)
+        assert not any(box.overlaps(axes.get_tightbbox()) for axes in figure.axes)
+
+
+def test_a_month_alone_is_a_dot_and_ticks_are_words_or_whole(panels):
+    values = {m: (month, 1000) for m, month in ((202405, 20), (202410, 60), (202411, 80), (202503, 200))}
+    drawn(values | {202505: (30, 1000)}, "guidance_rate_insured")
+    (axes,) = panels.values()
+    past = next(line for line in axes.get_lines() if line.get_label() == "過去の年度")
+    assert [past.get_xdata()[at] for at in past.get_markevery()] == [2, 12] and past.get_marker() == "."
+    panels.clear()
+    drawn({202504: (0, None), 202505: (1, None)}, "biosimilar_programme")
+    (axes,) = panels.values()
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["未実施", "実施"] and "(" not in next(iter(panels))
+    panels.clear()
+    drawn({202504: (1, None), 202505: (2, None)}, "sns_posts")
+    (axes,) = panels.values()
+    assert all(value == int(value) for value in axes.get_yticks())

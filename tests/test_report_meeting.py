@@ -21,7 +21,7 @@ from kenpo_analytics import disclosure, kpi, report
 from kenpo_analytics.definitions import kpi as registry
 from kenpo_analytics.definitions.calendar import events
 from kenpo_analytics.errors import DisclosureError
-from kenpo_analytics.months import months_between
+from kenpo_analytics.months import fiscal_year_of, months_between
 from kenpo_analytics.report import meeting, spark
 from kenpo_analytics.report._emit import CONTEXT
 from kenpo_analytics.report.attachments import Attachment
@@ -54,11 +54,12 @@ def page_of(held: list[tuple], *, synthetic: bool = True, groups: tuple[str, ...
     CONTEXT.synthetic = synthetic
     totals = table(held)
     asked = {"month": MONTH, "branch": "24"}
-    stands = kpi.status(totals, **asked)
+    stands, series = kpi.status(totals, **asked), kpi.monthly_series(totals, **asked)
     made = report.meeting_page(
-        disclosure.check_kpi(stands.filter(pl.col("group").is_in([*groups, ""]))),
-        landing=disclosure.check_kpi(kpi.landing(totals, **asked).rows),
-        series=disclosure.check_kpi(kpi.monthly_series(totals, **asked), by=("kpi_id", "month", "definition_version")),
+        disclosure.check_kpi(stands.filter(pl.col("group").is_in([*groups, ""])), together=series),
+        landing=disclosure.check_kpi(kpi.landing(totals, **asked).rows, together=series),
+        series=disclosure.check_kpi(series, by=("kpi_id", "month", "definition_version")),
+        settled=disclosure.check_kpi(kpi.status(totals, use="final", **asked), together=series),
         title="KPI会議資料(2025年10月)",
         month=MONTH,
         branch="24",
@@ -96,6 +97,72 @@ def test_a_card_tells_value_target_gap_last_year_nation_and_status(page):
     low, high = re.search(r"95%CI ([\d.]+)%～([\d.]+)%", one).groups()
     assert (float(low), float(high)) == pytest.approx((28.2, 33.9), abs=0.051)  # R: prop.test(310, 1000)-Wilson
     assert "全国値なし" in card(page, "平均所要日数")
+
+
+def fact(card: str, name: str) -> str:
+    found = re.findall(rf"<dt>{name}</dt><dd>([^<]*)</dd>", card)
+    return found[0] if found else ""
+
+
+RISING = {month: 0.05 * (month % 100 - 3 if month % 100 > 3 else month % 100 + 9) for month in months(202104, 202508)}
+
+
+@pytest.mark.parametrize(("level", "said"), [(1.2, "目標に届く"), (0.8, "目標に届かない")])
+def test_a_landing_with_an_interval_says_whether_the_target_is_reached(level, said):
+    growth = {2021: 1.0, 2022: 1.2, 2023: 0.9, 2024: 1.15, 2025: 1.0}  # last March says little of this one
+    counts = {
+        m: (round(1e5 * share * level * growth[fiscal_year_of(m)]), 100_000, NEW, "final")
+        for m, share in RISING.items()
+    }
+    one = card(page_of(rows("checkup_rate_insured", counts)), "生活習慣病予防健診")
+    assert re.fullmatch(r"[\d.]+%\([\d.]+～[\d.]+%、8月から\)", fact(one, "年度末")) and fact(one, "見通し") == said
+
+
+def test_the_year_before_is_compared_in_the_last_final_month_or_says_why_not():
+    late = {202510: (330, 1000, NEW, "provisional")}
+    held = [
+        *rows("checkup_rate_insured", {202408: (200, 1000), 202508: (212, 1000)} | late),
+        *rows("counter_rate", {202508: (20, 1000)} | late),
+        *rows("service_standard_rate", {202410: (990, 1000)} | late),
+        *rows("committee_coverage_rate", late),
+        *rows("untreated_visit_rate", {202308: (100, 1000, OLD), 202408: (110, 1000, OLD), 202508: (330, 1000)} | late),
+        *rows("guidance_rate_dependent", {202408: (7, 100), 202508: (30, 100)} | late),
+    ]
+    page = page_of(held)
+    told = {
+        item.short: fact(card(page, item.short), "前年同月")
+        for item in registry.in_year(2025)
+        if item.kind != "reference"
+    }
+    assert told["生活習慣病予防健診"] == "8月(確定) 20.0%(+1.2ポイント)"
+    assert told["窓口受付率"] == "前年の値なし" == told["健康保険委員(被保険者)"] == told["SNSの発信"]
+    assert told["サービススタンダード達成率"] == "確定した月なし"
+    assert told["未治療者の10か月以内受診"] == "前年は定義の版が違う"
+    assert told["保健指導(被扶養者)"] == "8月(確定) 秘匿"
+
+
+def test_no_landing_says_why_in_short(page):
+    assert fact(card(page, "バイオシミラー事業"), "年度末") == "見込みなし(見込む指標でない)"
+    held = page_of(rows("checkup_rate_insured", {202510: (300, 1000, NEW, "provisional")}))
+    assert fact(card(held, "生活習慣病予防健診"), "年度末") == "見込みなし(確定した月なし)"
+    assert fact(card(held, "査定率"), "年度末") == "見込みなし(実績なし)"
+    held = page_of(rows("checkup_rate_insured", {202505: (300, 1000)}))
+    assert fact(card(held, "生活習慣病予防健診"), "年度末") == "見込みなし(過去の年度なし)"
+
+
+def test_done_is_a_word_and_whole_numbers_have_no_tick_twice():
+    held = [
+        *rows("biosimilar_programme", {202504: (0, None), 202510: (1, None)}),
+        *rows("sns_posts", {202504: (1, None), 202510: (2, None)}),
+    ]
+    series = kpi.monthly_series(table(held), month=MONTH, branch="24")
+    drawn = {
+        id: spark.timeline(series.filter(pl.col("kpi_id") == id), first=202504, last=202603)
+        for id in ("biosimilar_programme", "sns_posts")
+    }
+    ticks = {id: re.findall(r'text-anchor="end"[^>]*>([^<]*)<', svg) for id, svg in drawn.items()}
+    assert ticks == {"biosimilar_programme": ["未実施", "実施"], "sns_posts": ["1", "2"]}
+    assert "2025年10月は実施" in drawn["biosimilar_programme"]
 
 
 def test_few_people_are_masked_on_the_sheet_with_their_share(page):
@@ -195,7 +262,7 @@ MEASURE = """<script>
 const wrong = [];
 for (const box of document.querySelectorAll(".sheet, .half, .tables, .card, .card h3, .value"))
   if (box.scrollHeight > box.clientHeight + 1) wrong.push("clipped " + box.className + box.innerText.slice(0, 20));
-for (const text of document.querySelectorAll(".card dd, .value"))
+for (const text of document.querySelectorAll(".card dd, .card h3, .value"))
   if (text.scrollWidth > text.clientWidth + 1) wrong.push("cut " + text.innerText);
 for (const card of document.querySelectorAll(".card")) {
   const badge = card.querySelector(".badge").getBoundingClientRect(), value = card.querySelector(".value");
@@ -264,6 +331,17 @@ def test_a_sheet_holds_the_masked_table_with_version_and_source(status):
     few = lines["被扶養者の特定健診"]
     assert {few[name] for name in ("実績", "95%信頼区間(下限)", "分子(人)")} == {"秘匿"}
     assert lines["平均所要日数"]["全国"] == "全国値なし"
+
+
+def test_a_source_of_its_own_is_not_said_twice_and_done_and_errors_are_written(status):
+    own = {"short": "指標", "target_source": "出典", "estimate": C("実績", "unit"), "gap": C("差", "error")}
+    _, found = book(report.Sheet("出典", status, own))
+    cells = next(iter(found.values())).rows()
+    head = next(row for row in cells if row[0] == "指標")
+    assert head == ("指標", "出典", "実績", "差", "定義の版")
+    lines = {row[0]: dict(zip(head, row, strict=True)) for row in cells}
+    assert lines["生活習慣病予防健診"]["出典"] == "三重支部 令和7年度事業計画"
+    assert (lines["バイオシミラー事業"]["実績"], lines["バイオシミラー事業"]["差"]) == ("実施", "―")
 
 
 def test_a_table_that_is_shown_is_kept_and_one_without_rows_has_no_sheet(status, monkeypatch):

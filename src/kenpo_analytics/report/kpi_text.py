@@ -13,9 +13,7 @@ from kenpo_analytics.report.tables import value, value_interval
 from kenpo_analytics.report.texts import conclusion
 
 _OWN = Col("値", "unit")  # %, yen …, as the row says
-_HOW = (
-    "見込みは、過去の年度や月と同じように動いた場合の値で、確定した月にもまだ届いていない実績があれば低めに出ます。"
-)
+_HOW = "見込みは、過去の年度や月と同じように動いた場合の値で、確定した月にもまだ届いていない実績があれば低めに出ます。"
 _OUTLOOKS = {
     "届く見込み": "{target}に届く見込みです。",
     "届かない見込み": "{target}に届かない見込みです。",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.kpi.process import ALONG, BEYOND, GROWTH
 from kenpo_analytics.months import month_index
 from kenpo_analytics.report._emit import must_be_checked
-from kenpo_analytics.report._format import Col, Style, number
+from kenpo_analytics.report._format import DONE, Col, Style, number, of_row, write
 from kenpo_analytics.report.events import Numbered, draw_events, in_years, numbered
 from kenpo_analytics.report.style import COARSE, COLOURS, PLAIN, STRONG, canvas, finish
 
@@ -130,7 +131,7 @@ def kpi_history(checked: Checked, *, title: str, events: Sequence[Event] = ()) -
             draw_events(axes, numbered(events, key), in_years, low=years[0] - 0.6, high=years[-1] + 0.6)
             _dress(axes, part, pad=10)
             alts.append(_said(part.drop_nulls("mie").rename({"mie": "estimate"}), years[-1]))
-        _legend(figure, panels)
+        _legend(figure, panels, credit=True)
         finish(figure, checked, title=title, alt="".join(alts), columns=None, dpi=COARSE)
 
 
@@ -159,7 +160,14 @@ def _year(axes: Axes, part: pl.DataFrame, current: bool, shade: int) -> None:
 
 
 def _line(axes: Axes, rows: pl.DataFrame, **look: Any) -> None:
-    axes.plot(rows["place"].to_list(), _floats(rows, "estimate"), **look)
+    """A line; a month whose neighbours may not be shown, or are not there, is a dot."""
+    places, values = rows["place"].to_list(), _floats(rows, "estimate")
+    held = {place for place, value in zip(places, values, strict=True) if not math.isnan(value)}
+    alone = [at for at, place in enumerate(places) if place in held and not held & {place - 1, place + 1}]
+    dots: dict[str, Any] = (
+        {} if "marker" in look else {"marker": "." if alone else None, "markersize": 6, "markevery": alone}
+    )
+    axes.plot(places, values, **dots, **look)
 
 
 def _landing(axes: Axes, row: dict[str, Any] | None) -> None:
@@ -212,29 +220,47 @@ def _breaks(part: pl.DataFrame) -> list[int]:
 
 def _dress(axes: Axes, part: pl.DataFrame, *, pad: float | None = None) -> None:
     unit, digits = part["unit"][0], part["digits"][0]
-    style: Style = "percent" if unit == "%" else "number"
-    low, high = axes.get_ylim()
-    places = digits if unit != "%" else 0 if high - low > 0.05 else max(1, digits - 1)
-    axes.yaxis.set_major_formatter(lambda value, _: number(value, style, places))
+    _ticks(axes, unit, digits)
     growth = "what" in part.columns and part["what"][0] == GROWTH
-    what = "増分の前年差" if growth else "" if unit == "%" else unit
+    what = "増分の前年差" if growth else "" if unit in ("%", DONE) else unit
     axes.set_title(part["short"][0] + (f"({what})" if what else ""), fontsize=9.5, loc="left", pad=pad)
     axes.tick_params(labelsize=8)
     axes.margins(y=0.15)
 
 
-def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
+def _ticks(axes: Axes, unit: str, digits: int) -> None:
+    """Labels as the values are written: no tick between whole numbers, a word for what is done or not."""
+    from matplotlib.ticker import MaxNLocator
+
+    if unit == DONE:
+        axes.set_yticks([0, 1], [f"未{DONE}", DONE])
+        return
+    low, high = axes.get_ylim()
+    places = digits if unit != "%" else 0 if high - low > 0.05 else max(1, digits - 1)
+    steps = [1, 2, 5, 10]  # a step of 2.5 would be written as 2, 5 and 8
+    axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", steps=steps, integer=unit != "%" and not digits))
+    style: Style = "percent" if unit == "%" else "number"
+    axes.yaxis.set_major_formatter(lambda value, _: number(value, style, places))
+
+
+def _legend(figure: Figure, panels: Sequence[Axes], *, credit: bool = False) -> None:
+    """Below the panels, where it covers neither the title nor, on a figure of published values, their source."""
     found: dict[str, Any] = {}
     for axes in panels:
         handles, labels = axes.get_legend_handles_labels()
         found |= {label: handle for handle, label in zip(handles, labels, strict=True) if label not in found}
-    figure.legend(found.values(), found.keys(), loc="outside upper right", ncols=min(len(found), 7), frameon=False)
+    pad = {"borderaxespad": 2.4} if credit else {}
+    if credit:  # the layout does not count the source line as room
+        foot = 0.2 / figure.get_figheight()
+        figure.set_layout_engine("constrained", rect=(0, foot, 1, 1 - foot))
+    columns = min(len(found), 7)
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, frameon=False, **pad)
 
 
 def _said(part: pl.DataFrame, year: int) -> str:
     shown = part.filter(pl.col("fiscal_year") == year).drop_nulls("estimate").tail(1)
-    name, unit, digits = part["short"][0], part["unit"][0], part["digits"][0]
+    name = part["short"][0]
     if not len(shown):
         return f"{name}は{year}年度に表示できる値なし。"
-    text = number(shown["estimate"][0], "percent" if unit == "%" else "number", digits)
-    return f"{name}は{number(shown['month'][0], 'month')}で{text}{'' if unit == '%' else unit}。"
+    row = shown.to_dicts()[0]
+    return f"{name}は{number(row['month'], 'month')}で{write(row['estimate'], 'shown', of_row(Col('', 'unit'), row))}。"

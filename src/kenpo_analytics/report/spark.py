@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -11,7 +12,7 @@ import polars as pl
 from kenpo_analytics.definitions.calendar import CHANGE, Event
 from kenpo_analytics.definitions.kpi import kpi
 from kenpo_analytics.months import month_index
-from kenpo_analytics.report._format import Style, number
+from kenpo_analytics.report._format import DONE, Col, Style, number, of_row, write
 
 WIDE, HIGH = 180.0, 104.0
 LEFT, RIGHT, TOP, BOTTOM = 30.0, 176.0, 13.0, 92.0
@@ -81,6 +82,11 @@ def _scale(rows: pl.DataFrame, low: float, high: float) -> list[tuple[float, str
     if not len(rows):
         return []
     unit, digits = rows["unit"][0], rows["digits"][0]
+    whole = list(range(math.ceil(low), math.floor(high) + 1)) if high - low < 20 and not digits and unit != "%" else []
+    if unit == DONE:
+        return [(float(value), DONE if value else f"未{DONE}") for value in whole if value in (0, 1)]
+    if whole:
+        return [(float(value), f"{value:,}") for value in dict.fromkeys((whole[0], whole[-1]))]
     style: Style = "percent" if unit == "%" else "number"
     places = (0 if high - low > 0.05 else digits) if unit == "%" else (0 if high - low > 20 else digits)
     room = 0.08 * (high - low)
@@ -173,6 +179,5 @@ def _said(rows: pl.DataFrame) -> str:
     if not len(shown):
         return "表示できる値なし"
     row = shown.to_dicts()[0]
-    share = row["unit"] == "%"
-    text = number(row["estimate"], "percent" if share else "number", row["digits"])
-    return f"{row['short']}の推移。{number(row['month'], 'month')}は{text}{'' if share else row['unit']}"
+    text = write(row["estimate"], "shown", of_row(Col("", "unit"), row))
+    return f"{row['short']}の推移。{number(row['month'], 'month')}は{text}"
