@@ -229,6 +229,14 @@ def test_switches_of_the_definitions(engine):
     )
     assert cells_of(engine, result, ())["first",][0] == 2
     assert account_of(engine, result)["not_in_force"] == 1
+    labels = engine.frame(result.account)["label"].to_list()
+    assert "コードの有効期間外の診療月(数えない設定)" in labels and "夜間・早朝等加算(数えない設定)" in labels
+    lines_of = out_of_hours(
+        engine(lines_frame(lines)), engine(members_frame(ONE)), months=FY2024, by=(), definitions=on
+    )
+    labels = engine.frame(lines_of.account)["label"].to_list()
+    assert "コードの有効期間外の診療月(同じコードを当てる設定のため除かない)" in labels
+    assert "夜間・早朝等加算(数える設定のため除かない)" in labels
     assert count(engine, lines, ONE, data_through="2025-06")["first",][0] == 2
 
 

@@ -98,9 +98,9 @@ class LineRules:
             Step("returned", "返戻されたレセプト"),
             Step("after_loss", "資格喪失後の受診"),
             Step("inpatient", "入院の加算コード"),
-            Step("evening_early", "夜間・早朝等加算(数えない設定)"),
+            Step("evening_early", f"夜間・早朝等加算({_setting(self.evening_early, '数える')})"),
             Step("not_addon", "時間外加算でないコード(基本料など、定義にないコード)"),
-            Step("not_in_force", "コードの有効期間外の診療月(数えない設定)"),
+            Step("not_in_force", f"コードの有効期間外の診療月({_setting(self.extrapolate, '同じコードを当てる')})"),
         )
 
     def account(self, tally: pl.DataFrame, visits: int, elsewhere: int | None, events: int) -> pl.DataFrame:
@@ -183,6 +183,10 @@ def _incomplete() -> nw.Expr:
     """Does a line lack the person, or hold a day that cannot be?"""
     day = nw.col("day")
     return nw.col("person_id").is_null() | ~sure((day >= 1) & (day <= 31))
+
+
+def _setting(counted: bool, how: str) -> str:
+    return f"{how}設定のため除かない" if counted else "数えない設定"
 
 
 def _is_month(month: nw.Expr) -> nw.Expr:
