@@ -9,8 +9,11 @@ import polars as pl
 import pytest
 
 from kenpo_analytics.evaluation import analysis, trial
+from kenpo_analytics.evaluation.choices import Choice
 from kenpo_analytics.evaluation.decide import decide
+from kenpo_analytics.evaluation.diagnose import Checks
 from kenpo_analytics.evaluation.estimate import Estimate
+from kenpo_analytics.report import designs_text
 from tests.trial_world import AGAIN, DRAWS, Tables, world
 
 D = dt.date
@@ -91,3 +94,19 @@ def test_letters_from_before_a_draw_do_not_set_its_clock(planted) -> None:
     nobody = planted.mailings.filter(~pl.col("person_id").is_in(second.implode()))
     made, _ = evaluated(replace(planted, mailings=nobody))
     assert (made.people["begin"] >= made.people["drawn_on"]).all()
+
+
+def test_the_methods_say_what_the_trial_was_adjusted_for_and_from_which_day_it_counts(planted) -> None:
+    """Without years before letters there is no difference-in-differences to borrow the covariates from."""
+    _, one = evaluated(planted)
+    choice = Choice((2022,), (2022,), (), "and", primary="randomised")
+    said = designs_text.methods([one], choice, Checks({}, (), ()))
+    held = one.diagnostics["adjusted"]["covariate"].to_list()
+    assert held[0] == "y0" and held[-1] == "stratum" and "なし" not in said
+    assert "割付の層で調整した共分散分析" in said and "割付の回と健診の月ごとの、先に送る群の送付日" in said
+    assert "送った人は送付日(なければ予定日)、送らなかった人は予定日、予定もない人は" in said
+    arms = pl.col("assigned").replace({"now": "A", "later": "B"})
+    made = replace(planted, lots=planted.lots.with_columns(arms, stratum=pl.lit("全員"))).evaluated()
+    two = trial.as_drawn(made.people, made.drawn)
+    other = designs_text.methods([two], choice, Checks({}, (), ()))
+    assert "両群の送付日" in other and "先に送る群の" not in other and "割付の層" not in other

@@ -214,6 +214,7 @@ _COUNTS: dict[str, dict[str, Any]] = {
     "arms": {"counts": ("drawn", "late", "n", "observed", "letters", "mixed"), "by": ("assigned",),
              "labels": ("label",), "splits": {"drawn": ("late", "n")},
              "within": {"observed": "n", "letters": "n", "mixed": "observed"}},
+    "adjusted": {"by": ("covariate",)},
     "left_out": {"counts": ("n", "denominator"), "by": ("state",), "totals": {"state": None}},
     "falsify": {"plain": ("estimate", "lower", "upper", "p", "p_holm", "detectable"), "by": ("check", "item"),
                 "reasons": dict.fromkeys(("estimate", "lower", "upper", "p", "p_holm", "detectable"), "not_evaluated"),

@@ -11,7 +11,7 @@ import polars as pl
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.estimate import POWER_Z, ROLES, Estimate, as_rows
 from kenpo_analytics.evaluation.protocol import Protocol, standing
-from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
+from kenpo_analytics.evaluation.trial_arms import DESIGN as RANDOMISED
 
 STATES = {"estimated": "推定", "not_identified": "識別不能", "refused": "推定せず"}
 

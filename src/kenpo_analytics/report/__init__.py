@@ -21,18 +21,8 @@ from kenpo_analytics.report.designs_primary import (
     side_text,
     subject_text,
 )
-from kenpo_analytics.report.designs_text import (
-    applies_to,
-    contrary,
-    limits,
-    methods,
-    people_seen,
-    power_basis,
-    protocol_text,
-    tipping_text,
-    verdict_words,
-    where_from,
-)
+from kenpo_analytics.report.designs_results import contrary, power_basis, tipping_text, verdict_words, where_from
+from kenpo_analytics.report.designs_text import applies_to, limits, methods, people_seen, protocol_text
 from kenpo_analytics.report.evaluation_page import (
     baseline_tables,
     cohort_text,

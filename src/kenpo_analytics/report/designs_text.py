@@ -10,7 +10,8 @@ from kenpo_analytics.evaluation._matrix import UNEVEN
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation.attrition import CLIP
 from kenpo_analytics.evaluation.did import DESIGN as DID
-from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
+from kenpo_analytics.evaluation.trial_arms import DESIGN as RANDOMISED
+from kenpo_analytics.evaluation.trial_record import KINDS
 from kenpo_analytics.evaluation.weighting import CALIPER, TRIM
 from kenpo_analytics.report.designs import COVARIATES
 from kenpo_analytics.report.designs_primary import any_early, draw_text, ids_text
@@ -23,14 +24,11 @@ if TYPE_CHECKING:
     from kenpo_analytics.evaluation.diagnose import Checks
     from kenpo_analytics.evaluation.estimate import Estimate
 
-_VERDICTS = {
-    "lower": "低下と推定", "higher": "上昇と推定", "not_shown": "確認されていない", "not_identified": "識別不能",
-    "disagree": "設計が食い違い判断できない", "warned": "前提が疑わしく結論しない",
-}  # fmt: skip
 _HOW = {
     "randomised": "無作為割付による比較は、割り付けたとおりの2群の次回健診の値を、"
-    "健診値・{covariates}・層で調整した共分散分析で比べた"
-    "(送付の有無によらない。遅らせる割付では、どちらの群の次回健診も先に送る群の送付日から数えた)",
+    "{drawn}で調整した共分散分析で比べた"
+    "(送付の有無によらない。どちらの群の次回健診も、同じ日から数えた: 割付の回と健診の月ごとの、{first}の"
+    "送付日(送らなかった人は予定日)の中央値。割付より前の通知は使わない)",
     "naive": "通知を送った人の次回健診までの平均変化(単純前後比較の1つ。t分布)は、平均への回帰を含むため"
     "参考値とした",
     "pseudo_cohort": "事業前に同じ基準で選んだ人との差(共分散分析)は、平均への回帰を除くが、年度による違いを"
@@ -79,8 +77,8 @@ def methods(
     high, low = (f"{band[0]:g}～{band[1]:g}mg/dL" for band in (choice.high, choice.low))
     days, months = choice.window
     window = (
-        f"次回健診は、通知(送らなかった人は送るはずだった日: 同じ月の健診の通知の予定日の中央値)から{days}日以上"
-        f"あとで、健診から{months}か月以内の最初の健診とし、それより前の健診だけの人は数えない。"
+        "次回健診は、通知の日(送った人は送付日(なければ予定日)、送らなかった人は予定日、予定もない人は同じ月の健診の人の通知の日の"
+        f"中央値)から{days}日以上あとで、健診から{months}か月以内の最初の健診とし、それより前の健診だけの人は数えない。"
     )
     used = {"high": high, "low": low, "width": f"{choice.bandwidth:g}"} | _adjusted(estimates)
     said = [text.format(**used) for name, text in _HOW.items() if name in run]
@@ -111,11 +109,19 @@ def _drawn(primary: Estimate | None) -> bool:
 def _adjusted(estimates: Sequence[Estimate]) -> dict[str, Any]:
     """What each model was really adjusted for, and the limits that its weights were kept within."""
     held = {one.design: one.diagnostics for one in estimates if one.state == "estimated"}
-    tables = {"covariates": held.get("did_ancova", {}).get("adjusted"), "within": held.get("iptw", {}).get("balance")}
+    drawn = held.get(RANDOMISED, {})
+    tables = {
+        "covariates": held.get("did_ancova", {}).get("adjusted"),
+        "within": held.get("iptw", {}).get("balance"),
+        "drawn": drawn.get("adjusted"),
+    }
+    words = {**COVARIATES, "stratum": "割付の層"}
     names = {
-        key: "なし" if table is None else "、".join(COVARIATES.get(name, name) for name in table["covariate"])
+        key: "なし" if table is None else "、".join(words.get(name, name) for name in table["covariate"])
         for key, table in tables.items()
     }
+    arms = drawn["arms"]["assigned"] if "arms" in drawn else ()
+    names["first"] = "先に送る群" if KINDS["delay"][0] in arms else "両群"
     return {**names, "clip": CLIP, "trim": TRIM, "rest": 1 - TRIM, "caliper": CALIPER, "clusters": FEW_CLUSTERS}
 
 
@@ -171,39 +177,6 @@ def applies_to(choice: Choice) -> list[str]:
     ]
 
 
-def contrary(estimates: Sequence[Estimate], choice: Choice) -> str:
-    """Which designs point the other way than the primary one? One sentence; the forest does not show all of them."""
-    found = {one.design: one for one in estimates if one.state == "estimated" and one.estimate is not None}
-    if (primary := found.pop(choice.primary, None)) is None:
-        return "主解析の推定がないため、ほかの設計の向きとは比べません。"
-    side = (primary.estimate or 0.0) < 0
-    own = [one for one in found.values() if one.unit == primary.unit]
-    apart = [one.label for one in own if (one.estimate < 0) != side]  # type: ignore[operator]
-    if not apart:
-        return f"推定できたほかの{len(own)}設計は、すべて主解析と同じ向きです(区間は一覧表)。"
-    return f"推定できたほかの{len(own)}設計のうち、主解析と向きが違うのは{'、'.join(apart)}です(値と区間は一覧表)。"
-
-
-def tipping_text(tipping: Checked) -> str:
-    """From which shift on would the primary interval leave out no effect? One sentence on the tipping points."""
-    rows = tipping.table.sort("delta").to_dicts()
-    apart = [row["delta"] for row in rows if row["excludes_zero"]]
-    if not apart:
-        first, last = (_signed(rows[place]["delta"]) for place in (0, -1))
-        return f"動かした範囲({first}～{last}mg/dL)では、区間はいつも0を含みます。"
-    if 0 in apart:
-        inside = [row["delta"] for row in rows if not row["excludes_zero"]]
-        held = "、".join(f"{value:+g}" for value in inside).replace("-", "−") or "なし"
-        return f"次回健診のない人の値が見込みどおりなら区間は0を含みません。0を含むようになる大きさ: {held}(mg/dL)。"
-    said = "、".join(f"{value:+g}" for value in apart).replace("-", "−")
-    return f"対象の帯で次回健診のない人の値が、見込みより{said}mg/dL違うときに限り、区間は0を含まなくなります。"
-
-
-def verdict_words(verdict: str) -> str:
-    """A `Decision`'s verdict in a few words, to stand beside its number."""
-    return _VERDICTS[verdict]
-
-
 def people_seen(shown: Mapping[str, Checked], primary: str) -> str:
     """How many people were seen again, and how many were they compared with? For the difference-in-differences and
     lots; empty for other designs and where one number is masked.
@@ -221,43 +194,6 @@ def people_seen(shown: Mapping[str, Checked], primary: str) -> str:
     others = sum(row["observed"] for row in rows) - ours["observed"]
     sent = "" if ours["letters"] is None else f"(送付は{ours['letters'] / ours['n']:.0%})"
     return f"対象{ours['n']:,}人{sent}のうち次回の値がある{ours['observed']:,}人と、下の帯と事業前の3群の計{others:,}人"
-
-
-def power_basis(power: Checked) -> str:
-    """What does the table of power assume? One paragraph."""
-    row = power.table.to_dicts()[0]
-    letters = "秘匿" if row["letters"] is None else f"{row['letters']:,}通"
-    return (
-        f"仮定: 次回健診の値の標準偏差{row['sd']:.1f}mg/dL、前年値との相関{row['correlation']:.2f}、"
-        f"次回健診で値の得られる割合{row['seen']:.0%}(いずれも、これまで初めて対象となった人による)。今の通知は直近12か月に{letters}の予定。"
-        "差は割り付けどおりの差で、送れない人がいる分、実際に届いた人の効果より小さくなります。"
-        "通知の基準が変わったときは、ばらつきも変わりえます。"
-    )
-
-
-def where_from(bands: Checked | None) -> str:
-    """From which of the four groups does the difference-in-differences come? One paragraph of plain mean changes."""
-    rows = {} if bands is None else {(row["era"], row["high"]): row for row in bands.table.to_dicts()}
-    if len(rows) != 4 or any(row[name] is None for row in rows.values() for name in ("n", "letters", "change")):
-        return "差の差のもとになる4つの群の平均変化は、人数が足りないため示せません。"
-    up, down = (rows["programme", high]["change"] - rows["before", high]["change"] for high in (True, False))
-    said = [
-        f"{rows['programme', high]['band']}の帯の平均変化は、事業前{_signed(rows['before', high]['change'])}、"
-        f"事業の年度{_signed(rows['programme', high]['change'])}(その差{_signed(moved)})"
-        for high, moved in ((True, up), (False, down))
-    ]
-    most = "主に、通知の対象でない下の帯の動き" if abs(down) > abs(up) else "主に、通知の対象の帯の動き"
-    ours = rows["programme", True]
-    return (
-        f"{said[0]}、{said[1]}mg/dLでした。調整しない差の差は{_signed(up - down)}mg/dLで、{most}によります"
-        "(差の差の推定は、これを年齢などで調整したもの)。"
-        f"その推定は「対象の帯にいたこと」の効果です。事業の年度のこの帯で実際に送付したのは{ours['letters']:,}人"
-        f"({ours['letters'] / ours['n']:.0%})です。"
-    )
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
 
 
 def protocol_text(

@@ -9,7 +9,7 @@ from kenpo_analytics.definitions.words import RULES
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.design_tables import diagnostic
-from kenpo_analytics.report.designs_text import tipping_text, verdict_words
+from kenpo_analytics.report.designs_results import tipping_text, verdict_words
 from kenpo_analytics.report.tables import show, value
 from kenpo_analytics.report.texts import paragraph
 
