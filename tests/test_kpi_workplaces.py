@@ -78,13 +78,14 @@ def test_the_totals_that_arrive_are_used_and_stand_beside():
     arrived = table(
         rows("committee_workplaces", {202509: (5, None)}),
         rows("declared_workplaces", {202509: (7, None, OLD)}),
-        rows("committee_coverage_rate", {202510: (None, 60)}),  # arrived without a value
+        rows("committee_coverage_rate", {202509: (5, 0), 202510: (None, 60)}),  # arrived without a value
     )
     totals = kpi.monthly_totals(held(monthly=arrived), branch="24")
     committee = totals.filter(kpi_id="committee_workplaces").sort("month")
     assert committee["month"].to_list() == [202509, 202510] and committee["numerator"].to_list() == [5, 2]
     assert committee["state"].to_list() == ["final", "provisional"]
-    assert totals.filter(pl.col("kpi_id") == "committee_coverage_rate")["numerator"].to_list() == [30]
+    coverage = totals.filter(kpi_id="committee_coverage_rate").sort("month")
+    assert coverage.select("numerator", "denominator", "state").rows() == [(5, 0, "final"), (30, 60, "provisional")]
     beside = kpi.beside_reported(held(monthly=arrived), branch="24")
     by_id = {row["kpi_id"]: row for row in beside.to_dicts()}
     committee = by_id["committee_workplaces"]

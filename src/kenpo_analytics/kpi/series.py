@@ -34,8 +34,8 @@ def monthly_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
     """Which monthly totals are there? Those that were reported, and those the branch can compute itself.
 
     The table `kpi_monthly` with the rows of `untreated_visits` and `workplace_totals` of each KPI and month of which
-    nothing has arrived (no row of the branch, of whatever definition version, with a numerator). Beside months that
-    have arrived the counted ones are provisional: the two need not be counted alike.
+    no value has arrived (of the branch, of whatever definition version). Beside months that have arrived the counted
+    ones are provisional: the two need not be counted alike.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def monthly_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
     """
     branch = branch_code(branch)
     reported = tables.polars("kpi_monthly")
-    arrived = reported.filter(pl.col("branch") == branch, pl.col("numerator").is_not_null())
+    arrived = reported.filter(pl.col("branch") == branch, _valued(reported))
     parts = []
     for count in (untreated_visits, workplace_totals):
         try:
@@ -59,6 +59,13 @@ def monthly_totals(tables: Tables, *, branch: str) -> pl.DataFrame:
     ours = ours.with_columns(state=pl.when(mixed).then(pl.lit("provisional")).otherwise("state"))
     valued = reported.join(ours, on=list(TABLES["kpi_monthly"].key), how="anti")
     return pl.concat([valued, ours], how="diagonal")
+
+
+def _valued(reported: pl.DataFrame) -> pl.Expr:
+    """Which rows give a value: a numerator, and something to divide it by where the KPI is a ratio?"""
+    below = pl.col("denominator") > 0 if "denominator" in reported.columns else pl.lit(False)
+    ratios = [item.id for item in kpis() if item.denominator]
+    return pl.col("numerator").is_not_null() & (below | ~pl.col("kpi_id").is_in(ratios))
 
 
 def monthly_series(monthly: Any, *, month: int | str, branch: str) -> Any:
