@@ -333,13 +333,10 @@ def test_decimal_ids_and_unreadable_files_are_refused(tmp_path):
 
 
 def test_csv_ids_beyond_2_to_the_53_stay_apart(tmp_path):
-    path = tmp_path / "people.csv"
-    path.write_text("person_id\n4000000000000000001\n4000000000000000002\n", encoding="utf-8")
+    path, ids = tmp_path / "people.csv", [4_000_000_000_000_000_001 + i for i in range(4)]
+    path.write_text("person_id\n" + "".join(f"{one}\n" for one in ids), encoding="utf-8")
     draw(path, tmp_path / "out", kind="leaflets", seed=1, programme="p", **IDS)
-    assert pl.read_parquet(tmp_path / "out" / ASSIGNMENT)["person_id"].to_list() == [
-        4000000000000000001,
-        4000000000000000002,
-    ]
+    assert pl.read_parquet(tmp_path / "out" / ASSIGNMENT)["person_id"].to_list() == ids
 
 
 def test_the_command_draws_and_refuses_in_japanese(tmp_path):
