@@ -18,10 +18,9 @@ from kenpo_analytics.report.designs_primary import (
     primary_note,
     primary_text,
     purpose_text,
-    side_text,
     subject_text,
 )
-from kenpo_analytics.report.designs_results import contrary, power_basis, tipping_text, verdict_words, where_from
+from kenpo_analytics.report.designs_results import contrary, power_basis, where_from
 from kenpo_analytics.report.designs_text import applies_to, limits, methods, people_seen, protocol_text
 from kenpo_analytics.report.evaluation_page import (
     baseline_tables,
@@ -168,19 +167,16 @@ __all__ = [
     "risk_years_text",
     "setup",
     "show",
-    "side_text",
     "sizes_text",
     "stacked_contributions",
     "standard_text",
     "strobe_record",
     "subject_text",
     "table_html",
-    "tipping_text",
     "two_sources_text",
     "unknown_text",
     "value",
     "value_interval",
-    "verdict_words",
     "visit_purpose",
     "visit_summary",
     "where_from",
