@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import Floats, clusters, fit, independent, kept
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
 from kenpo_analytics.evaluation.weighting import (
@@ -70,6 +71,7 @@ def _chance_among(happened: NDArray[np.bool_], among: NDArray[np.bool_], design:
     return np.asarray(model.predict(x), dtype=float)
 
 
+@any_frame
 def iptw_ipcw(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensitivity") -> Estimate:
     """Which difference would the letter make had everybody been seen again? IPTW x IPCW among the eligible.
 
@@ -121,6 +123,7 @@ def _spread(weight: Floats) -> pl.DataFrame:
     )
 
 
+@any_frame
 def tipping_point(
     people: pl.DataFrame, *, deltas: Sequence[float] = DELTAS, level: float = 0.95, imputations: int = 20, seed: int = 1
 ) -> pl.DataFrame:

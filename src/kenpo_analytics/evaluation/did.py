@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation._wild import limits as wild
@@ -30,6 +31,7 @@ CENTRE = LINES.fpg
 """Slopes run through here; the estimate does not hang on it."""
 
 
+@any_frame
 def did(
     people: pl.DataFrame,
     *,
@@ -102,6 +104,7 @@ def did(
     return found if limits is None else replace(found, lower=limits[0], upper=limits[1])
 
 
+@any_frame
 def per_letter(people: pl.DataFrame, **options: Any) -> Estimate:
     """What does a letter do to the people of the band to whom it was really sent?
 
@@ -186,6 +189,7 @@ def _columns(people: pl.DataFrame, needed: Sequence[str]) -> None:
         raise EstimateError(f"解析する表に列がありません: {', '.join(missing)}", hint="analysis_set で作ってください。")
 
 
+@any_frame
 def by_year(people: pl.DataFrame, *, reference: int, level: float = 0.95, **bands: tuple[float, float]) -> pl.DataFrame:
     """How far apart were the bands in each fiscal year, against one reference year? The event study (年次図).
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.attrition import CLIP, DELTAS, closed, draws, pooled, seen_chance
 from kenpo_analytics.evaluation.did import (
@@ -28,6 +29,7 @@ DESIGN, LABEL = "did_ipcw", "差の差: 次回健診のない人を重みで補�
 LOST = ASSUMPTION + "。次回健診を受けるかどうかは、帯・時期・調整した項目のほかには次回健診の値と関係しない"
 
 
+@any_frame
 def did_ipcw(
     people: pl.DataFrame,
     *,
@@ -86,6 +88,7 @@ def _varying(x: Floats) -> Floats:
     return kept[:, 1:]
 
 
+@any_frame
 def tipping(
     people: pl.DataFrame,
     *,

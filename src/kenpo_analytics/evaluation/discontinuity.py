@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
 from kenpo_analytics.evaluation.lines import LINES, Lines
@@ -30,6 +31,7 @@ NO_BEFORE = (
 )
 
 
+@any_frame
 def rdd(people: pl.DataFrame, **options: Any) -> Estimate:
     """How large is the jump of next year's FPG at the threshold in the programme era: letter and label together?
 
@@ -40,6 +42,7 @@ def rdd(people: pl.DataFrame, **options: Any) -> Estimate:
     return _estimate(programme, PLAIN, programme_only=True, **options)
 
 
+@any_frame
 def diff_in_disc(people: pl.DataFrame, **options: Any) -> Estimate:
     """How much larger is the jump in the programme era than before letters: the letter alone?
 
@@ -132,6 +135,7 @@ def _jump(
     return fit(y, independent(x, lead=lead), groups=clusters(seen, "person_id"), weights=weights), position
 
 
+@any_frame
 def bandwidths(
     people: pl.DataFrame, widths: Sequence[float] = (5, 6, 7, 8, 9, 10, 12, 14, 16), **options: Any
 ) -> pl.DataFrame:
@@ -139,6 +143,7 @@ def bandwidths(
     return _table(people, [{"bandwidth": float(width)} for width in widths], **options)
 
 
+@any_frame
 def placebo_cutoffs(
     people: pl.DataFrame, offsets: Sequence[float] = (-6, -5, -4, 4, 5, 6), *, lines: Lines = LINES, **options: Any
 ) -> pl.DataFrame:
@@ -167,6 +172,7 @@ def _table(people: pl.DataFrame, settings: Sequence[dict[str, float]], **options
     return pl.DataFrame(rows, schema_overrides={**floats, "persons": pl.Int64, "reason": pl.String})
 
 
+@any_frame
 def covariate_jumps(
     people: pl.DataFrame, names: Sequence[str] = ("age", "bmi", "prior", "sbp", "ldl"), **options: Any
 ) -> pl.DataFrame:
@@ -191,6 +197,7 @@ def _p(one: Estimate) -> float:
     return float(2 * ndtr(-abs(one.estimate / one.standard_error)))  # type: ignore[operator]
 
 
+@any_frame
 def density(people: pl.DataFrame, *, cutoff: float = LINES.cutoff, width: int = 3, level: float = 0.95) -> pl.DataFrame:
     """Do people heap on one side of the threshold? Counts of the whole values next to it, by era.
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import COVARIATES, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.did import CENTRE, HIGH, LOW, banded, did
 from kenpo_analytics.evaluation.estimate import Estimate, TooFew
@@ -63,6 +64,7 @@ def _bound(ratio: float) -> float:
     return ratio + float(np.sqrt(ratio * (ratio - 1)))
 
 
+@any_frame
 def negative_controls(
     people: pl.DataFrame, eligible: pl.DataFrame | None = None, *, level: float = 0.95, **bands: tuple[float, float]
 ) -> pl.DataFrame:
@@ -112,6 +114,7 @@ def _as_outcome(people: pl.DataFrame, name: str, column: str | None) -> pl.DataF
     return frame.drop("prior") if column == "prior" else frame
 
 
+@any_frame
 def subgroups(people: pl.DataFrame, *, level: float = 0.95, **bands: tuple[float, float]) -> pl.DataFrame:
     """Is the effect another in some people? The difference-in-differences in each subgroup, with interaction tests.
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.did import ASSUMPTION, ESTIMAND, by_year, did
 from kenpo_analytics.evaluation.discontinuity import covariate_jumps, density, diff_in_disc
@@ -47,6 +48,7 @@ _ROWS = {
 _Row = dict[str, Any]
 
 
+@any_frame
 def falsify(
     people: pl.DataFrame,
     eligible: pl.DataFrame | None = None,
@@ -118,6 +120,7 @@ def warnings_of(table: pl.DataFrame, *, by: str = "warns") -> list[str]:
     return [f"{label}: {'、'.join(items[:3])}" if items else label for label, items in found.iter_rows()]
 
 
+@any_frame
 def placebo_year(people: pl.DataFrame, **options: Any) -> Estimate:
     """Does the difference-in-differences find an effect in a year without letters? It must not.
 
@@ -135,6 +138,7 @@ def placebo_year(people: pl.DataFrame, **options: Any) -> Estimate:
     return replace(made, design="placebo_year", label=f"{label}: {years[-1]}年度")
 
 
+@any_frame
 def placebo_group(people: pl.DataFrame, rule: str, *, lines: Lines = LINES, **options: Any) -> Estimate:
     """Does the difference-in-differences find an effect among people whose letter FPG does not decide? It must not.
 
@@ -147,6 +151,7 @@ def placebo_group(people: pl.DataFrame, rule: str, *, lines: Lines = LINES, **op
     return replace(made, design="placebo_group", label=label)
 
 
+@any_frame
 def triple(people: pl.DataFrame, rule: str, *, lines: Lines = LINES, **options: Any) -> Estimate:
     """How much larger is the difference-in-differences where FPG decides the letter than where it does not?
 

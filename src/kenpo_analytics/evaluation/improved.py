@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import Floats, clusters, fit, independent
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable, wald
 from kenpo_analytics.evaluation.weighting import FEW, TRIM, Sent, overlapping, prepare, weights
@@ -18,6 +19,7 @@ WORDS = {"improved": "改善", "worsened": "悪化", "composite": "悪化(糖尿
 METHODS = {"gcomp": "標準化(g-計算)", "iptw": "逆確率重み付け"}
 
 
+@any_frame
 def share_difference(
     people: pl.DataFrame, outcome: str, *, method: str = "gcomp", level: float = 0.95, role: Role = "secondary"
 ) -> Estimate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable, wald
 from kenpo_analytics.stats.incidence import CENSORED, COMPETING, EVENT, Incidence, cumulative_incidence, net_incidence
 
@@ -22,6 +23,7 @@ FEW = 20
 _CAUSES = {"visited": EVENT, "left": COMPETING, "turned_75": CENSORED, "open": CENSORED, "not_visited": CENSORED}
 
 
+@any_frame
 def landmark(
     people: pl.DataFrame, *, months: int = 6, start: str = "letter", level: float = 0.95, role: Role = "secondary"
 ) -> Estimate:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.did import CENTRE
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
@@ -57,6 +58,7 @@ def expected_change(
     return drift - (1 - correlation) * sd * (phi(a) - phi(b)) / share
 
 
+@any_frame
 def expected(people: pl.DataFrame, *, lines: Lines = LINES, below: float | None = None) -> Expected:
     """Which fall does the earlier era let one expect in the band, by the normal formula?
 
@@ -103,6 +105,7 @@ def _uncut(y: np.ndarray, cut: float) -> tuple[float, float]:
     return float(found.x[0]), float(np.exp(found.x[1]))
 
 
+@any_frame
 def naive(people: pl.DataFrame, *, level: float = 0.95) -> Estimate:
     """How did people who were sent a letter change? The naive number (単純前後比較), for reference only."""
     frame = people.filter((pl.col("era") == "programme") & pl.col("letter") & pl.col("y1").is_not_null())
@@ -137,6 +140,7 @@ def _mean(names: tuple[str, str, str, str], change: np.ndarray, level: float, ro
     )
 
 
+@any_frame
 def pseudo_cohort(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensitivity") -> Estimate:
     """How much lower did the eligible end than people picked by the same rule before the programme?
 

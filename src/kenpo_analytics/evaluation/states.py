@@ -10,6 +10,7 @@ import polars as pl
 
 from kenpo_analytics.definitions import Definitions, define
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.stats._checks import normal_quantile
 from kenpo_analytics.stats.proportions import wilson
 
@@ -32,6 +33,7 @@ EXACT = 25
 """Fewer moves than this: the exact test instead of the chi-squared one."""
 
 
+@any_frame
 def composite(people: pl.DataFrame, *, definitions: Definitions | None = None) -> pl.DataFrame:
     """Who came into the diabetes range or started a drug? Adds `composite` (the secondary outcome) to an analysis set.
 
@@ -49,6 +51,7 @@ def _diabetes(used: Definitions) -> pl.Expr:
     return by_fpg | (pl.col("hba1c1") >= used.number("diabetes.hba1c")).fill_null(False)
 
 
+@any_frame
 def states(
     people: pl.DataFrame, *, by: Sequence[str] = ("era", "letter"), definitions: Definitions | None = None
 ) -> pl.DataFrame:
@@ -109,6 +112,7 @@ def paired(both: int, only_before: int, only_after: int, neither: int, *, level:
     return found | limits_of | {"statistic": float(test.statistic), "p": float(test.pvalue)}
 
 
+@any_frame
 def moves(people: pl.DataFrame, *, level: float = 0.95, definitions: Definitions | None = None) -> pl.DataFrame:
     """Did the people sent a letter improve more often after it than in the year before it? The plan's own comparison.
 

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation.estimate import Estimate, Role, unavailable, wald
 from kenpo_analytics.stats._checks import normal_quantile
 
@@ -19,6 +20,7 @@ SMALL = 5.0
 ASSUMPTION = "層の中では、案内を受けるかどうかは結果と関係しない"
 
 
+@any_frame
 def stratified(
     table: pl.DataFrame, *, strata: str, measure: str = "odds_ratio", level: float = 0.95, role: Role = "primary"
 ) -> Estimate:
@@ -139,6 +141,7 @@ def _homogeneity(cells: NDArray[np.float64]) -> float | None:
     return float(StratifiedTable(_tables(cells)).test_equal_odds(adjust=True).pvalue)
 
 
+@any_frame
 def by_stratum(table: pl.DataFrame, *, strata: str, level: float = 0.95) -> pl.DataFrame:
     """What does each stratum say alone? Odds ratios with exact conditional limits: right in small strata, too."""
     from scipy.stats.contingency import odds_ratio
@@ -160,6 +163,7 @@ def by_stratum(table: pl.DataFrame, *, strata: str, level: float = 0.95) -> pl.D
     return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("estimate", "lower", "upper"), pl.Float64))
 
 
+@any_frame
 def between_groups(
     table: pl.DataFrame, *, group: str, era: str, reference: str, level: float = 0.95, role: Role = "sensitivity"
 ) -> Estimate:
@@ -197,6 +201,7 @@ def between_groups(
     )  # fmt: skip
 
 
+@any_frame
 def misclassified(
     table: pl.DataFrame,
     *,

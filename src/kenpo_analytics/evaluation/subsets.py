@@ -5,9 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation.lines import LINES, Lines
 
 
+@any_frame
 def first_letters(people: pl.DataFrame) -> pl.DataFrame:
     """Whose letter would be the first ever? Without earlier letters, by a rule that treats both eras alike.
 
@@ -33,6 +35,7 @@ def first_letters(people: pl.DataFrame) -> pl.DataFrame:
     return people.filter(~pl.col("repeat"), ~pl.col("earlier_eligible").fill_null(False))
 
 
+@any_frame
 def restricted(people: pl.DataFrame, rule: str, lines: Lines = LINES) -> pl.DataFrame:
     """In whom does FPG alone decide the letter? By "or" people below the HbA1c line, by "and" people at or above it.
 
@@ -45,6 +48,7 @@ def restricted(people: pl.DataFrame, rule: str, lines: Lines = LINES) -> pl.Data
     return people.filter(pl.col("hba1c") >= lines.hba1c)
 
 
+@any_frame
 def at_letter(people: pl.DataFrame) -> pl.DataFrame:
     """Who may be compared by letter sent / not sent? Those for whom one was planned and who could be sent it that day.
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import Floats
 from kenpo_analytics.evaluation.estimate import Estimate, Role
 from kenpo_analytics.months import from_month_index, month_index, parse_month
@@ -24,6 +25,7 @@ LEAST = 12
 """Months needed before and after the start."""
 
 
+@any_frame
 def interrupted(
     series: pl.DataFrame,
     *,
@@ -174,6 +176,7 @@ def _residuals(y: Floats, x: Floats, beta: Floats, phi: float) -> pl.DataFrame:
     return pl.DataFrame({"lag": lags, "autocorrelation": values, "phi": phi, "limit": 1.96 / np.sqrt(len(white))})
 
 
+@any_frame
 def placebo_dates(series: pl.DataFrame, *, start: int | str, value: str = "value", **options: Any) -> pl.DataFrame:
     """Does the level also jump where nothing began? The same estimate at every possible month before the start."""
     begin = month_index(parse_month(start))

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from kenpo_analytics.errors import EstimateError, ParameterError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation.trial_arms import ARMS, DESIGN, arms_of, as_drawn, randomised
 from kenpo_analytics.evaluation.trial_record import (
     KINDS,
@@ -99,6 +100,7 @@ def persons_needed(effect: float, **options: Any) -> int:
     return int(np.ceil(10_000 * (one.detectable / abs(effect)) ** 2))
 
 
+@any_frame
 def assign(
     people: pl.DataFrame,
     *,

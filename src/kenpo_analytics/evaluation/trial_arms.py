@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import clusters, covariates, fit, independent
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation._wild import limits as wild
@@ -20,6 +21,7 @@ DESIGN, FEW = "randomised", 20
 ARMS = {"now": "先に送る", "later": "後で送る", "A": "版A", "B": "版B"}
 
 
+@any_frame
 def randomised(
     people: pl.DataFrame,
     *,

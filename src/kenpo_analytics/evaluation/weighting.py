@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import COVARIATES, Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, unavailable, wald
 
@@ -106,6 +107,7 @@ def weights(letter: NDArray[np.bool_], score: Floats) -> Floats:
     return np.where(letter, 1 / score, 1 / (1 - score))
 
 
+@any_frame
 def within_eligible(
     people: pl.DataFrame, *, design: str, level: float = 0.95, role: Role = "sensitivity", trim: float = TRIM
 ) -> Estimate:
