@@ -24,11 +24,9 @@ _CSS = Path(__file__).with_name("meeting.css.j2")
 _BADGES = {"達成": "met", "未達": "missed", "進捗中": "running", "判定不能": "unknown"}
 _REFERENCE = "参考"
 _YEARS = 3
-_ROOM, _TALL, _FLAT, _TIGHT, _LINE = 256.0, 38.0, 15.0, 28.0, 6.0
+_ROOM, _TALL, _FLAT, _TIGHT, _LINE = 256.0, 38.0, 17.0, 34.0, 6.0
 """Millimetres: room for the cards of one column, the most that one may take, one without a value, small type, and the
 line above the figures for reference."""
-_WIDTH, _LETTER, _SMALL = 95.0, 3.1, 2.3
-"""Millimetres: the room of a card's heading, of a letter of the name, and of one of the reason."""
 
 
 def meeting_page(
@@ -86,14 +84,12 @@ def _planned(row: Mapping[str, Any]) -> bool:
 
 
 def _head(row: Mapping[str, Any]) -> str:
-    """The verdict on a KPI of the plan, or that it is none, and why: beside the name, below it where it is long."""
+    """The verdict on a KPI of the plan, or that it is none, and why."""
     word, why, look = row["status"], row["reason"] or "", _BADGES.get(row["status"], "unknown")
     if not _planned(row):
         word, why, look = _REFERENCE, "終わったKPI" if row["kind"] == "ended" else "", "reference"
-    said = f'<span class="note">{escape(why)}</span>'
-    fits = _LETTER * (len(word) + len(row["short"])) + _SMALL * len(why) + 6 < _WIDTH
     name = f'<span class="badge {look}">{escape(word)}</span>{escape(row["short"])}'
-    return f"<h3>{name}{said}</h3>" if fits else f'<h3 class="long">{name}{said}</h3>'
+    return f'<h3>{name}<span class="note">{escape(why)}</span></h3>'
 
 
 def _card(
@@ -199,20 +195,32 @@ def _body(columns: Sequence[Column], corner: Sequence[str]) -> str:
     """Two halves; the tables below the cards of the first, whose cards leave them room, or beside a single column."""
     middle = (len(columns) + 1) // 2
     left, right = _ROOM - _corner_height(corner), _ROOM
-    *tables, listed = corner
-    beside = "".join(f"<div>{''.join(tables[at::2])}</div>" for at in (0, 1))
-    free = f'<div class="tables">{beside}{listed}</div>'
+    beside = "".join(f"<div>{''.join(tables)}</div>" for tables in _beside(corner))
+    free = f'<div class="tables">{beside}{corner[-1]}</div>'
     if len(columns) < 2:
         return _half(columns, _ROOM) + f'<div class="half">{free}</div>'
     return _half(columns[:middle], left, free) + _half(columns[middle:], right)
 
 
+def _beside(corner: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The tables before the sources in two columns, about as tall: the largest first, each where there is more room."""
+    columns: tuple[list[str], list[str]] = ([], [])
+    for table in sorted(corner[:-1], key=_tall, reverse=True):
+        min(columns[::-1], key=lambda held: sum(map(_tall, held))).append(table)
+    for held in columns:
+        held.sort(key=list(corner).index)
+    return columns
+
+
+def _tall(table: str) -> float:
+    return 9 + 4.1 * table.count("<tr>")
+
+
 def _corner_height(corner: Sequence[str]) -> float:
     """How tall are the tables, in two columns and the sources below? About, in millimetres."""
-    *tables, listed = (text.count("<tr>") for text in corner)
-    columns = (sum(9 + 4.1 * rows for rows in tables[at::2]) for at in (0, 1))
-    sources = ceil(corner[-1].count("<span>") / 3)
-    return max(columns) + 5 + 1.5 * listed + 3.7 * sources
+    listed = corner[-1]
+    sources = ceil(listed.count("<span>") / 3)
+    return max(sum(map(_tall, held)) for held in _beside(corner)) + 5 + 1.5 * listed.count("<tr>") + 3.7 * sources
 
 
 def _heights(held: Sequence[Pair], room: float) -> tuple[float, float]:
