@@ -55,7 +55,12 @@ def error_of(name: str, **given: object) -> KenpoError:
             "基準の分かる通知",
             "抽出の基準(rule)",
         ),
-        ("06_evaluation_lab", {"programme_years": [2018, 2024]}, "指定された2024年度は", "2018年度、2019年度"),
+        (
+            "06_evaluation_lab",
+            {"programme_years": [2018, 2024]},
+            "指定された2024年度の通知は、1つの基準で送られていません",
+            "2018年度、2019年度",
+        ),
         ("06_evaluation_lab", {"outcome": "x"}, "結果の名前", "hba1c"),
         ("03_untreated_followup", {"level": "third"}, "level=「third」", "first か second"),
         ("05_national_benchmark", {"branch": "99"}, "支部「99」は", '三重 "24"'),
