@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 import statsmodels.formula.api as smf
 
-from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.errors import EstimateError, ParameterError
 from kenpo_analytics.evaluation._matrix import covariates, independent
 from kenpo_analytics.evaluation.attrition import iptw_ipcw, tipping_point
 from kenpo_analytics.evaluation.cost import cost
-from kenpo_analytics.evaluation.did import NO_BEFORE, banded, by_year, did
+from kenpo_analytics.evaluation.did import NO_BEFORE, banded, by_year, did, per_letter
+from kenpo_analytics.evaluation.did_lost import did_ipcw
 from kenpo_analytics.evaluation.discontinuity import bandwidths, density, diff_in_disc, near, placebo_cutoffs, rdd
 from kenpo_analytics.evaluation.doubts import e_value, negative_controls, subgroups
 from kenpo_analytics.evaluation.estimate import Estimate, TooFew
@@ -52,6 +53,17 @@ def test_did_is_the_interaction_of_an_ordinary_regression(people):
     assert (one.lower, one.upper) == pytest.approx(tuple(theirs.conf_int().loc["h:p"]))
     assert one.lower < -2.0 < one.upper
     assert one.diagnostics["bands"]["letters"].to_list() == [0, 0, 0, one.persons]
+
+
+@pytest.mark.parametrize("bands", [{"high": (125, 110)}, {"low": (100, 112)}, {"high": (100, 109), "low": (110, 125)}])
+def test_bands_that_cannot_be_are_the_reason_not_too_few_people(people, bands):
+    for one in (did(people, **bands), per_letter(people, **bands), did_ipcw(people, **bands)):
+        assert one.state == "refused"
+        assert "帯の指定が違うため" in one.reason and "下限は上限より小さく" in one.reason
+        assert str(next(iter(bands.values()))) in one.reason
+    with pytest.raises(ParameterError, match="帯の指定が違う"):
+        by_year(people, reference=2017, **bands)
+    assert did(people, low=(109, 109)).state == "estimated"  # a band of one value is one
 
 
 def test_did_without_years_before_says_not_identified(people):

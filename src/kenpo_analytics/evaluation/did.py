@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from kenpo_analytics.errors import EstimateError
+from kenpo_analytics.errors import EstimateError, ParameterError
 from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation._wild import limits as wild
 from kenpo_analytics.evaluation.estimate import Estimate, Role, TooFew, answer, unavailable
 from kenpo_analytics.evaluation.lines import LINES
+from kenpo_analytics.evaluation.protocol import why_not_bands
 
 DESIGN, LABEL = "did_ancova", "差の差(基準値の上下の帯 × 事業前後、共分散分析)"
 ESTIMAND = "事業の時期に通知の対象の帯にいたことの、次回健診の空腹時血糖への平均効果(実際に送ったかによらない)"
@@ -64,6 +65,7 @@ def did(
     -------
     Estimate
         Diagnostics: `bands` (n, mean y0, y1 and letters by era and band: the first stage), `adjusted` (covariates).
+        Refused with the reason where the bands cannot be or too few were seen again.
 
     Raises
     ------
@@ -76,7 +78,10 @@ def did(
     tests/simulation (bias, coverage, false claims).
     """
     _columns(people, ("person_id", "era", "y0", "y1"))
-    frame = banded(people, high, low)
+    try:
+        frame = banded(people, high, low)
+    except ParameterError as error:
+        return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=error.message, role=role)
     if frame.filter(pl.col("era") == "before").is_empty():
         return unavailable(design, label, ESTIMAND, ASSUMPTION, reason=NO_BEFORE, state="not_identified", role=role)
     table = _first_stage(frame, high, low)
@@ -138,7 +143,17 @@ _UNITS = {"person_id": "個人", "institution": "健診機関", "workplace_id": 
 
 
 def banded(people: pl.DataFrame, high: tuple[float, float], low: tuple[float, float]) -> pl.DataFrame:
-    """Who lies in the two bands? With `high` (the mailed one) and `programme` as booleans."""
+    """Who lies in the two bands? With `high` (the mailed one) and `programme` as booleans.
+
+    Raises
+    ------
+    ParameterError
+        Bands that cannot be (`protocol.why_not_bands`): nobody lies in them, and too few people would be the reason.
+    """
+    alone = any(len(band) == 2 and band[0] == band[1] for band in (high, low))  # one value is a band, too
+    if not alone and (wrong := why_not_bands(low, high, LINES.bandwidth)):
+        told = f"high={tuple(high)}、low={tuple(low)}"
+        raise ParameterError(f"帯の指定が違うため、推定しません({told})。{wrong[0]}", hint=wrong[1])
     y0 = pl.col("y0")
     return people.filter(y0.is_between(*high) | y0.is_between(*low)).with_columns(
         high=y0.is_between(*high), programme=pl.col("era") == "programme"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.evaluation._kinds import any_frame
 from kenpo_analytics.evaluation._matrix import Floats, clusters, covariates, fit, independent
 from kenpo_analytics.evaluation.attrition import CLIP, DELTAS, closed, draws, pooled, seen_chance
@@ -48,7 +49,10 @@ def did_ipcw(
     -----
     Source: Robins, Hernan, Brumback (2000) Epidemiology 11:550. Errors are robust, the weights taken as known.
     """
-    frame = banded(closed(people), high, low)
+    try:
+        frame = banded(closed(people), high, low)
+    except ParameterError as error:
+        return unavailable(DESIGN, LABEL, ESTIMAND, LOST, reason=error.message, role=role)
     if frame.filter(pl.col("era") == "before").is_empty():
         return unavailable(DESIGN, LABEL, ESTIMAND, LOST, reason=NO_BEFORE, state="not_identified", role=role)
     seen = frame.filter(pl.col("y1").is_not_null())
@@ -110,8 +114,8 @@ def tipping(
 
     Raises
     ------
-    EstimateError
-        Too few people were seen.
+    EstimateError, ParameterError
+        Too few people were seen; bands that cannot be.
     """
     frame = banded(closed(people), high, low)
     y = frame["y1"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
