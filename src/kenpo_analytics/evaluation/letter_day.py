@@ -60,7 +60,8 @@ def usual_day(base: pl.DataFrame, planned: pl.DataFrame | None = None) -> pl.Ser
     """On which day would a letter for each checkup go out? As long after the first of its month as in the median.
 
     The median of `planned` (default: `base`) for checkups of the same calendar month, else of all; `own` is a letter's
-    day. Null where there is none at all.
+    day. Null where there is none at all. The years that `planned` holds move it by days: pooling others can put a
+    checkup near the 90th day after it on the other side.
     """
     planned = base if planned is None else planned
     start = pl.col("checkup_date").dt.month_start()
