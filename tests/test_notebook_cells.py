@@ -14,6 +14,7 @@ THIN = (
     "04_out_of_hours_index",
     "05_national_benchmark",
     "06_evaluation_lab",
+    "07_kpi_benchmark",
     "08_risk_profile",
 )
 LOGIC = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.If, ast.IfExp, ast.Try, ast.While, ast.Compare)
