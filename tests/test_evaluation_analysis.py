@@ -112,6 +112,21 @@ def test_people_without_letter_wait_until_the_usual_day(found):
     assert row(found, 11)["begin"] == D(2018, 1, 20)  # the same lag a programme earlier
 
 
+def test_letters_of_other_pooled_years_move_no_day():
+    """A parameter of the run must not move a locked primary: 2018 and its years before hang on 2018's letters alone."""
+    base = pl.DataFrame(
+        {
+            "era": ["programme", "programme", "programme", "before"],
+            "fiscal_year": [2018, 2018, 2019, 2017],
+            "checkup_date": [D(2018, 6, 3), D(2018, 6, 20), D(2019, 6, 9), D(2017, 6, 28)],
+            "own": [D(2018, 8, 30), None, D(2020, 1, 30), None],
+        }
+    )
+    alone = usual_day(base.filter(pl.col("fiscal_year") < 2019))
+    assert alone.to_list() == [D(2018, 8, 30), D(2018, 8, 30), D(2017, 8, 30)]
+    assert usual_day(base).to_list() == [D(2018, 8, 30), D(2018, 8, 30), D(2020, 1, 30), D(2017, 8, 30)]
+
+
 def test_a_checkup_between_index_and_letter_is_the_negative_control(found):
     assert row(found, 7)["y_before_letter"] == 103
     assert row(found, 2)["y_before_letter"] is None  # after the letter, though too soon for an outcome

@@ -59,19 +59,28 @@ def _first_arm(base: pl.DataFrame) -> pl.DataFrame:
 def usual_day(base: pl.DataFrame, planned: pl.DataFrame | None = None) -> pl.Series:
     """On which day would a letter for each checkup go out? As long after the first of its month as in the median.
 
-    The median of `planned` (default: `base`) for checkups of the same calendar month, else of all; `own` is a letter's
-    day. Null where there is none at all. The years that `planned` holds move it by days: pooling others can put a
-    checkup near the 90th day after it on the other side.
+    The median of `planned` (default: `base`) for checkups of the same calendar month in the own programme year (in its
+    first one for people from before it), so that pooling more years moves no day; else of that month in all years, else
+    of all. `own` is a letter's day. Null where there is none at all.
     """
     planned = base if planned is None else planned
     start = pl.col("checkup_date").dt.month_start()
-    lag = (pl.col("own") - start).dt.total_days().median().alias("lag")
-    month = pl.col("checkup_date").dt.month().alias("month")
-    overall = pl.lit(planned.select(lag).item(), pl.Float64)
-    joined = base.with_columns(month).join(
-        planned.group_by(month).agg(lag), on="month", how="left", maintain_order="left"
-    )
-    return joined.select((start + pl.duration(days=pl.coalesce("lag", overall))).cast(pl.Date).alias("day"))["day"]
+    lag = (pl.col("own") - start).dt.total_days().median()
+    keys = [_letter_year(base).alias("year"), pl.col("checkup_date").dt.month().alias("month")]
+    joined = base.with_columns(keys)
+    for name, by in (("of_year", keys), ("of_month", keys[1:])):
+        on = ["year", "month"][-len(by) :]
+        joined = joined.join(planned.group_by(by).agg(lag.alias(name)), on=on, how="left", maintain_order="left")
+    days = pl.coalesce("of_year", "of_month", pl.lit(planned.select(lag.alias("lag")).item(), pl.Float64))
+    return joined.select((start + pl.duration(days=days)).cast(pl.Date).alias("day"))["day"]
+
+
+def _letter_year(base: pl.DataFrame) -> pl.Expr:
+    """Whose year's letters would people have got? Their own; from before the programme those of its first year."""
+    if "era" not in base.columns:
+        return pl.lit(0)
+    own = pl.when(pl.col("era") == "programme").then(pl.col("fiscal_year"))
+    return own.fill_null(base.filter(pl.col("era") == "programme")["fiscal_year"].min())
 
 
 def known_at_draw(checkups: Any, members: Any, lots: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
