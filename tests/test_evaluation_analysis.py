@@ -11,6 +11,7 @@ import pytest
 from kenpo_analytics.definitions import define
 from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.analysis import AnalysisSet, analysis_set
+from kenpo_analytics.evaluation.letter_day import usual_day
 from kenpo_analytics.evaluation.lines import LINES, Lines
 from kenpo_analytics.evaluation.states import LABELS, composite, states
 from kenpo_analytics.evaluation.subsets import first_letters, restricted
