@@ -22,7 +22,7 @@ from kenpo_analytics.evaluation.diagnose import Checks, costs, diagnose, jump, w
 from kenpo_analytics.evaluation.did import did
 from kenpo_analytics.evaluation.did_lost import did_ipcw, tipping
 from kenpo_analytics.evaluation.estimate import Estimate
-from kenpo_analytics.evaluation.lab import power_table, stratum_cells, with_outcome
+from kenpo_analytics.evaluation.lab import EFFECTS, OUTCOMES, power_table, stratum_cells, with_outcome
 from kenpo_analytics.evaluation.protocol import read_protocol
 from kenpo_analytics.evaluation.suite import groups, run_designs
 from kenpo_analytics.evaluation.weighting import within_eligible
@@ -393,6 +393,24 @@ def test_power_needs_people(planted) -> None:
     assert table["years"][:2].to_list() == [0.5, 2.0]
     with pytest.raises(EstimateError, match="30人"):
         power_table(eligible.head(20), 800)
+
+
+@pytest.mark.parametrize(("outcome", "baseline"), [("hba1c", "hba1c"), ("height", "height")])
+def test_power_asks_for_differences_of_the_outcome_that_is_looked_at(planted, outcome: str, baseline: str) -> None:
+    eligible, rng = groups(planted[0], CHOICE).eligible, np.random.default_rng(11)
+    base = rng.normal(0.0, 0.3, eligible.height)
+    moved = 0.6 * base + rng.normal(0.0, 0.2, eligible.height)
+    values = pl.DataFrame({baseline: base, "y1": moved})
+    eligible = eligible.with_columns(values[baseline], y1=pl.when(pl.col("y1").is_not_null()).then(values["y1"]))
+    table = power_table(eligible, 800, outcome=outcome)
+    seen = eligible.filter(pl.col("y1").is_not_null())
+    y, x = (seen.select("y1", baseline).drop_nulls()[name].to_numpy() for name in ("y1", baseline))
+    assert table["unit"].unique().to_list() == [OUTCOMES[outcome]]
+    assert table["sd"][0] == pytest.approx(np.std(seen["y1"].drop_nulls().to_numpy(), ddof=1))
+    assert table["correlation"][0] == pytest.approx(np.corrcoef(x, y)[0, 1])
+    needed = table.filter(question="needed")
+    assert needed["effect"].to_list() == list(EFFECTS[outcome])
+    assert needed["persons"].n_unique() == 4 and table.filter(question="detectable")["effect"].min() > 0.005
 
 
 def test_lots_drawn_after_the_letters_are_no_trial(planted) -> None:

@@ -70,8 +70,9 @@ def test_the_interrupted_series_is_generalised_least_squares_on_the_monthly_tabl
 
 def test_four_times_the_people_halve_the_smallest_effect(page: Page) -> None:
     rows = page.table("次の通知を無作為に割り付けたときの検出力")
-    least = {number(row["人数(両群)"]): number(row["差(mg/dL)"]) for row in rows if "最小" in row["問い"]}
-    needed = {number(row["差(mg/dL)"]): number(row["人数(両群)"]) for row in rows if "要る人数" in row["問い"]}
+    least = {number(row["人数(両群)"]): number(row["差"]) for row in rows if "最小" in row["問い"]}
+    assert {row["単位"] for row in rows} == {"mg/dL"}
+    needed = {number(row["差"]): number(row["人数(両群)"]) for row in rows if "要る人数" in row["問い"]}
     assert least[200] == pytest.approx(2 * least[800], abs=0.11)
     assert least[800] * math.sqrt(800 / needed[2.0]) == pytest.approx(2.0, abs=0.06)
 

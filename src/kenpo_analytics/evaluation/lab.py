@@ -27,7 +27,9 @@ NAMES = {"fpg": "次回健診の空腹時血糖", "hba1c": "次回健診のHbA1c
 OF_GLUCOSE = ("expected", "moves", "states", "tipping", "tipping_primary", "evalue", "cost")
 STRATA = ("age_group", "sex", "bmi_group")
 STEPS = (200, 400, 800, 1600, 3200)
-EFFECTS = (-0.5, -1.0, -2.0, -4.0)
+EFFECTS = {"fpg": (0.5, 1.0, 2.0, 4.0), "hba1c": (0.02, 0.05, 0.1, 0.2), "height": (0.05, 0.1, 0.2, 0.5)}
+BASELINES = {"fpg": "y0", "hba1c": "hba1c", "height": "height"}
+"""Which differences are asked about (in its unit), and the value at the index checkup that is adjusted for."""
 
 
 def with_outcome(analysis: AnalysisSet, outcome: str) -> AnalysisSet:
@@ -236,25 +238,34 @@ def letters_a_year(mailings: Any, *, programme: str, through: int) -> int:
 
 
 def power_table(
-    eligible: pl.DataFrame, yearly: int, *, steps: Sequence[int] = STEPS, effects: Sequence[float] = EFFECTS
+    eligible: pl.DataFrame,
+    yearly: int,
+    *,
+    outcome: str = "fpg",
+    steps: Sequence[int] = STEPS,
+    effects: Sequence[float] | None = None,
 ) -> pl.DataFrame:
     """How many people would a randomised mailing need? From the spread and follow-up of those mailed until now.
 
-    `yearly`: letters a year as they are sent today (`letters_a_year`).
+    `yearly`: letters a year as they are sent today (`letters_a_year`); `outcome`: what y1 holds (`with_outcome`), which
+    decides the unit, the differences asked about (`EFFECTS`) and the baseline whose correlation counts.
 
-    Frame: `question` (detectable / needed), `persons`, `years` (of today's mailing), `effect` (mg/dL), `power`,
-    `level`, and what was assumed: `sd`, `correlation`, `seen`, `letters` (a year). Persons count both arms before
-    anybody is lost.
+    Frame: `question` (detectable / needed), `persons`, `years` (of today's mailing), `effect` and its `unit`, `power`,
+    `level`, and what was assumed: `outcome` (in Japanese), `sd`, `correlation`, `seen`, `letters` (a year). Persons
+    count both arms before anybody is lost.
     """
     both = eligible.filter(pl.col("y1").is_not_null())
     if both.height < 30:
         raise EstimateError("検出力を計算するには、次回健診の値のある人が30人要ります")
     sd = float(both["y1"].cast(pl.Float64).to_numpy().std(ddof=1))
     seen = both.height / eligible.height
-    facts = {"sd": sd, "correlation": float(both.select(pl.corr("y0", "y1")).item()), "seen": seen}
+    pairs = both.select(BASELINES[outcome], "y1").drop_nulls()
+    facts = {"sd": sd, "correlation": float(pairs.select(pl.corr(*pairs.columns)).item()), "seen": seen}
     plans = [detectable(n, **facts) for n in steps]
     rows = [("detectable", plan.persons, plan.detectable, plan.power, plan.level) for plan in plans]
-    rows += [("needed", persons_needed(effect, **facts), abs(effect), 0.8, 0.95) for effect in effects]
+    asked = effects or EFFECTS[outcome]
+    rows += [("needed", persons_needed(effect, **facts), abs(effect), 0.8, 0.95) for effect in asked]
     table = pl.DataFrame(rows, schema=["question", "persons", "effect", "power", "level"], orient="row")
     years = pl.col("persons") / yearly if yearly else pl.lit(None, pl.Float64)
-    return table.with_columns(years=years, letters=pl.lit(yearly, pl.Int64), **{k: pl.lit(v) for k, v in facts.items()})
+    said = facts | {"outcome": NAMES[outcome], "unit": OUTCOMES[outcome]}
+    return table.with_columns(years=years, letters=pl.lit(yearly, pl.Int64), **{k: pl.lit(v) for k, v in said.items()})

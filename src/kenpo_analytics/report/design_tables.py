@@ -154,7 +154,7 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     "power": ("次の通知を無作為に割り付けたときの検出力", {
         "question": Col("問い", names=POWER),
         "persons": Col("人数(両群)", "count"), "years": Col("今の通知で何年分", "number", 1),
-        "effect": Col("差(mg/dL)", "number", 1), "power": Col("検出力", "percent", 0),
+        "effect": Col("差", "number", 2), "unit": "単位", "power": Col("検出力", "percent", 0),
     }, "人数は計画上の数(実在の人の集計ではない)。ばらつき、相関、次回健診の割合は、これまでの対象者による。両側5%。"),
     "subgroups": ("部分集団と交互作用", {
         "subgroup": Col("見方", names=SUBGROUPS), "value": Col("部分集団", names=SUBGROUP_VALUES), **_effect(),

@@ -75,7 +75,7 @@ def power_basis(power: Checked) -> str:
     row = power.table.to_dicts()[0]
     letters = "秘匿" if row["letters"] is None else f"{row['letters']:,}通"
     return (
-        f"仮定: 次回健診の値の標準偏差{row['sd']:.1f}mg/dL、前年値との相関{row['correlation']:.2f}、"
+        f"仮定: {row['outcome']}の標準偏差{row['sd']:.3g}{row['unit']}、健診時の値との相関{row['correlation']:.2f}、"
         f"次回健診で値の得られる割合{row['seen']:.0%}(いずれも、これまで初めて対象となった人による)。今の通知は直近12か月に{letters}の予定。"
         "差は割り付けどおりの差で、送れない人がいる分、実際に届いた人の効果より小さくなります。"
         "通知の基準が変わったときは、ばらつきも変わりえます。"
