@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import polars as pl
 import pytest
 
 import kenpo_analytics as ka
 from kenpo_analytics.disclosure import check_diagnostics
-from kenpo_analytics.evaluation import analysis, choices, trial
+from kenpo_analytics.evaluation import analysis, choices, suite, trial
 from kenpo_analytics.evaluation.choices import Choice
 from kenpo_analytics.evaluation.decide import decide
-from kenpo_analytics.evaluation.diagnose import diagnose
+from kenpo_analytics.evaluation.diagnose import Checks, diagnose, first_outcome
+from kenpo_analytics.evaluation.estimate import Estimate, unavailable
 from kenpo_analytics.evaluation.protocol import DESIGNS
 from kenpo_analytics.evaluation.suite import run_designs
 from kenpo_analytics.report import designs_primary as said
 from kenpo_analytics.report import designs_text
 from kenpo_analytics.report.dag import dag_figure
+from kenpo_analytics.report.designs_results import where_from
 from kenpo_analytics.runs.verify import verify
 from tests.notebook_page import NOTEBOOKS, Page
 from tests.trial_world import FACTS, data_with_a_trial
@@ -180,3 +184,67 @@ def test_a_page_on_a_draw_says_when_it_was_drawn_and_what_it_compares(tmp_path, 
         assert next(line for line in texts.splitlines() if line.startswith("要約: ")).count(
             "先に送る群と後で送る群の差"
         )
+
+
+# --- the methods name what was compared, in each state ----------------------------------------------------------------
+
+AIM = "主要評価項目は次回健診の空腹時血糖、主解析は"
+RULE = "通知の基準は「及び」)とした。"
+WITHIN = "通知の対象者の中で、送付し届いた人と届かなかった人を比べる"
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "compared"),
+    [
+        ("did_ancova", (2017,), "2018年度の健診を、事業前の2017年度と比べる"),
+        ("diff_in_disc", (2017,), "2018年度の健診を、事業前の2017年度と比べる"),
+        ("diff_in_disc", (), "2018年度の健診。事業前の年度はない"),
+        ("randomised", (2017,), "2018年度の健診。割り付けた2群を比べる"),
+        *((name, (2017,), f"2018年度の健診。{WITHIN}") for name in said.WITHIN),
+    ],
+)  # fmt: skip
+def test_the_methods_begin_with_what_the_primary_design_compares(name, before, compared) -> None:
+    one = Estimate(name, "設計", "効果", "前提", estimate=-1.0, lower=-2.0, upper=0.5)
+    choice = replace(CHOICE, primary=name, before=before)
+    text = designs_text.methods([one], choice, Checks({}, (), ()))
+    kind = "無作為割付試験" if name == "randomised" else "後ろ向き観察研究"
+    assert text.startswith(f"本評価は{kind}である。{AIM}設計({compared}。{RULE}次回健診は")
+
+
+def test_a_primary_design_without_an_answer_is_no_trial_and_no_comparison_with_years_before() -> None:
+    one = unavailable("randomised", "無作為割付による比較", "効果", "前提", reason="割付の記録がありません。")
+    text = designs_text.methods([one], replace(CHOICE, primary="randomised"), Checks({}, (), ()))
+    assert text.startswith(
+        f"本評価は後ろ向き観察研究である。{AIM}無作為割付による比較(2018年度の健診。割り付けた2群を比べる。{RULE}"
+        "ただし、主解析は推定できなかった(割付の記録がありません)。次回健診は"
+    )
+    assert "2017" not in text
+
+
+def test_years_before_that_the_data_lack_are_none_of_those_compared(made, data) -> None:
+    assert suite.compared(made, CHOICE) is CHOICE
+    alone = replace(made, people=made.people.filter(era="programme"))
+    free = suite.compared(alone, CHOICE)
+    assert (free.before, free.departures) == ((), ())
+    plan = replace(choices.find_protocol(data), declared_on=dt.date(2018, 4, 1))
+    held = suite.compared(alone, replace(CHOICE, protocol=plan))
+    told = "事業前の2017年度の健診がデータにないため、比べていません"
+    assert (held.before, held.departures) == ((), (told,))
+    found = run_designs(alone, held)
+    checks = diagnose(alone, held, found, imputations=2)
+    day = first_outcome(alone, held)
+    one = decide(found, primary="did_ancova", protocol=plan, before=held.before, departures=held.departures,
+                 outcomes_from=day)  # fmt: skip
+    assert one.verdict == "not_identified" and one.basis.endswith(f"解析計画と違う点: {told}。")
+    texts = [designs_text.methods(found, held, checks), designs_text.protocol_text(held, outcomes_from=day), one.basis]
+    texts += [said.one_year_text(held), designs_text.limits(found, held, checks)]
+    assert not any(wrong in text for text in texts for wrong in ("事業前の年度の結果", "と比べる。", "1年度だけ"))
+    assert "(事業前 なし)" in texts[1] and "第三者による確認なし)。" in texts[1]
+
+
+def test_where_the_four_groups_come_from_or_why_there_are_none(designs) -> None:
+    assert where_from(None) == "差の差を推定できないため、そのもとになる4つの群の平均変化はありません。"
+    bands = designs_of(designs, "did_ancova").diagnostics["bands"]
+    assert where_from(check_diagnostics({"bands": bands})["bands"]).startswith("110～125")
+    few = check_diagnostics({"bands": bands.with_columns(n=pl.lit(5), observed=pl.lit(4), letters=pl.lit(4))})
+    assert where_from(few["bands"]) == "差の差のもとになる4つの群の平均変化は、人数が足りないため示せません。"

@@ -39,6 +39,7 @@ def decide(
     outcome: str = "次回健診の空腹時血糖",
     people: str = "",
     outcomes_from: dt.date | None = None,
+    before: Sequence[int] | None = None,
 ) -> Decision:
     """Which design carries the conclusion, and what is it?
 
@@ -61,6 +62,8 @@ def decide(
         (already behind the disclosure gate: `report.people_seen`).
     outcomes_from
         The first day on which an outcome was known: a protocol declared later is called 事後選択.
+    before
+        The years before the programme that are compared (`Choice.before`; default: the protocol's).
 
     Returns
     -------
@@ -91,7 +94,7 @@ def decide(
         basis += (
             f"無作為割付によらない{names}の区間は逆の向きですが、比べる人の違いを除ききれないため、結論を変えません。"
         )
-    basis += standing(protocol, outcomes_from=outcomes_from)
+    basis += standing(protocol, outcomes_from=outcomes_from, before=before)
     basis += "".join(f"解析計画と違う点: {text}。" for text in departures)
     return Decision(verdict, said, basis, chosen, as_rows(all_of).with_columns(
         role_label=pl.col("role").replace_strict(ROLES, return_dtype=pl.String),

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -167,11 +167,14 @@ def fingerprint(protocol: Protocol) -> str:
     return hashlib.sha256(json.dumps(values, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def standing(protocol: Protocol | None, *, outcomes_from: dt.date | None = None) -> str:
+def standing(
+    protocol: Protocol | None, *, outcomes_from: dt.date | None = None, before: Sequence[int] | None = None
+) -> str:
     """How must the report call its choice of design? One Japanese sentence.
 
     `outcomes_from`: the earliest day on which outcomes could be known; a protocol declared later was chosen with
-    outcomes at hand and is called so. The day is what the file says: nobody else confirms it.
+    outcomes at hand and is called so. The day is what the file says: nobody else confirms it. `before`: the years
+    before the programme that were really compared (default: the plan's).
     """
     if protocol is None:
         return f"解析計画(protocol.toml)がないため、設計は結果を見られる状態で選ばれました({POST_HOC})。"
@@ -185,5 +188,9 @@ def standing(protocol: Protocol | None, *, outcomes_from: dt.date | None = None)
     return (
         f"設計は解析計画(指紋 {protocol.digest})によります。計画書に記された日付は{day}で、事業の年度の最初の結果"
         f"({outcomes_from.year}年{outcomes_from.month}月{outcomes_from.day}日)より前です(第三者による確認なし)。"
-        + ("事業前の年度の結果には、それより前に得られたものがあります。" if protocol.before else "")
+        + (
+            "事業前の年度の結果には、それより前に得られたものがあります。"
+            if (protocol.before if before is None else before)
+            else ""
+        )
     )

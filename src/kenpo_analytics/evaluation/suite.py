@@ -46,6 +46,19 @@ class Groups:
     warning: str | None = None
 
 
+def compared(analysis: AnalysisSet, choice: Choice) -> Choice:
+    """What of the choice do the data hold? Years before the programme without anybody are no longer among `before`.
+
+    With a plan that is a departure from it, told as such.
+    """
+    held = set(analysis.people.filter(pl.col("era") == "before")["fiscal_year"])
+    if not (none := [year for year in choice.before if year not in held]):
+        return choice
+    said = f"事業前の{'、'.join(f'{year}年度' for year in none)}の健診がデータにないため、比べていません"
+    departures = (*choice.departures, said) if choice.protocol else choice.departures
+    return replace(choice, before=tuple(year for year in choice.before if year in held), departures=departures)
+
+
 def groups(analysis: AnalysisSet, choice: Choice) -> Groups:
     """Who is compared by which design?"""
     people, lines = composite(analysis.people, definitions=analysis.definitions), analysis.lines

@@ -51,7 +51,9 @@ def tipping_text(tipping: Checked) -> str:
 
 def where_from(bands: Checked | None) -> str:
     """From which of the four groups does the difference-in-differences come? One paragraph of plain mean changes."""
-    rows = {} if bands is None else {(row["era"], row["high"]): row for row in bands.table.to_dicts()}
+    if bands is None:
+        return "差の差を推定できないため、そのもとになる4つの群の平均変化はありません。"
+    rows = {(row["era"], row["high"]): row for row in bands.table.to_dicts()}
     if len(rows) != 4 or any(row[name] is None for row in rows.values() for name in ("n", "letters", "change")):
         return "差の差のもとになる4つの群の平均変化は、人数が足りないため示せません。"
     up, down = (rows["programme", high]["change"] - rows["before", high]["change"] for high in (True, False))

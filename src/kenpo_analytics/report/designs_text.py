@@ -14,7 +14,7 @@ from kenpo_analytics.evaluation.trial_arms import DESIGN as RANDOMISED
 from kenpo_analytics.evaluation.trial_record import KINDS
 from kenpo_analytics.evaluation.weighting import CALIPER, TRIM
 from kenpo_analytics.report.designs import COVARIATES
-from kenpo_analytics.report.designs_primary import any_early, draw_text, ids_text
+from kenpo_analytics.report.designs_primary import WITHIN, any_early, draw_text, ids_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -87,19 +87,28 @@ def methods(
         f"{UNEVEN:.0%}を超える項目は用いない。"
     )
     primary = next((one for one in estimates if one.design == choice.primary), None)
-    drawn = _drawn(primary)
-    against = f"を、事業前の{_listed(choice.before)}と比べる" if choice.before else "。事業前の年度はない"
-    against = "。割り付けた2群を比べる" if drawn else against
     first = (
-        f"本評価は{'無作為割付試験' if drawn else '後ろ向き観察研究'}である。主要評価項目は{outcome}、"
+        f"本評価は{'無作為割付試験' if _drawn(primary) else '後ろ向き観察研究'}である。主要評価項目は{outcome}、"
         f"主解析は{primary.label if primary else choice.primary}"
-        f"({_listed(choice.programme)}の健診{against}。通知の基準は「{RULES[choice.rule]}」)とした。"
+        f"({_compared(choice)}。通知の基準は「{RULES[choice.rule]}」)とした。"
     )
+    if primary is not None and primary.state != "estimated":
+        first += f"ただし、主解析は推定できなかった({(primary.reason or '').rstrip('。')})。"
     looked = [text.format(imputations=checks.imputations) for name, text in _CHECKED.items() if _gave(checks, name)]
     last = f"前提の確認として{'、'.join(looked)}を調べた。" if looked else ""
     level = next((one.level for one in estimates if one.state == "estimated"), 0.95)
     last += f"区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
     return f"{first}{window}{'。'.join(said)}。{missing}{last}"
+
+
+def _compared(choice: Choice) -> str:
+    """Who is compared with whom by the primary design, in which years? Only the bands and the jump look before."""
+    years = f"{_listed(choice.programme)}の健診"
+    if choice.primary == RANDOMISED:
+        return f"{years}。割り付けた2群を比べる"
+    if choice.primary in WITHIN:
+        return f"{years}。通知の対象者の中で、送付し届いた人と届かなかった人を比べる"
+    return f"{years}を、事業前の{_listed(choice.before)}と比べる" if choice.before else f"{years}。事業前の年度はない"
 
 
 def _drawn(primary: Estimate | None) -> bool:
@@ -209,7 +218,7 @@ def protocol_text(
     """
     from kenpo_analytics.evaluation.protocol import standing
 
-    follows = standing(choice.protocol, outcomes_from=outcomes_from)
+    follows = standing(choice.protocol, outcomes_from=outcomes_from, before=choice.before)
     said = [f"解析計画: {'探索のため、解析計画には従いません(事後選択)。' if exploring else follows}"]
     if plan := choice.protocol:
         said.append(f"- 解析計画のestimand: {plan.estimand}")
