@@ -102,6 +102,17 @@ def test_a_year_of_two_rules_is_told_and_not_evaluated(engine) -> None:
     assert choose(found, last=2025, before=[2017], protocol=replace(plan, years=(2023,))).programme == (2023,)
 
 
+def test_only_programmes_whose_letters_say_their_rule_are_offered(engine) -> None:
+    first = mailed(dict.fromkeys(range(1, 4))).filter(pl.col("rule").is_null())
+    first = first.with_columns(programme=pl.lit("untreated_first"))
+    both, checkups = engine(pl.concat([mailed(of_the_years()), first])), engine(pl.DataFrame(CHECKUPS))
+    with pytest.raises(EstimateError, match="「untreated_first」の通知には、抽出の基準") as ruled:
+        letter_years(both, checkups, programme="untreated_first")
+    with pytest.raises(EstimateError, match="「x」の記録がありません") as unknown:
+        letter_years(both, checkups, programme="x")
+    assert ruled.value.hint == unknown.value.hint == f"評価できる事業(基準の記録がある): {LEAFLET}"
+
+
 def test_counts_of_a_few_letters_are_not_told() -> None:
     found = letter_years(mailed(of_the_years(_10="or", _30="and", _31="and")), pl.DataFrame(CHECKUPS))
     assert found["rule"].to_list() == ["及び・または: 基準が混ざるため評価に用いない",

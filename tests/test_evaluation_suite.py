@@ -378,6 +378,21 @@ def test_years_asked_for_are_never_left_out_unsaid() -> None:
         choose(YEARS, last=2020, before=[2017], years=[2018, 2020])
 
 
+def test_a_rule_selects_the_years_whose_letters_went_by_it() -> None:
+    found = choose(YEARS, last=2020, before=[2017], rule="or")
+    assert (found.programme, found.years, found.rule) == ((2020,), (2020,), "or")
+    assert choose(YEARS, last=2020, before=[2017], rule="and", years=[2019]).years == (2019,)
+    with pytest.raises(ParameterError, match=r"2019年度の通知の基準は、用いる基準\(または\)と違う") as one:
+        choose(YEARS, last=2020, before=[2017], rule="or", years=[2019, 2020])
+    assert "評価できる年度: 2020年度" in str(one.value.hint)
+    with pytest.raises(ParameterError, match=r"rule=「or」\(または\)で通知が送られ") as none:
+        choose(YEARS, last=2019, before=[2017], rule="or")
+    told = "年度ごとの通知の基準: 2018年度は及び、2019年度は及び、2020年度はまたは(期間が終わっていない)"
+    assert none.value.hint == told
+    with pytest.raises(ParameterError, match="rule=「xor」"):
+        choose(YEARS, last=2020, before=[2017], rule="xor")
+
+
 def test_another_outcome_takes_the_place_of_glucose(planted) -> None:
     people = with_outcome(planted[0], "height").people
     assert people["y1"].to_list() == (planted[0].people["height1"] - planted[0].people["height"]).to_list()

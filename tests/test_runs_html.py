@@ -154,7 +154,8 @@ def test_an_empty_parameter_is_told_by_what_it_means():
     text = month_page(parameters=empty | {"raised": "", "programme_cost_yen": 0, "series_control": "", "n": 0})
     meant = {
         *("年度 = 自動(使える最新の年度)", "通知の年度 = 使える年度すべて", "解析計画 = protocol.toml(あれば)"),
-        *("予備群の基準 = 当時の基準", "無作為割付のフォルダ = なし", "グループ = すべて", "x = 指定なし", "n = 0"),
+        *("通知の基準 = 当時の基準(最初の年度)", "無作為割付のフォルダ = なし", "グループ = すべて"),
+        *("x = 指定なし", "n = 0"),
         *("上げてみる指標 = すべて(1つずつ)", "通知の費用(円) = 示さない", "月次の指標の対照の支部 = なし"),
     }
     bare = re.sub(" <small>.*?</small>", "", text)

@@ -77,12 +77,15 @@ def letter_years(mailings: Any, checkups: Any, *, programme: str = LEAFLET) -> p
     Raises
     ------
     EstimateError
-        No letter of this programme is on file.
+        No letter of this programme is on file, or none that says its rule.
     """
-    if programme not in (there := programmes_of(mailings)):
-        raise EstimateError(
-            f"通知(mailings)に、事業「{programme}」の記録がありません", hint=f"ある事業: {'、'.join(there) or 'なし'}"
+    if programme not in (can := programmes_of(mailings, ruled=True)):
+        why = (
+            f"事業「{programme}」の通知には、抽出の基準(mailings の rule)の記録がなく、対象者を決められません"
+            if programme in programmes_of(mailings)
+            else f"通知(mailings)に、事業「{programme}」の記録がありません"
         )
+        raise EstimateError(why, hint=f"評価できる事業(基準の記録がある): {'、'.join(can) or 'なし'}")
     sent = rules_sent(mailings, checkups, programme=programme)
     rows = [(year, part["letters"].sum(), _told(part)) for (year,), part in sent.group_by("fiscal_year")]
     schema = {"fiscal_year": pl.Int32, "letters": pl.Int64, "rule": pl.String}
@@ -102,6 +105,7 @@ def choose(
     last: int,
     before: Sequence[int],
     years: Sequence[int] = (),
+    rule: str = "",
     protocol: Protocol | None = None,
     letters: str = LEAFLET,
     definitions: Definitions | None = None,
@@ -117,6 +121,8 @@ def choose(
     before, years
         Years without letters (`years_before`); years to pool (default: all usable ones of one rule). A protocol's own
         years win for the primary analysis.
+    rule
+        Without a protocol: only years whose letters went by this rule ("and" / "or"; "": that of the first of `years`).
     letters
         The programme's name in mailings; a protocol of another programme is refused.
 
@@ -126,9 +132,11 @@ def choose(
         No usable year; none of the protocol's years is usable; the protocol is of another programme, or of another
         rule than the letters of its years.
     ParameterError
-        One of `years` is not usable, or of another rule than the rest.
+        One of `years` is not usable, or of another rule than the rest; no such `rule`, or no usable year went by it.
     """
     used = definitions or define()
+    if rule not in ("", *RULES):
+        raise ParameterError(f"rule=「{rule}」はありません。", hint='"and"(及び)、"or"(または)か、空(当時の基準)です。')
     window = (int(used.number("next_checkup.letter_days")), int(used.number("next_checkup.max_months")))
     told = {year: rule for year, rule in found.select("fiscal_year", "rule").iter_rows() if rule is not None}
     rules = {year: rule for year, rule in told.items() if rule in RULES}
@@ -140,9 +148,14 @@ def choose(
         raise EstimateError("次回健診の期間が終わった、基準の分かる通知のある年度がありません", hint=hint)
     if protocol is not None:
         _refuse(protocol, rules, mixed, last, letters)
-    asked = list(years) or usable
-    rule = protocol.rule if protocol else rules.get(min(asked), "")
+    asked = list(years) or [year for year in usable if rules[year] == rule] or usable
+    wanted, rule = rule, protocol.rule if protocol else rule or rules.get(min(asked), "")
     _refuse_years(years, {year: rules[year] for year in usable}, mixed, rule)
+    if wanted and not protocol and not any(rules[year] == rule for year in asked):
+        raise ParameterError(
+            f"rule=「{rule}」({RULES[rule]})で通知が送られ、次回健診の期間が終わった年度がありません。",
+            hint=f"年度ごとの通知の基準: {_by_rule(rules, last)}",
+        )
     pooled = tuple(sorted(year for year in asked if rules[year] == rule))
     if protocol is None:
         lines = Lines.of(used)
@@ -184,20 +197,18 @@ def years_before(years: Sequence[int], checkups: Any, found: pl.DataFrame) -> tu
     return asked
 
 
-def explore(choice: Choice, *, rule: str = "", high: Sequence[float], low: Sequence[float], bandwidth: float) -> Choice:
-    """What if rule ("": the one in force), bands and bandwidth were these? For trying out (06), never for a plan.
+def explore(choice: Choice, *, high: Sequence[float], low: Sequence[float], bandwidth: float) -> Choice:
+    """What if bands and bandwidth were these? For trying out (06), never for a plan.
 
     Raises
     ------
     ParameterError
-        No such rule; bands or bandwidth that cannot be (`protocol.why_not_bands`).
+        Bands or bandwidth that cannot be (`protocol.why_not_bands`).
     """
-    if rule not in ("", "and", "or"):
-        raise ParameterError(f"rule=「{rule}」はありません。", hint='"and"(及び)、"or"(または)か、空(当時の基準)です。')
     if wrong := why_not_bands(low, high, bandwidth):
         raise ParameterError(f"帯か幅の指定が違います: {wrong[0]}。", hint=wrong[1])
     bands: dict[str, Any] = {"high": tuple(high), "low": tuple(low), "bandwidth": float(bandwidth)}
-    return replace(choice, rule=rule or choice.rule, **bands)
+    return replace(choice, **bands)
 
 
 def _refuse_years(years: Sequence[int], usable: Mapping[int, str], mixed: Mapping[int, str], rule: str) -> None:
@@ -214,9 +225,15 @@ def _refuse_years(years: Sequence[int], usable: Mapping[int, str], mixed: Mappin
         )
     if other := [year for year in years if usable[year] != rule]:
         raise ParameterError(
-            f"指定された{_years(other)}の通知の基準は、まとめる年度の基準({rule})と違うため、一緒に評価できません。",
-            hint=f"基準が同じ年度: {_years([year for year, own in sorted(usable.items()) if own == rule])}",
+            f"指定された{_years(other)}の通知の基準は、用いる基準({RULES[rule]})と違うため、評価できません。",
+            hint=f"「{RULES[rule]}」で通知を送った、評価できる年度: "
+            + _years([year for year, own in sorted(usable.items()) if own == rule]),
         )
+
+
+def _by_rule(rules: Mapping[int, str], last: int) -> str:
+    open_ = {year: "(期間が終わっていない)" for year in rules if year > last}
+    return "、".join(f"{year}年度は{RULES[rule]}{open_.get(year, '')}" for year, rule in rules.items())
 
 
 def _years(years: Sequence[int]) -> str:

@@ -139,9 +139,10 @@ def mixture(of_year: pl.DataFrame) -> str:
     return "・".join(f"{word}({n:,}通)" if shown else word for word, n in rows)
 
 
-def programmes_of(mailings: Any) -> list[str]:
-    """Of which programmes is there a letter on file?"""
-    rows = frames.collect(frames.enter(mailings, MAILINGS, ["programme"]).unique())
+def programmes_of(mailings: Any, *, ruled: bool = False) -> list[str]:
+    """Of which programmes is there a letter on file? `ruled`: one that says by which rule its people were drawn."""
+    lazy = frames.enter(mailings, MAILINGS, ["programme", "rule"] if ruled else ["programme"])
+    rows = frames.collect((lazy.filter(~nw.col("rule").is_null()) if ruled else lazy).select("programme").unique())
     return sorted(rows["programme"].drop_nulls())
 
 

@@ -158,6 +158,7 @@ def _planned(tables: Tables, values: Mapping[str, Any]) -> None:
         last=known.latest_year(after=int(used.number("next_checkup.max_months"))),
         before=_before(tables, values, mailed) or (plan.before if plan else ()),
         years=values.get("programme_years", ()),
+        rule=str(values.get("rule", "")),
         protocol=plan,
         letters=letters,
         definitions=used,

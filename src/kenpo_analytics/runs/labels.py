@@ -21,7 +21,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "protocol": ("解析計画", "protocol.toml(あれば)"),
     "assignment": ("無作為割付のフォルダ", NONE),
     "programme_cost_yen": ("通知の費用(円)", "示さない"),
-    "rule": ("予備群の基準", "当時の基準"),
+    "rule": ("通知の基準", "当時の基準(最初の年度)"),
     "high": ("上の帯(mg/dL)", NONE),
     "low": ("下の帯(mg/dL)", NONE),
     "bandwidth": ("不連続の幅(mg/dL)", ""),
