@@ -5,14 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kenpo_analytics.errors import DefinitionError, EstimateError
-from kenpo_analytics.evaluation.decide import decide
+from kenpo_analytics.evaluation.choices import Choice
+from kenpo_analytics.evaluation.decide import APART, decide
 from kenpo_analytics.evaluation.estimate import Estimate, as_rows, unavailable
 from kenpo_analytics.evaluation.protocol import POST_HOC, Protocol, read_protocol, standing
+from kenpo_analytics.evaluation.trial_arms import ARMS
+from kenpo_analytics.evaluation.trial_record import KINDS
+from kenpo_analytics.report.designs_results import contrary, verdict_words
 
 SHOWN = Estimate("did_ancova", "差の差", "E", "前提X", estimate=-2.0, lower=-3.0, upper=-1.0, standard_error=0.5)
 NAIVE = Estimate("naive", "単純前後比較", "E", "A", role="reference", estimate=-6.0, lower=-7.0, upper=-5.0)
@@ -194,3 +199,58 @@ def test_no_interval_that_holds_no_effect_is_ever_called_one(middle, below, abov
     holds = one.lower <= null <= one.upper
     assert (found.verdict in ("lower", "higher")) == (not holds and not warned)
     assert ("なったと推定されます" in found.sentence) == (found.verdict in ("lower", "higher"))
+
+
+# --- lots: whose value is lower, and what the other designs may be set against ----------------------------------------
+
+CHOICE = Choice((2018,), (2018,), (2017,), "and", primary="randomised")
+SUBJECT = "2018年度の健診にもとづく通知の割付(版A群と版B群の差)"
+
+
+def lots(kind: str, **change: object) -> Estimate:
+    names = list(KINDS[kind])
+    arms = pl.DataFrame({"assigned": names, "label": [ARMS[arm] for arm in names], "n": 50, "observed": 50})
+    one = replace(SHOWN, design="randomised", label="無作為割付", diagnostics={"arms": arms})
+    return replace(one, **{"estimate": 3.81, "lower": 1.0, "upper": 6.62, **change})
+
+
+def test_the_sentence_on_two_versions_says_which_is_higher_and_sets_no_other_design_against_it() -> None:
+    found = decide([lots("leaflets"), SHOWN, OTHER], primary="randomised", subject=SUBJECT)
+    assert found.verdict == "higher"
+    assert found.sentence == (
+        f"{SUBJECT}では、版A群の次回健診の空腹時血糖は、版B群より高いと推定されます"
+        "(差 +3.81mg/dL、95%信頼区間 +1.00～+6.62。マイナスは版A群のほうが低いこと)。"
+    )
+    assert found.basis.startswith(f"主解析: 無作為割付。前提: 前提X。{APART}") and "設計では" not in found.basis
+    assert "逆の向き" not in found.basis  # the difference-in-differences points the other way: another quantity
+    assert contrary([lots("leaflets"), SHOWN, OTHER], CHOICE) == APART
+    assert verdict_words("higher", found.primary) == "版A群が高いと推定"
+    lower = decide([lots("leaflets", estimate=-2.0, lower=-3.0, upper=-1.0)], primary="randomised", subject=SUBJECT)
+    assert "版A群の次回健診の空腹時血糖は、版B群より低いと推定されます(差 −2.00mg/dL" in lower.sentence
+
+
+def test_no_difference_of_two_versions_is_not_called_an_effect() -> None:
+    one = decide([lots("leaflets", lower=-1.0), SHOWN], primary="randomised", subject=SUBJECT)
+    assert one.sentence == (
+        f"{SUBJECT}について、次回健診の空腹時血糖の、版A群と版B群の違いは確認できませんでした"
+        "(差 +3.81mg/dL、95%信頼区間 −1.00～+6.62。マイナスは版A群のほうが低いこと)。"
+        "違いがないことを示すものでもありません。この人数では、1.4mg/dLより小さい効果は見逃しやすくなります。"
+    )
+    assert one.basis.startswith(f"主解析: 無作為割付。区間は効果なしを含みます。{APART}")
+    doubted = decide([lots("leaflets")], primary="randomised", warnings=["疑い"], subject=SUBJECT)
+    assert "の、版A群と版B群の違いがあったとは結論しません(差 +3.81mg/dL" in doubted.sentence
+
+
+def test_a_delay_is_told_by_its_arms_and_the_other_designs_stand_beside_it() -> None:
+    found = decide([lots("delay", estimate=-3.0, lower=-4.0, upper=-2.0), OTHER], primary="randomised")
+    assert found.sentence == (
+        "通知では、先に送る群の次回健診の空腹時血糖は、後で送る群より低いと推定されます"
+        "(差 −3.00mg/dL、95%信頼区間 −4.00～−2.00。マイナスは先に送る群のほうが低いこと)。"
+    )
+    assert "ほかの1設計のうち1設計では、区間が効果なしを含みます。" in found.basis
+    apart = contrary([lots("delay"), SHOWN], CHOICE)
+    assert apart == "推定できたほかの1設計のうち、主解析と向きが違うのは差の差です(値と区間は一覧表)。"
+    none = decide([lots("delay", lower=-1.0)], primary="randomised")
+    assert none.sentence.startswith("通知について、次回健診の空腹時血糖を下げる効果は確認できませんでした(差 +3.81")
+    assert verdict_words("lower", found.primary) == "先に送る群が低いと推定"
+    assert verdict_words("lower", SHOWN) == "低下と推定"

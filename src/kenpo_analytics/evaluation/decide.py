@@ -12,8 +12,12 @@ from kenpo_analytics.errors import EstimateError
 from kenpo_analytics.evaluation.estimate import POWER_Z, ROLES, Estimate, as_rows
 from kenpo_analytics.evaluation.protocol import Protocol, standing
 from kenpo_analytics.evaluation.trial_arms import DESIGN as RANDOMISED
+from kenpo_analytics.evaluation.trial_arms import of_versions, sides
 
 STATES = {"estimated": "推定", "not_identified": "識別不能", "refused": "推定せず"}
+
+APART = "ほかの設計は通知の効果を推定するもので、2つの版の差とは別の量のため、向きも区間も比べません。"
+"""Why no other design stands beside the difference of two versions of a letter."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ def decide(
     Decision
         `verdict`: lower / higher (the primary interval leaves out zero, no diagnostic warns, no other defensible design
         points the other way), disagree (it does, but another design's interval lies wholly on the other side; a
-        randomised primary is not overruled by designs without lots: the basis names them), warned
+        randomised primary is not overruled by designs without lots: the basis names them; the difference of two
+        versions of a letter is another quantity than theirs and is set against none of them), warned
         (it does, but a diagnostic warns), not_shown (the interval holds zero), not_identified. `sentence` is for a
         reader of one paragraph; `basis` says by which design, under which plan, and what the others say.
     """
@@ -104,7 +109,7 @@ def decide(
 
 def opposed(chosen: Estimate, others: Sequence[Estimate]) -> list[Estimate]:
     """Which other defensible designs contradict the primary one, their whole interval on the other side?"""
-    if not chosen.shows_effect or chosen.estimate is None:
+    if not chosen.shows_effect or chosen.estimate is None or of_versions(chosen):
         return []
     side = chosen.estimate < chosen.null_value
     return [
@@ -136,20 +141,25 @@ def _sentence(
 ) -> str:  # fmt: skip
     if verdict == "not_identified":
         return f"{subject}の効果は判断できません。{(chosen.reason or '').rstrip('。')}。"
+    arms = sides(chosen)
     side = "" if chosen.null_value else "。マイナスが低下" if chosen.unit == "mg/dL" else "。マイナスが減少"
+    if arms:
+        side = f"。マイナスは{arms[0]}のほうが低いこと"
+    effect = f"の、{arms[0]}と{arms[1]}の違い" if arms and of_versions(chosen) else ""
     shown = f"(差 {_number(chosen)}{side}{f'。{people}' if people else ''})。"
     if chosen.null_value:
         shown = shown.replace("(差 ", "(比 ", 1)
     if verdict == "not_shown":
+        missing = f"{outcome}{effect}" if effect else f"{outcome}を下げる効果"
         return (
-            f"{subject}について、{outcome}を下げる効果は確認できませんでした{shown}"
-            f"効果がないことを示すものでもありません。{_missed(chosen)}"
+            f"{subject}について、{missing}は確認できませんでした{shown}"
+            f"{'違い' if effect else '効果'}がないことを示すものでもありません。{_missed(chosen)}"
             + "".join(f"また、診断が警告を出しています({text})。" for text in (*warnings, *chosen.warnings))
         )
     if verdict == "warned":
         told = "、".join((*warnings, *chosen.warnings))
         return (
-            f"{subject}について、{outcome}への効果があったとは結論しません{shown}"
+            f"{subject}について、{outcome}{effect or 'への効果'}があったとは結論しません{shown}"
             f"区間は効果なしを含みませんが、診断が前提の崩れを示しています({told})。"
         )
     if verdict == "disagree":
@@ -159,6 +169,8 @@ def _sentence(
             f"一方、{names}の区間は逆の向きです。"
         )
     word = "低く" if verdict == "lower" else "高く"
+    if arms:  # which of the two: by the lots "the letter lowered it" would not say whose
+        return f"{subject}では、{arms[0]}の{outcome}は、{arms[1]}より{word[0]}いと推定されます{shown}"
     return f"{subject}によって、{outcome}は{word}なったと推定されます{shown}"
 
 
@@ -179,6 +191,8 @@ def _basis(verdict: str, chosen: Estimate, all_of: Sequence[Estimate], warnings:
         said += "区間は効果なしを含みます。"
     if verdict in ("lower", "higher"):
         said += f"前提: {chosen.assumption}。"
+    if of_versions(chosen):
+        return f"{said}{APART}"
     return said + _others(verdict, chosen, all_of)
 
 

@@ -96,6 +96,21 @@ def arms_of(drawn: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def sides(one: Estimate) -> tuple[str, str] | None:
+    """What are the two arms called whose difference this is, first less second? None for designs without lots."""
+    arms = one.diagnostics.get("arms")
+    if one.design != DESIGN or arms is None or arms.height != 2:
+        return None
+    first, second = arms["label"].to_list()
+    return f"{first}群", f"{second}群"
+
+
+def of_versions(one: Estimate) -> bool:
+    """Do the lots tell two letters apart? Then no design that compares letter with no letter asks the same."""
+    arms = one.diagnostics.get("arms")
+    return one.design == DESIGN and arms is not None and set(arms["assigned"]) <= set(KINDS["leaflets"])
+
+
 def as_drawn(people: pl.DataFrame, drawn: Mapping[str, int], *, level: float = 0.95) -> Estimate:
     """What does the draw say of the people whose letter and outcome came after it? Else why it says nothing.
 

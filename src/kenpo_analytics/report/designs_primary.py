@@ -9,6 +9,7 @@ from kenpo_analytics.evaluation.did import DESIGN as DID
 from kenpo_analytics.evaluation.discontinuity import DIFFERENCE
 from kenpo_analytics.evaluation.trial import ARMS, KINDS
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
+from kenpo_analytics.evaluation.trial_arms import of_versions, sides
 from kenpo_analytics.evaluation.trial_record import SHORT, day_text
 
 if TYPE_CHECKING:
@@ -52,8 +53,11 @@ def purpose_text(primary: Estimate) -> str:
     """What is asked, and of whom? The primary design's estimand and the other quantities of the page."""
     within = "対象者の中の比較({}。別の量で、まとめる全年度): 送付し届いたことの効果。"
     within += "事業所の辞退・住所の不備・不達で届かなかった人と比べます。"
+    aim = "予備群への通知(リーフレット)が、次回健診の空腹時血糖を下げたか"
+    if (arms := sides(primary)) and of_versions(primary):
+        aim = f"予備群への通知(リーフレット)の2つの版({arms[0]}と{arms[1]})で、次回健診の空腹時血糖が違うか"
     lines = [
-        "目的: 予備群への通知(リーフレット)が、次回健診の空腹時血糖を下げたかを推定します。",
+        f"目的: {aim}を推定します。",
         f"主なestimand(主解析: {primary.label}): {_plain(primary.estimand)}。{_REACH[primary.design]}。"
         f"{'自分の割付より前に通知か結果のあった人は、どちらの群でも除きます。' if any_early(primary) else ''}"
         "estimandは「だれへの、何の効果を推定するか」です。",
@@ -90,11 +94,9 @@ def primary_text(primary: Estimate, hba1c: float) -> str:
 
 def side_text(primary: Estimate) -> str:
     """What does a minus sign of the primary estimate mean?"""
-    arms = primary.diagnostics.get("arms")
-    if primary.design != RANDOMISED or arms is None:
+    if (arms := sides(primary)) is None:
         return "マイナスは、通知のほうが次回健診の値が低いこと。"
-    first, second = arms["label"].to_list()
-    return f"マイナスは、{first}群のほうが{second}群より次回健診の値が低いこと。"
+    return f"マイナスは、{arms[0]}のほうが{arms[1]}より次回健診の値が低いこと。"
 
 
 def carried_by_lots(primary: Estimate) -> bool:

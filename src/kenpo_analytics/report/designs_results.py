@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kenpo_analytics.evaluation.decide import APART
+from kenpo_analytics.evaluation.trial_arms import of_versions, sides
+
 if TYPE_CHECKING:
     from kenpo_analytics.disclosure import Checked
     from kenpo_analytics.evaluation.estimate import Estimate
@@ -16,8 +19,11 @@ _VERDICTS = {
 }  # fmt: skip
 
 
-def verdict_words(verdict: str) -> str:
+def verdict_words(verdict: str, primary: Estimate) -> str:
     """A `Decision`'s verdict in a few words, to stand beside its number."""
+    arms = sides(primary)
+    if arms and verdict in ("lower", "higher"):
+        return f"{arms[0]}が{'低い' if verdict == 'lower' else '高い'}と推定"
     return _VERDICTS[verdict]
 
 
@@ -26,6 +32,8 @@ def contrary(estimates: Sequence[Estimate], choice: Choice) -> str:
     found = {one.design: one for one in estimates if one.state == "estimated" and one.estimate is not None}
     if (primary := found.pop(choice.primary, None)) is None:
         return "主解析の推定がないため、ほかの設計の向きとは比べません。"
+    if of_versions(primary):
+        return APART
     side = (primary.estimate or 0.0) < 0
     own = [one for one in found.values() if one.unit == primary.unit]
     apart = [one.label for one in own if (one.estimate < 0) != side]  # type: ignore[operator]

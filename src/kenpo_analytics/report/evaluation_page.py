@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kenpo_analytics.definitions.words import RULES
 from kenpo_analytics.disclosure import Checked
+from kenpo_analytics.evaluation.trial_arms import sides
 from kenpo_analytics.report._format import Col
 from kenpo_analytics.report.design_tables import diagnostic
 from kenpo_analytics.report.designs_results import tipping_text, verdict_words
@@ -36,7 +37,9 @@ _LEVELS = {
 def effect_headline(primary: Checked, decision: Decision, choice: Choice) -> dict[str, tuple[Checked, Col]]:
     """The primary estimate for the run's index, with its verdict in words beside it. `primary`: its one row."""
     years = "、".join(map(str, choice.programme))
-    label = f"{years}年度の通知の効果(主解析、空腹時血糖。{verdict_words(decision.verdict)})"
+    arms = sides(decision.primary)
+    what = f"割付の差({arms[0]}－{arms[1]}。" if arms else "効果("
+    label = f"{years}年度の通知の{what}主解析、空腹時血糖。{verdict_words(decision.verdict, decision.primary)})"
     return {"通知の効果(主解析、空腹時血糖)": (primary, Col(label, "index", digits=2, unit="mg/dL"))}
 
 
