@@ -131,7 +131,7 @@ def test_the_record_is_printed_as_it_stands(data: Path) -> None:
     assert "倫理審査: E-1(解析計画)、倫理-2018-012(割付の記録)" in both
     assert "倫理審査: E-1、登録: 未記入" in designs_text.protocol_text(follows)
     assert "倫理審査" not in designs_text.protocol_text(CHOICE)
-    assert "まとまり(workplace_id)ごと" in said.draw_text([{**told, "unit": "workplace_id", "strata": []}])
+    assert "まとまり(事業所)ごと" in said.draw_text([{**told, "unit": "workplace_id", "strata": []}])
 
 
 def test_no_arrow_points_at_a_letter_that_lots_decide(monkeypatch) -> None:
@@ -248,3 +248,40 @@ def test_where_the_four_groups_come_from_or_why_there_are_none(designs) -> None:
     assert where_from(check_diagnostics({"bands": bands})["bands"]).startswith("110～125")
     few = check_diagnostics({"bands": bands.with_columns(n=pl.lit(5), observed=pl.lit(4), letters=pl.lit(4))})
     assert where_from(few["bands"]) == "差の差のもとになる4つの群の平均変化は、人数が足りないため示せません。"
+
+
+def in_units(made: analysis.AnalysisSet, size: int, draws: int = 1) -> analysis.AnalysisSet:
+    """The people of the programme, drawn by whole groups of ids; without strata."""
+    unit = (pl.col("person_id").rank("dense").cast(pl.Int64) - 1) // size
+    people = made.people.filter(pl.col("era") == "programme", pl.col("eligible"))
+    return replace(made, people=people.with_columns(
+        unit=unit, stratum=pl.format("{}回目・全員", unit % draws), drawn_on=dt.date(2018, 4, 1),
+        assigned=pl.when(unit // draws % 2 == 0).then(pl.lit("now")).otherwise(pl.lit("later")),
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size", "draws", "how"), [(2, 1, "頑健標準誤差"), (8, 2, "ワイルドクラスターブートストラップ")]
+)
+def test_whole_groups_are_told_with_their_number_and_have_no_strata(made, size: int, draws: int, how: str) -> None:
+    drawn = in_units(made, size, draws)
+    one = trial.as_drawn(drawn.people, {})
+    seen = drawn.people.filter(pl.col("y1").is_not_null())
+    count = seen["unit"].n_unique()
+    assert one.state == "estimated" and one.method == f"共分散分析、{how}(割付のまとまり{count}つの中の相関を考慮)"
+    assert (count < 42) == (how != "頑健標準誤差")
+    text = designs_text.methods([one], replace(CHOICE, primary="randomised"), Checks({}, (), ()))
+    assert f"で調整した{one.method}で比べた(送付の有無によらない" in text
+    assert "割付の層" not in text and ("割付の回で調整" in text) == (draws > 1)
+    assert f"(割付のまとまり{count}つの中の相関を考慮)。" in said.primary_note(one)
+
+
+def test_lots_for_each_person_speak_of_no_groups(designs) -> None:
+    one = designs_of(designs, "randomised")
+    text = designs_text.methods([one], replace(CHOICE, primary="randomised"), Checks({}, (), ()))
+    assert "割付の層で調整した共分散分析、頑健標準誤差で比べた" in text and "まとまり" not in text
+    assert one.method == "共分散分析、頑健標準誤差"
+    units = [{**FACTS, "unit": "workplace_id", "strata": [], "drawn_at": f"2018-12-{day}T09:00:00+09:00"}
+             for day in (20, 28)]  # fmt: skip
+    assert "、まとまり(事業所)ごと)" in said.draw_text(units)
+    assert said.draw_text(units).endswith("くじは回ごとに引かれたため、回で調整する")

@@ -34,7 +34,7 @@ def randomised(
 
     `people`: analysis set made with an `assignment`. Everybody counts in the arm that was drawn, whatever happened to
     the letter (intention to treat); groups drawn whole (`unit`) are the clusters. Diagnostics: `arms`, and `adjusted`
-    (what the model held beside the arm: y0, covariates, strata).
+    (what the model held beside the arm: y0, covariates, `stratum`; units have no strata, several draws of them `draw`).
     """
     estimand = f"{ARMS[first]}群に割り付けたことの、{ARMS[_other(first)]}群に対する、次回健診の空腹時血糖への平均効果"
     names = (
@@ -53,10 +53,12 @@ def randomised(
     extra, adjusted = covariates(seen)
     parts = [np.ones(seen.height), one, seen["y0"].to_numpy() - CENTRE, extra]
     if "stratum" in seen.columns and seen["stratum"].n_unique() > 1:
-        adjusted = [*adjusted, "stratum"]
+        adjusted = [*adjusted, "draw" if "unit" in seen.columns else "stratum"]
         parts.append(seen["stratum"].to_dummies(drop_first=True).cast(pl.Float64).to_numpy())
     groups = clusters(seen, cluster or ("unit" if "unit" in seen.columns else "person_id"))
-    y, few = seen["y1"].to_numpy(), len(np.unique(groups)) < FEW_CLUSTERS
+    y, few = seen["y1"].to_numpy(), (count := len(np.unique(groups))) < FEW_CLUSTERS
+    how = "ワイルドクラスターブートストラップ" if few else "頑健標準誤差"
+    how += f"(割付のまとまり{count}つの中の相関を考慮)" if "unit" in seen.columns and cluster is None else ""
     try:
         x = independent(np.column_stack(parts), lead=2)
         limits = wild(y, x, 1, groups, level=level) if few else None
@@ -64,7 +66,7 @@ def randomised(
         return unavailable(*names, role=role, reason=error.message)
     found = answer(
         *names, result=fit(y, x, groups=groups), place=1, level=level, role=role,
-        method="共分散分析、" + ("ワイルドクラスターブートストラップ" if few else "頑健標準誤差"),
+        method=f"共分散分析、{how}",
         persons=int(one.sum()), compared=int((1 - one).sum()),
         diagnostics={"arms": arms_of(drawn), "adjusted": pl.DataFrame({"covariate": ["y0", *adjusted]})},
     )  # fmt: skip

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 WITHIN = ("ancova", "iptw", "aipw", "iptw_ipcw")
 """Primary designs that compare people who were sent a letter with others who were not."""
+UNITS = {"workplace_id": "事業所", "institution": "健診機関", "municipality": "市町村"}
+"""What whole groups are called that lots were drawn for (`trial.assign`, unit)."""
 _POLICY = "薬を始めたかによりません(治療方針どおりの効果、treatment policy)"
 _READ = f"読んだか、{_POLICY}"
 _FIRST = "初めての通知を主とします"
@@ -155,14 +157,15 @@ def ids_text(plan: Protocol | None, draws: Sequence[Mapping[str, Any]]) -> str:
 def draw_text(draws: Sequence[Mapping[str, Any]]) -> str:
     """How and when was it drawn, and by which fingerprint can a reader tell? `draws`: `trial.read_record` of each."""
     draw, arms = draws[0], "・".join(ARMS[arm] for arm in KINDS[draws[0]["kind"]])
-    how = f"まとまり({draw['unit']})ごと" if draw["unit"] else "1人ずつ"
+    how = f"まとまり({UNITS.get(draw['unit'], draw['unit'])})ごと" if draw["unit"] else "1人ずつ"
     strata = {"、".join(told["strata"]) for told in draws} - {""}
     how += f"、層: {' / '.join(sorted(strata))}" if strata else ""
     if len(draws) > 1:
         return (
             f"割付の記録: {day_text(draw)}から{day_text(draws[-1])}までに{len(draws)}回引いた"
             f"{arms}({draw['kind']})の割付(事業 {draw['programme']}、{how})。"
-            "回ごとの日・種・人数・指紋は「割付の一覧」の表にある。2回以上引かれた人は最初の割付で数え、くじは回ごとに引かれたため、層には回を含める"
+            "回ごとの日・種・人数・指紋は「割付の一覧」の表にある。2回以上引かれた人は最初の割付で数え、くじは回ごとに引かれたため、"
+            f"{'回で調整する' if draw['unit'] else '層には回を含める'}"
         )
     return (
         f"割付の記録: {day_text(draw)}に引いた{arms}({draw['kind']})の割付"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kenpo_analytics.definitions.words import RULES
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _HOW = {
     "randomised": "無作為割付による比較は、割り付けたとおりの2群の次回健診の値を、"
-    "{drawn}で調整した共分散分析で比べた"
+    "{drawn}で調整した{fitted}で比べた"
     "(送付の有無によらない。どちらの群の次回健診も、同じ日から数えた: 割付の回と健診の月ごとの、{first}の"
     "送付日(送らなかった人は予定日)の中央値。割付より前の通知は使わない)",
     "naive": "通知を送った人の次回健診までの平均変化(単純前後比較の1つ。t分布)は、平均への回帰を含むため"
@@ -70,9 +70,17 @@ _CHECKED = {
 
 
 def methods(
-    estimates: Sequence[Estimate], choice: Choice, checks: Checks, *, outcome: str = "次回健診の空腹時血糖"
+    estimates: Sequence[Estimate],
+    choice: Choice,
+    checks: Checks,
+    *,
+    outcome: str = "次回健診の空腹時血糖",
+    exploring: Collection[str] | None = None,
 ) -> str:
-    """Which methods were used? Only those that gave an estimate, and the checks that could be made."""
+    """Which methods were used? Only those that gave an estimate, and the checks that could be made.
+
+    `exploring`: on a page that only tries out (06), the checks that it shows: no others are named, nothing is primary.
+    """
     run = {one.design for one in estimates if one.state == "estimated"}
     high, low = (f"{band[0]:g}～{band[1]:g}mg/dL" for band in (choice.high, choice.low))
     days, months = choice.window
@@ -92,12 +100,19 @@ def methods(
         f"主解析は{primary.label if primary else choice.primary}"
         f"({_compared(choice)}。通知の基準は「{RULES[choice.rule]}」)とした。"
     )
-    if primary is not None and primary.state != "estimated":
+    if exploring is not None:
+        first = (
+            f"このページは探索で、主解析を置かない。比べる値は{outcome}、対象は{_listed(choice.years)}の健診にもとづく通知"
+            f"(通知の基準は「{RULES[choice.rule]}」。事業前の年度は{_listed(choice.before) or 'なし'})とした。"
+        )
+    elif primary is not None and primary.state != "estimated":
         first += f"ただし、主解析は推定できなかった({(primary.reason or '').rstrip('。')})。"
-    looked = [text.format(imputations=checks.imputations) for name, text in _CHECKED.items() if _gave(checks, name)]
+    named = {name: text for name, text in _CHECKED.items() if exploring is None or name in exploring}
+    looked = [text.format(imputations=checks.imputations) for name, text in named.items() if _gave(checks, name)]
     last = f"前提の確認として{'、'.join(looked)}を調べた。" if looked else ""
     level = next((one.level for one in estimates if one.state == "estimated"), 0.95)
-    last += f"区間は{level:.0%}信頼区間、検定は両側。結論は主解析だけによる。"
+    last += f"区間は{level:.0%}信頼区間、検定は両側。"
+    last += "結論は主解析だけによる。" if exploring is None else "どの設計からも結論は述べない。"
     return f"{first}{window}{'。'.join(said)}。{missing}{last}"
 
 
@@ -124,12 +139,13 @@ def _adjusted(estimates: Sequence[Estimate]) -> dict[str, Any]:
         "within": held.get("iptw", {}).get("balance"),
         "drawn": drawn.get("adjusted"),
     }
-    words = {**COVARIATES, "stratum": "割付の層"}
+    words = {**COVARIATES, "stratum": "割付の層", "draw": "割付の回"}
     names = {
         key: "なし" if table is None else "、".join(words.get(name, name) for name in table["covariate"])
         for key, table in tables.items()
     }
     arms = drawn["arms"]["assigned"] if "arms" in drawn else ()
+    names["fitted"] = next((one.method for one in estimates if one.design == RANDOMISED), "")
     names["first"] = "先に送る群" if KINDS["delay"][0] in arms else "両群"
     return {**names, "clip": CLIP, "trim": TRIM, "rest": 1 - TRIM, "caliper": CALIPER, "clusters": FEW_CLUSTERS}
 
@@ -140,19 +156,22 @@ def _gave(checks: Checks, name: str) -> bool:
     return table is not None and ("estimate" not in table.columns or table["estimate"].count() > 0)
 
 
-def limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> str:
-    """What may not be concluded? From what was run, what was refused, and what could not be checked."""
-    return "\n".join(f"- {line}。" for line in _limits(estimates, choice, checks))
+def limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks, *, exploring: bool = False) -> str:
+    """What may not be concluded? From what was run, what was refused, and what could not be checked.
+
+    `exploring`: on a page that only tries out (06) nothing is primary.
+    """
+    return "\n".join(f"- {line}。" for line in _limits(estimates, choice, checks, exploring))
 
 
-def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks) -> Iterator[str]:
+def _limits(estimates: Sequence[Estimate], choice: Choice, checks: Checks, exploring: bool) -> Iterator[str]:
     run = {one.design: one for one in estimates if one.state == "estimated"}
-    others = "主解析のほかの設計は" if _drawn(run.get(choice.primary)) else ""
+    others = "主解析のほかの設計は" if _drawn(run.get(choice.primary)) and not exploring else ""
     others = "無作為割付による比較のほかの設計は" if not others and RANDOMISED in run else others
     yield f"{others}無作為割付ではないため、測っていない要因(生活習慣、職場の取組など)による違いが残りえます"
     yield from applies_to(choice)
     if primary := run.get(choice.primary):
-        yield f"主解析の前提: {primary.assumption}。データだけでは確かめきれません"
+        yield f"{primary.label if exploring else '主解析'}の前提: {primary.assumption}。データだけでは確かめきれません"
     if RANDOMISED in run and any_early(run[RANDOMISED]):
         yield (
             "割付より前に通知を送っていた人と結果が得られていた人は、両群とも無作為割付による比較から除きました"
@@ -227,11 +246,11 @@ def protocol_text(
     if draws:
         said.append(f"- {draw_text(draws)}")
     said += [
-        f"- 主解析: {LABELS.get(choice.primary, choice.primary)}、年度: {_listed(choice.programme)}"
-        f"(事業前 {_listed(choice.before) or 'なし'})",
+        ("- 主解析: なし" if exploring else f"- 主解析: {LABELS.get(choice.primary, choice.primary)}")
+        + f"、年度: {_listed(choice.programme)}(事業前 {_listed(choice.before) or 'なし'})",
         f"- 帯: 上 {choice.high[0]:g}～{choice.high[1]:g}、下 {choice.low[0]:g}～{choice.low[1]:g}mg/dL、"
         f"不連続の幅 {choice.bandwidth:g}mg/dL、通知の基準「{RULES[choice.rule]}」",
-        f"- 感度分析でまとめる年度: {_listed(choice.years)}",
+        f"- {'' if exploring else '感度分析で'}まとめる年度: {_listed(choice.years)}",
         *(f"- 解析計画との違い: {text}" for text in choice.departures),
     ]
     return f"{said[0]}\n\n" + "\n".join(said[1:])
