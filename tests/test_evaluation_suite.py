@@ -400,6 +400,21 @@ def test_another_outcome_takes_the_place_of_glucose(planted) -> None:
         with_outcome(planted[0], "weight")
 
 
+def test_a_page_that_tries_out_names_only_what_it_shows_and_nothing_primary(planted) -> None:
+    every = run_designs(planted[0], CHOICE)
+    checks = diagnose(planted[0], CHOICE, every)
+    designs = lab.in_unit(every, "fpg")
+    text = designs_text.methods(designs, CHOICE, checks, exploring=["years", *lab.CHECKS])
+    assert "主解析を置かない" in text and text.endswith("どの設計からも結論は述べない。")
+    usual = designs_text.methods(every, CHOICE, checks)
+    for word in ("改善・悪化の割合", "標準化差", "傾向スコアの重なり", "交互作用の検定"):
+        assert word not in text and word in usual
+    assert "年次図" in text and "陰性対照" in text
+    limits = designs_text.limits(designs, CHOICE, checks, exploring=True)
+    assert "主解析" not in limits + designs_text.protocol_text(CHOICE, exploring=True).replace("主解析: なし", "")
+    assert set(lab.labelled(designs)["role_label"]) == {"探索", "参考"}
+
+
 def test_power_needs_people(planted) -> None:
     eligible = groups(planted[0], CHOICE).eligible
     table = power_table(eligible, 800, steps=(400, 1600), effects=(-2.0,))

@@ -25,6 +25,8 @@ OUTCOMES = {"fpg": "mg/dL", "hba1c": "%", "height": "cm"}
 """Next year's fasting glucose, HbA1c, and the change of body height (which no letter moves)."""
 NAMES = {"fpg": "次回健診の空腹時血糖", "hba1c": "次回健診のHbA1c", "height": "次回健診までの身長の変化"}
 OF_GLUCOSE = ("expected", "moves", "states", "tipping", "tipping_primary", "evalue", "cost")
+CHECKS = ("arms", "falsify", "bandwidths", "cutoffs", "controls", "left_out", "tipping_primary", "weights", "tipping")
+"""The diagnostics that the laboratory shows beside the figure of the years."""
 STRATA = ("age_group", "sex", "bmi_group")
 STEPS = (200, 400, 800, 1600, 3200)
 EFFECTS = {"fpg": (0.5, 1.0, 2.0, 4.0), "hba1c": (0.02, 0.05, 0.1, 0.2), "height": (0.05, 0.1, 0.2, 0.5)}
@@ -52,11 +54,9 @@ def fitting(tables: Mapping[str, pl.DataFrame], outcome: str) -> dict[str, pl.Da
 
 
 def in_unit(estimates: Sequence[Estimate], outcome: str) -> list[Estimate]:
-    """Estimates of another outcome say their unit; those that speak of glucose by definition are left out."""
-    kept = [one for one in estimates if outcome == "fpg" or (one.design != "naive" and one.unit == "mg/dL")]
-    if outcome == "fpg":
-        return kept
-    return [_spoken(one, outcome) if one.unit == "mg/dL" else one for one in kept]
+    """The estimates of a value, in the unit of the outcome; of another one without those that speak of glucose."""
+    kept = [one for one in estimates if one.unit == "mg/dL" and (outcome == "fpg" or one.design != "naive")]
+    return kept if outcome == "fpg" else [_spoken(one, outcome) for one in kept]
 
 
 def _spoken(one: Estimate, outcome: str) -> Estimate:
@@ -216,13 +216,13 @@ def series_lines(level: Estimate, series: pl.DataFrame) -> pl.DataFrame:
 
 
 def labelled(estimates: Sequence[Estimate]) -> pl.DataFrame:
-    """Estimates as rows with the Japanese names of role and state, as a `Decision` has them; without any, no rows."""
+    """Estimates as rows with the Japanese names of state and role, without any no rows. Here nothing is primary."""
     none = unavailable("", "", "", "", reason="")  # a frame of no rows has columns, too
     return (
         as_rows([*estimates, none])
         .head(len(estimates))
         .with_columns(
-            role_label=pl.col("role").replace_strict(ROLES, return_dtype=pl.String),
+            role_label=pl.when(role="reference").then(pl.lit(ROLES["reference"])).otherwise(pl.lit("探索")),
             state_label=pl.col("state").replace_strict(STATES, return_dtype=pl.String),
         )
     )
