@@ -26,6 +26,8 @@ LEFT_OUT = {
 }  # fmt: skip
 POWER = {"detectable": "この人数で検出できる最小の差", "needed": "この差の検出に要る人数"}
 ITEMS = COVARIATES | {"persons": "人数(値の有無を問わない)", "age": "年度末年齢(歳)", "male": "男性の割合"}
+FINE = ("%", "cm")
+"""Units of HbA1c and height, whose effects two decimals would round to nothing."""
 SUBGROUPS = {"sex": "性別", "age_group": "年齢", "bmi_group": "肥満", "repeat": "以前の通知"}
 SUBGROUP_VALUES = {"F": "女", "M": "男", "true": "あり", "false": "なし", "True": "あり", "False": "なし"}
 
@@ -140,7 +142,7 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
         "month": Col("偽の開始月", "month"), **_effect(), "excludes_zero": "0を含まない",
     }, "0のはず。"),
     "strata": ("層ごとの結果", {
-        "stratum": "層", "exposed_events": "送付あり: 改善", "exposed": "送付あり",
+        "stratum": Col("層", names=SUBGROUP_VALUES), "exposed_events": "送付あり: 改善", "exposed": "送付あり",
         "share": Col("割合(あり)", "percent"),
         "control_events": "送付なし: 改善", "control": "送付なし", "share_control": Col("割合(なし)", "percent"),
         "estimate": Col("オッズ比", "number", 2), "lower": Col("95%信頼区間(正確)", "number", 2, upper="upper"),
@@ -213,19 +215,20 @@ def design_table(checked: Checked, *, title: str, percent: bool = False, empty: 
     if len(checked) == 0:
         paragraph(empty)
         return
-    style: tuple[Any, int] = ("points", 1) if percent else ("index", 2)
+    units = "、".join(checked.table["unit"].unique(maintain_order=True))
+    style: tuple[Any, int] = ("points", 1) if percent else ("index", 3 if units in FINE else 2)
     columns: dict[str, Any] = {
         "label": "設計", "role_label": "位置づけ", "estimate": Col("推定", *style),
-        "lower": Col("95%信頼区間", *style, upper="upper"), "persons": "人数", "compared": "比べた人数",
+        "lower": Col("95%信頼区間", *style, upper="upper"), "persons": "人数(延べ)", "compared": "比べた人数(延べ)",
         "state_label": "可否",
     }  # fmt: skip
     if percent and "p_adjusted" in checked.table.columns:
         columns["p_adjusted"] = Col("p(BH補正)", "p")
     same = f"。前提: {checked.table['assumption'][0]}" if checked.table["assumption"].n_unique() == 1 else ""
-    units = "、".join(checked.table["unit"].unique(maintain_order=True))
     side = "。マイナスは通知のほうが低い" if units == "mg/dL" else ""
     units = f"単位は{'ポイント(割合の差)' if percent else units}{side}{same}"
-    show(checked, title=title, columns=columns, note=f"{units}。人数は、ほかの行との差が小さいと伏せることがある。")
+    show(checked, title=title, columns=columns, note=f"{units}。人数は、2つの年度で比べる人を2人と数える(延べ)。"
+         "ほかの行との差が小さいと伏せることがある。")
 
 
 def assumptions(checked: Checked, *, title: str = "設計ごとの前提と、推定しない理由") -> None:
