@@ -28,6 +28,7 @@ def page(*rows: tuple[int, ...], more: tuple[Estimate, ...] = ()) -> tuple[Check
     arms = pl.DataFrame(rows, schema=["drawn", "late", "n", "observed", "letters", "mixed"], orient="row").with_columns(
         assigned=pl.Series(["now", "later"]), label=pl.Series(["先に送る", "後で送る"])
     )
+    arms = arms.with_columns(without=pl.col("drawn") - pl.col("late") - pl.col("n"))
     one = replace(BASE, persons=rows[0][3], compared=rows[1][3], diagnostics={"arms": arms})
     estimates = check_estimates(as_rows([one, *more]), by=["design"], main={"design": "randomised"})
     return check_diagnostics({"arms": arms})["arms"], estimates
@@ -53,9 +54,13 @@ def test_no_two_shown_numbers_of_an_arm_and_its_estimate_are_a_few_people_apart(
     ):
         for part, whole in PARTS:
             assert None in (row[part], row[whole]) or not 1 <= row[whole] - row[part] < 10
-        in_time = None if None in (row["drawn"], row["late"]) else row["drawn"] - row["late"]
-        for part in ("n", "observed", "letters", "mixed"):
-            assert None in (in_time, row[part]) or not 1 <= in_time - row[part] < 10
+        excluded = [row[name] for name in ("late", "without")]
+        assert not any(value is not None and 1 <= value < 10 for value in excluded)
+        numbers = [row["drawn"], *excluded, row["n"]]  # drawn is the sum: one hidden number of the four would come out
+        assert numbers.count(None) != 1
+        for name, part in itertools.product(("late", "without"), ("n", "observed", "letters", "mixed")):
+            rest = None if None in (row["drawn"], row[name]) else row["drawn"] - row[name]
+            assert None in (rest, row[part]) or not 1 <= rest - row[part] < 10
         for whole in ("n", "drawn"):
             assert None in (seen, row[whole]) or not 1 <= row[whole] - seen < 10
         if row["n"] is None:

@@ -176,8 +176,8 @@ def test_exactly_those_who_were_early_are_left_out_and_counted(people, name, uni
     alone = trial.as_drawn(frame.filter(~pl.col("person_id").is_in(ids)), {})
     assert (one.estimate, one.lower, one.upper) == (alone.estimate, alone.lower, alone.upper)
     assert one.state == "estimated" and -8 < one.estimate < -2
-    arms = one.diagnostics["arms"].select("assigned", "drawn", "late", "n", "observed")
-    assert arms.rows() == [("now", 210, 3, 197, 197), ("later", 205, 2, 198, 198)]
+    arms = one.diagnostics["arms"].select("assigned", "drawn", "late", "without", "n", "observed")
+    assert arms.rows() == [("now", 210, 3, 10, 197, 197), ("later", 205, 2, 5, 198, 198)]
     shown = check_diagnostics(one.diagnostics)["arms"].table
     assert shown["late"].null_count() == 2  # few: not shown, nor what they could be found by
     text = designs_text.limits([one], CHOICE, _NONE)

@@ -128,8 +128,9 @@ def _between_tables(name: str, table: pl.DataFrame, bands: pl.DataFrame | None, 
 
 
 def _few_short(table: pl.DataFrame, part: str, wholes: Sequence[str], floor: int) -> list[bool]:
-    """In which rows does this column fall short of one of these by 1 to 9 people? `drawn - late`: those in time."""
-    rest = {"drawn - late": pl.col("drawn") - pl.col("late")} if "late" in table.columns else {}
+    """In which rows does this column fall short of one of these by 1 to 9 people? "drawn - late": the others drawn."""
+    left_out = [column for column in ("late", "without") if column in table.columns]
+    rest = {f"drawn - {column}": pl.col("drawn") - pl.col(column) for column in left_out}
     gaps = [rest.get(name, pl.col(name)) - pl.col(part) for name in wholes if name in (*table.columns, *rest)]
     return (
         table.select(pl.any_horizontal(gap.is_between(1, floor - 1).fill_null(False) for gap in gaps))
@@ -159,7 +160,7 @@ def _moves(table: pl.DataFrame, rules: DisclosureRules | None) -> Checked:
     return checked.select([name for name in checked.table.columns if not name.startswith("n_")])
 
 
-_ARMS = ("n", "drawn - late", "drawn")
+_ARMS = ("n", "drawn - late", "drawn - without", "drawn")
 _INSIDE: dict[str, dict[str, tuple[str, ...]]] = {
     "arms": {"n": _ARMS[1:], "observed": _ARMS, "letters": _ARMS, "mixed": ("observed", "letters", *_ARMS)},
     "bands": {"letters": ("n",)},
@@ -212,8 +213,8 @@ _COUNTS: dict[str, dict[str, Any]] = {
              "totals": {"outcome_state": None}, "by": ("letter", "outcome_state")},
     "draws": {"counts": ("again", "n"), "by": ("draw",), "labels": ("day", "seed", "digest"),
               "rates": {"persons": ("again", "n")}},  # all persons less again are the people drawn of "arms"
-    "arms": {"counts": ("drawn", "late", "n", "observed", "letters", "mixed"), "by": ("assigned",),
-             "labels": ("label",), "splits": {"drawn": ("late", "n")},
+    "arms": {"counts": ("drawn", "late", "without", "n", "observed", "letters", "mixed"), "by": ("assigned",),
+             "labels": ("label",), "splits": {"drawn": ("late", "without", "n")},
              "within": {"observed": "n", "letters": "n", "mixed": "observed"}},
     "adjusted": {"by": ("covariate",)},
     "left_out": {"counts": ("n", "denominator"), "by": ("state",), "totals": {"state": None}},

@@ -112,6 +112,7 @@ def _short(one: Estimate) -> dict[str, int | None]:
         rows.reverse()  # `persons` are the first arm's
     for place, row in enumerate(rows[:2]):
         drawn = row.get("drawn", row["n"])
-        gaps = [whole - row["observed"] for whole in (row["n"], drawn, drawn - row.get("late", 0))]
+        wholes = (row["n"], drawn, drawn - row.get("late", 0), drawn - row.get("without", 0))
+        gaps = [whole - row["observed"] for whole in wholes]
         held[place] = min((gap for gap in gaps if gap > 0), default=None)
     return dict(zip(("persons_short", "compared_short"), held, strict=True))

@@ -153,7 +153,7 @@ def _late(people: pl.DataFrame) -> pl.Series:
 
 
 def _with_drawn(one: Estimate, drawn: Mapping[str, int], late: Mapping[str, int]) -> Estimate:
-    """The table of arms says how many were drawn, too: some have no checkup that can be evaluated, or one too early."""
+    """The table of arms says how many were drawn, too, and who is not compared: `late`, or `without` such a checkup."""
     arms = one.diagnostics.get("arms")
     if arms is None:
         return one
@@ -163,4 +163,5 @@ def _with_drawn(one: Estimate, drawn: Mapping[str, int], late: Mapping[str, int]
 
     arms = arms.with_columns(late=of(late).fill_null(0) if late else pl.lit(0, pl.Int64))
     arms = arms.with_columns(drawn=of(drawn) if drawn else pl.col("n") + pl.col("late"))
+    arms = arms.with_columns(without=pl.col("drawn") - pl.col("late") - pl.col("n"))
     return replace(one, diagnostics={**one.diagnostics, "arms": arms})

@@ -118,8 +118,10 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
        "後から書き換えられていない。"),
     "arms": ("割り付けた群の人数", {
         "label": "群", "drawn": "割り付けた人", "late": "除く(割付前に通知か結果)",
+        "without": "除く(評価できる健診なし)",
         "n": "比べる人", "letters": "うち送付", "observed": "次回の値あり", "mixed": "結果より前に通知",
-    }, "割り付けどおりに数える。比べるのは、対象の健診があり、自分の割付より前に通知も次回健診もない人(どちらの群でも"
+    }, "割り付けどおりに数える(割り付けた人は、除く人と比べる人の計)。"
+       "比べるのは、対象の健診があり、自分の割付より前に通知も次回健診もない人(どちらの群でも"
        "同じ)。「結果より前に通知」は、次回の値のある人のうち。遅らせる割付では、"
        "どちらの群の次回健診も、先に送る群の送付日から数える。後で送る群に「結果より前に通知」した人がいる分、"
        "送ることと送らないことの差ではなく、早く送ることと遅く送ることの差になる。"),
@@ -227,8 +229,12 @@ def design_table(checked: Checked, *, title: str, percent: bool = False, empty: 
     same = f"。前提: {checked.table['assumption'][0]}" if checked.table["assumption"].n_unique() == 1 else ""
     side = "。マイナスは通知のほうが低い" if units == "mg/dL" else ""
     units = f"単位は{'ポイント(割合の差)' if percent else units}{side}{same}"
-    show(checked, title=title, columns=columns, note=f"{units}。人数は、2つの年度で比べる人を2人と数える(延べ)。"
-         "ほかの行との差が小さいと伏せることがある。")
+    show(
+        checked,
+        title=title,
+        columns=columns,
+        note=f"{units}。人数は、2つの年度で比べる人を2人と数える(延べ)。ほかの行との差が小さいと伏せることがある。",
+    )
 
 
 def assumptions(checked: Checked, *, title: str = "設計ごとの前提と、推定しない理由") -> None:
