@@ -14,6 +14,7 @@ import pytest
 import kenpo_analytics as ka
 from kenpo_analytics.disclosure import check_diagnostics
 from kenpo_analytics.evaluation import analysis, choices, suite, trial
+from kenpo_analytics.evaluation.attrition import iptw_ipcw
 from kenpo_analytics.evaluation.choices import Choice
 from kenpo_analytics.evaluation.decide import decide
 from kenpo_analytics.evaluation.diagnose import Checks, diagnose, first_outcome
@@ -21,7 +22,7 @@ from kenpo_analytics.evaluation.estimate import Estimate, unavailable
 from kenpo_analytics.evaluation.protocol import DESIGNS
 from kenpo_analytics.evaluation.suite import run_designs
 from kenpo_analytics.report import designs_primary as said
-from kenpo_analytics.report import designs_text
+from kenpo_analytics.report import designs_text, record
 from kenpo_analytics.report.dag import dag_figure
 from kenpo_analytics.report.designs_results import where_from
 from kenpo_analytics.runs.verify import verify
@@ -89,7 +90,8 @@ def test_only_the_difference_in_differences_counts_four_groups(made, designs) ->
     """The sentence of another design must not borrow them, nor the trend of the bands."""
     shown = check_diagnostics({"bands": designs_of(designs, "did_ancova").diagnostics["bands"]})
     for name in DESIGNS:
-        assert ("3群" in designs_text.people_seen(shown, name)) == (name == "did_ancova")
+        told = designs_text.people_seen(shown, name, designs)
+        assert ("3群" in told) == (name == "did_ancova")
     checks = diagnose(made, replace(CHOICE, primary="diff_in_disc"), designs, imputations=2)
     assert any("基準値での段差" in text for text in checks.essential)
     assert not any("平行な推移" in text for text in checks.essential)
@@ -285,3 +287,94 @@ def test_lots_for_each_person_speak_of_no_groups(designs) -> None:
              for day in (20, 28)]  # fmt: skip
     assert "、まとまり(事業所)ごと)" in said.draw_text(units)
     assert said.draw_text(units).endswith("くじは回ごとに引かれたため、回で調整する")
+
+
+# --- how many people the sentence counts ------------------------------------------------------------------------------
+
+COUNTED = {
+    "did_ancova": "次回の値がある人は、対象{}人と下の帯と事業前の3群の計{}人(延べ)",
+    "diff_in_disc": "次回の値がある人は、事業の年度の基準値以上{}人と基準値未満と事業前の計{}人(延べ)",
+    "randomised": "次回の値がある人は、先に送る群{}人と後で送る群{}人(延べ)",
+    **dict.fromkeys(said.WITHIN, "次回の値がある人は、送付し届いた{}人と届かなかった{}人(延べ)"),
+}
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_every_primary_design_says_how_many_people_it_compared(designs, name: str) -> None:
+    one = replace(designs_of(designs, name), state="estimated", estimate=-1.0, persons=1200, compared=340)
+    assert designs_text.people_seen({}, name, [one]) == COUNTED[name].format("1,200", "340")
+    few = replace(one, compared=9, diagnostics={})
+    hidden = replace(one, persons=9, compared=9, diagnostics={})
+    for masked in (few, hidden):
+        text = designs_text.people_seen({}, name, [masked])
+        assert text == "比べた人数は、わずかな人数が分かるため秘匿"
+    assert designs_text.people_seen({}, name, [replace(one, state="refused")]) == ""
+    assert designs_text.people_seen({}, name, []) == ""
+
+
+def test_the_counts_of_sentence_bands_and_estimate_are_one(designs) -> None:
+    one = designs_of(designs, "did_ancova")
+    bands = one.diagnostics["bands"]
+    ours = bands.filter(pl.col("high"), era="programme").row(0, named=True)
+    assert (one.persons, one.compared) == (ours["observed"], bands["observed"].sum() - ours["observed"])
+    text = designs_text.people_seen(check_diagnostics({"bands": bands}), "did_ancova", designs)
+    assert text == (
+        f"対象{ours['n']:,}人(送付は{ours['letters'] / ours['n']:.0%})のうち次回の値がある{one.persons:,}人と、"
+        f"下の帯と事業前の3群の計{one.compared:,}人(延べ)"
+    )
+
+
+# --- repeated letters, approvals, balance -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["did_ancova", "diff_in_disc"])
+def test_letters_that_are_not_the_first_are_told_where_the_estimand_is(designs, name: str) -> None:
+    one = replace(designs_of(designs, name), warnings=())
+    twice = replace(one, warnings=(f"{suite.REPEATED}。事業前の年度には、さらに前の年度の健診がないため",))
+    first, again = (
+        "初めての通知を主とします",
+        "再度の通知を含みます(初めて通知を受ける人を、事業の前後で同じ基準で選べないため)",
+    )
+    for told, inside, outside in ((one, first, again), (twice, again, first)):
+        (line,) = [line for line in said.purpose_text(told).splitlines() if line.startswith("- 主なestimand")]
+        assert f"treatment policy)。{inside}。estimandは" in line and outside not in line
+
+
+def test_years_whose_first_letters_cannot_be_picked_warn_by_the_same_words(made) -> None:
+    people = made.people.with_columns(
+        repeat=pl.col("era") == "programme",
+        earlier_eligible=pl.when(pl.col("era") == "programme").then(pl.lit(False)),
+    )
+    found = run_designs(replace(made, people=people), CHOICE)
+    for name in ("did_ancova", "diff_in_disc"):
+        one = designs_of(found, name)
+        assert one.warnings[-1].startswith("再度の通知を含みます。事業前の年度には")
+        assert "再度の通知を含みます(初めて" in said.purpose_text(one)
+
+
+def test_the_approval_in_the_table_of_the_run_is_that_of_section_one(data: Path, monkeypatch) -> None:
+    plan = replace(choices.find_protocol(data), ethics_id="倫理-2026-999")
+    empty = "未記入(解析計画 protocol.toml の ethics_id に書く)"
+    assert said.approval(plan, []) == "倫理-2026-999"
+    assert said.approval(plan, [FACTS]) == "倫理-2026-999(解析計画)、倫理-2018-012(割付の記録)"
+    assert said.approval(None, []) == said.approval(replace(plan, ethics_id=""), []) == empty
+    shown: list[str] = []
+    monkeypatch.setattr(record, "emit_html", lambda html, text: shown.append(html))
+    record.reproduction({}, ethics=said.approval(plan, []))
+    record.reproduction({}, ethics="A", funding="B", conflicts="C")
+    record.reproduction({})
+    ask = "を書き足すと表示される"
+    cell = "は、この表を出すセルの report.reproduction(…) に "
+    assert "倫理-2026-999" in shown[0] and "資金・利益相反" + cell in shown[0] and "倫理審査" + cell not in shown[0]
+    assert ask in shown[0].replace(" を書", "を書") and "書き足す" not in shown[1]
+    assert "倫理審査・資金・利益相反" + cell in shown[2]
+
+
+def test_weights_for_the_lost_are_held_to_the_same_balance(made) -> None:
+    eligible = suite.groups(made, replace(CHOICE, primary="iptw_ipcw")).eligible
+    one = iptw_ipcw(eligible)
+    left = one.diagnostics["balance"].filter(pl.col("smd_after").abs() > 0.1).height
+    told = f"調整の後も、背景の差(標準化差)が0.1を超える項目が{left}つ残ります"
+    assert left > 0 and one.warnings == (told,)
+    decision = decide([replace(one, warnings=(told,), estimate=-2.0, lower=-3.0, upper=-1.0)], primary="iptw_ipcw")
+    assert decision.verdict == "warned" and told in decision.sentence

@@ -182,7 +182,7 @@ def test_a_page_on_a_drawn_mailing_speaks_of_its_arms(planted) -> None:
     assert 0.4 < arms["mixed"][1] / arms["observed"][1] < 0.6
     assert "早く送ることと遅く送ることの差" in checks.essential[0]
     assert "evalue" in checks.tables and "randomised" not in checks.tables["evalue"]["design"]
-    said = designs_text.people_seen(check_diagnostics(checks.tables), "randomised")
+    said = designs_text.people_seen(check_diagnostics(checks.tables), "randomised", designs)
     assert said.startswith(f"先に送る群{arms['n'][0]:,}人のうち") and f"後で送る群{arms['n'][1]:,}人" in said
     text = designs_text.methods(designs, choice, checks)
     assert "無作為割付試験である" in text and "後ろ向き" not in text

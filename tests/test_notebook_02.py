@@ -255,7 +255,7 @@ def test_the_naive_row_is_a_slow_count(page: Page, world: World) -> None:
         first = [r["fpg"] for r in later if r["checkup_date"] == later[0]["checkup_date"] and r["fpg"] is not None]
         changes += [min(first) - row["fpg"]] if first else []
     (naive,) = [row for row in page.table(DESIGNS) if row["設計"].startswith("単純前後比較")]
-    assert naive["人数"] in (str(len(changes)), "秘匿")
+    assert naive["人数(延べ)"] in (str(len(changes)), "秘匿")
     assert naive["推定"] == f"{sum(changes) / len(changes):+.2f}".replace("-", "−")
     assert naive["位置づけ"] == "参考"
 
@@ -306,8 +306,12 @@ def test_where_the_estimate_comes_from_is_told_from_the_four_groups(page: Page) 
     compared = sum(int(row["次回健診の値あり"]) for row in others)
     sent = f"{int(ours['送付した人']) / int(ours['人数']):.0%}"
     who = f"対象{ours['人数']}人(送付は{sent})のうち次回の値がある{ours['次回健診の値あり']}人と、"
-    who += f"下の帯と事業前の3群の計{compared}人"
+    who += f"下の帯と事業前の3群の計{compared}人(延べ)"
     assert who in page.text("要約") and "平行な推移" in page.text("要約").split("\n")[0]
+    assert (primary(page)["対象の人数(延べ)"], primary(page)["比べた人数(延べ)"]) == (
+        ours["次回健診の値あり"],
+        str(compared),
+    )
     assert f"実際に送付したのは{ours['送付した人']}人" in said
 
 

@@ -17,6 +17,8 @@ from kenpo_analytics.evaluation.weighting import (
     ESTIMAND,
     FEW,
     TRIM,
+    balance,
+    imbalance,
     overlapping,
     prepare,
     propensity,
@@ -81,6 +83,11 @@ def iptw_ipcw(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensit
         Analysis set of the eligible, with those not seen again (y1 null) and `enrolled1`. People whose window is still
         open do not count.
 
+    Returns
+    -------
+    Estimate. Diagnostics: `lost`, `weights`, `balance` (by both weights together); it warns as IPTW does of
+    differences that the weights leave.
+
     Notes
     -----
     Weighting cannot repair loss that depends on the outcome itself (MNAR; measured bias -1.0 mg/dL): `tipping_point`
@@ -97,11 +104,13 @@ def iptw_ipcw(people: pl.DataFrame, *, level: float = 0.95, role: Role = "sensit
     weight = weights(sent.letter, sent.score) * seen_weights(sent.frame, sent.letter, sent.x)
     x = np.column_stack([np.ones(seen.sum()), sent.letter[seen].astype(float)])
     groups = clusters(sent.frame, "person_id")[seen]
+    table = balance(sent.part(seen), weight[seen])
     result: Any = fit(sent.frame["y1"].drop_nulls().to_numpy(), x, weights=weight[seen], groups=groups)
     return answer(
         *names, result=result, place=1, level=level, role=role, method="重み付き回帰、頑健標準誤差",
         persons=int((seen & sent.letter).sum()), compared=int((seen & ~sent.letter).sum()),
-        diagnostics={"lost": lost(sent.frame, sent.letter), "weights": _spread(weight[seen])},
+        warnings=tuple(imbalance(table)),
+        diagnostics={"lost": lost(sent.frame, sent.letter), "weights": _spread(weight[seen]), "balance": table},
     )  # fmt: skip
 
 

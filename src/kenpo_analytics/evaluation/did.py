@@ -103,7 +103,7 @@ def did(
     how = f"ワイルドクラスターブートストラップ({unit}{count})" if few else f"頑健標準誤差({unit})"
     found = answer(
         design, label, ESTIMAND, ASSUMPTION, result=fit(y, x, groups=groups), place=position, level=level, role=role,
-        method=f"共分散分析、{how}", persons=ours["person_id"].n_unique(), compared=others["person_id"].n_unique(),
+        method=f"共分散分析、{how}", persons=ours.height, compared=others.height,
         diagnostics={"bands": table, "adjusted": pl.DataFrame({"covariate": covariates(seen)[1]})},
     )  # fmt: skip
     return found if limits is None else replace(found, lower=limits[0], upper=limits[1])

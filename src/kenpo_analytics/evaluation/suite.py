@@ -25,6 +25,8 @@ FLAGGED = 2020
 """Index checkups or outcomes of this year fall into the epidemic, when people stayed away from checkups."""
 DEAD_BANDS = (3, 5, 10)
 MIDDLING = 0.1
+REPEATED = "再度の通知を含みます"
+"""How the warning begins of designs in which people are not at their first-ever letter."""
 WITHIN = ("iptw", "aipw", "ancova", "iptw_ipcw")
 """Designs within the eligible: a primary one compares people of the plan's years only, as sensitivity all years."""
 
@@ -67,7 +69,7 @@ def groups(analysis: AnalysisSet, choice: Choice) -> Groups:
     try:
         whole = first_letters(whole)
     except EstimateError as error:
-        warning = f"再度の通知を含みます。{error.message}"
+        warning = f"{REPEATED}。{error.message}"
     later = people.filter(pl.col("era") == "programme", pl.col("fiscal_year").is_in(choice.years))
     own = choice.programme if choice.primary in WITHIN else choice.years
     eligible = first_letters(later).filter(pl.col("fiscal_year").is_in(own), "eligible")

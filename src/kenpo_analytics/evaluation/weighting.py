@@ -164,7 +164,7 @@ def within_eligible(
     counted = inside if design != "match" or weight is None else inside.part(weight > 0)
     return wald(
         *names, value=value, size=size, level=level, role=role, method=_METHODS[design],
-        persons=int(counted.letter.sum()), compared=int((~counted.letter).sum()), warnings=tuple(_imbalance(table)),
+        persons=int(counted.letter.sum()), compared=int((~counted.letter).sum()), warnings=tuple(imbalance(table)),
         diagnostics={
             "balance": table,
             "overlap": overlap(sent),
@@ -262,7 +262,8 @@ def _nearest(values: Floats, free: NDArray[np.bool_], value: float, caliper: flo
     return int(best) if abs(values[best] - value) <= caliper else -1
 
 
-def _imbalance(table: pl.DataFrame) -> Iterator[str]:
+def imbalance(table: pl.DataFrame) -> Iterator[str]:
+    """Does a table of `balance` show differences that the weights left? One sentence, or none."""
     if count := int((table["smd_after"].abs() > IMBALANCE).fill_null(False).sum()):
         yield f"調整の後も、背景の差(標準化差)が{IMBALANCE:g}を超える項目が{count}つ残ります"
 

@@ -11,6 +11,7 @@ from kenpo_analytics.report.dag import dag_figure
 from kenpo_analytics.report.design_tables import SUBGROUP_VALUES, assumptions, design_table, diagnostic, diagnostics
 from kenpo_analytics.report.designs import balance_plot, event_study, jump_figure, overlap_plot
 from kenpo_analytics.report.designs_primary import (
+    approval,
     bands_name,
     carried_by_lots,
     next_trial,
@@ -79,6 +80,7 @@ __all__ = [
     "Sheet",
     "Sheets",
     "applies_to",
+    "approval",
     "area_names",
     "assumptions",
     "attach",

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from kenpo_analytics.evaluation.did import DESIGN as DID
 from kenpo_analytics.evaluation.discontinuity import DIFFERENCE
+from kenpo_analytics.evaluation.suite import REPEATED
 from kenpo_analytics.evaluation.trial import ARMS, KINDS
 from kenpo_analytics.evaluation.trial import DESIGN as RANDOMISED
 from kenpo_analytics.evaluation.trial_arms import of_versions, sides
 from kenpo_analytics.evaluation.trial_record import SHORT, day_text
+from kenpo_analytics.report.record import EMPTY
 
 if TYPE_CHECKING:
     from kenpo_analytics.evaluation.choices import Choice
@@ -24,6 +26,7 @@ UNITS = {"workplace_id": "事業所", "institution": "健診機関", "municipali
 _POLICY = "薬を始めたかによりません(治療方針どおりの効果、treatment policy)"
 _READ = f"読んだか、{_POLICY}"
 _FIRST = "初めての通知を主とします"
+_REPEATED = "再度の通知を含みます(初めて通知を受ける人を、事業の前後で同じ基準で選べないため)"
 _REACH = {
     DID: f"実際に送ったか(割合は5.1)、届いたか、{_READ}。{_FIRST}",
     DIFFERENCE: f"基準値から離れた人での効果ではありません。実際に送ったか、届いたか、{_READ}。{_FIRST}",
@@ -60,7 +63,7 @@ def purpose_text(primary: Estimate) -> str:
         aim = f"予備群への通知(リーフレット)の2つの版({arms[0]}と{arms[1]})で、次回健診の空腹時血糖が違うか"
     lines = [
         f"目的: {aim}を推定します。",
-        f"主なestimand(主解析: {primary.label}): {_plain(primary.estimand)}。{_REACH[primary.design]}。"
+        f"主なestimand(主解析: {primary.label}): {_plain(primary.estimand)}。{_reach(primary)}。"
         f"{'自分の割付より前に通知か結果のあった人は、どちらの群でも除きます。' if any_early(primary) else ''}"
         "estimandは「だれへの、何の効果を推定するか」です。",
     ]
@@ -73,6 +76,12 @@ def purpose_text(primary: Estimate) -> str:
         "主解析は1つで、解析計画(protocol.toml)で決めます。計画がないときは、事後選択と明記します。",
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _reach(primary: Estimate) -> str:
+    """Of which letters is it the effect? First-ever ones, unless those could not be picked in both eras."""
+    text = _REACH[primary.design]
+    return text.replace(_FIRST, _REPEATED) if any(REPEATED in said for said in primary.warnings) else text
 
 
 def any_early(one: Estimate) -> bool:
@@ -146,12 +155,20 @@ def next_trial(choice: Choice) -> str:
 
 def ids_text(plan: Protocol | None, draws: Sequence[Mapping[str, Any]]) -> str:
     """Who approved, and where is it registered? As plan and records say, with the source where there is a record."""
-    said = []
-    for word, name in (("倫理審査", "ethics_id"), ("登録", "registration_id")):
-        held = [(getattr(plan, name, ""), "解析計画"), *((told.get(name, ""), "割付の記録") for told in draws)]
-        told = [f"{value}({source})" if draws else value for value, source in dict.fromkeys(held) if value]
-        said.append(f"{word}: {'、'.join(told) or '未記入'}")
-    return "、".join(said)
+    words = (("倫理審査", "ethics_id"), ("登録", "registration_id"))
+    return "、".join(f"{word}: {_id_told(plan, draws, name)}" for word, name in words)
+
+
+def approval(plan: Protocol | None, draws: Sequence[Mapping[str, Any]]) -> str:
+    """Who approved, for the table of the run (`report.reproduction`, ethics)? As section 1 says it."""
+    told = _id_told(plan, draws, "ethics_id")
+    return f"{EMPTY}(解析計画 protocol.toml の ethics_id に書く)" if told == EMPTY else told
+
+
+def _id_told(plan: Protocol | None, draws: Sequence[Mapping[str, Any]], name: str) -> str:
+    held = [(getattr(plan, name, ""), "解析計画"), *((told.get(name, ""), "割付の記録") for told in draws)]
+    told = [f"{value}({source})" if draws else value for value, source in dict.fromkeys(held) if value]
+    return "、".join(told) or EMPTY
 
 
 def draw_text(draws: Sequence[Mapping[str, Any]]) -> str:

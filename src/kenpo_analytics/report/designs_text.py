@@ -6,11 +6,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kenpo_analytics.definitions.words import RULES
+from kenpo_analytics.disclosure import check_estimates
 from kenpo_analytics.evaluation._matrix import UNEVEN
 from kenpo_analytics.evaluation._wild import FEW_CLUSTERS
 from kenpo_analytics.evaluation.attrition import CLIP
 from kenpo_analytics.evaluation.did import DESIGN as DID
+from kenpo_analytics.evaluation.discontinuity import DIFFERENCE
+from kenpo_analytics.evaluation.estimate import as_rows
 from kenpo_analytics.evaluation.trial_arms import DESIGN as RANDOMISED
+from kenpo_analytics.evaluation.trial_arms import sides
 from kenpo_analytics.evaluation.trial_record import KINDS
 from kenpo_analytics.evaluation.weighting import CALIPER, TRIM
 from kenpo_analytics.report.designs import COVARIATES
@@ -205,23 +209,47 @@ def applies_to(choice: Choice) -> list[str]:
     ]
 
 
-def people_seen(shown: Mapping[str, Checked], primary: str) -> str:
-    """How many people were seen again, and how many were they compared with? For the difference-in-differences and
-    lots; empty for other designs and where one number is masked.
+def people_seen(shown: Mapping[str, Checked], primary: str, estimates: Sequence[Estimate]) -> str:
+    """How many people were seen again, and how many were they compared with? Each counts once for every year compared.
+
+    What is masked in the tables of arms, bands or designs is not told; empty where the primary design has no answer.
     """
-    if primary == RANDOMISED:
-        rows = shown["arms"].table.to_dicts() if "arms" in shown else []
-        if not rows or any(row[name] is None for row in rows for name in ("n", "observed")):
-            return ""
-        return "、".join(f"{row['label']}群{row['n']:,}人のうち次回の値がある{row['observed']:,}人" for row in rows)
-    bands = shown.get("bands") if primary == DID else None  # the four groups are those of no other design
-    rows = [] if bands is None else bands.table.to_dicts()
+    one = next((one for one in estimates if one.design == primary), None)
+    if one is None or one.state != "estimated":
+        return ""
+    if (primary == RANDOMISED and (told := _arms_seen(shown))) or (primary == DID and (told := _bands_seen(shown))):
+        return told
+    rows = check_estimates(as_rows(estimates), by=["design"], main={"design": primary}).table.to_dicts()
+    row = next(row for row in rows if row["design"] == primary)
+    if row["persons"] is None or row["compared"] is None:
+        return "比べた人数は、わずかな人数が分かるため秘匿"
+    arms = sides(one) or _SIDES[primary]
+    return f"次回の値がある人は、{arms[0]}{row['persons']:,}人と{arms[1]}{row['compared']:,}人(延べ)"
+
+
+_SIDES = {
+    DID: ("対象", "下の帯と事業前の3群の計"),
+    DIFFERENCE: ("事業の年度の基準値以上", "基準値未満と事業前の計"),
+    **dict.fromkeys(WITHIN, ("送付し届いた", "届かなかった")),
+}
+
+
+def _arms_seen(shown: Mapping[str, Checked]) -> str:
+    rows = shown["arms"].table.to_dicts() if "arms" in shown else []
+    if not rows or any(row[name] is None for row in rows for name in ("n", "observed")):
+        return ""
+    return "、".join(f"{row['label']}群{row['n']:,}人のうち次回の値がある{row['observed']:,}人" for row in rows)
+
+
+def _bands_seen(shown: Mapping[str, Checked]) -> str:
+    rows = shown["bands"].table.to_dicts() if "bands" in shown else []
     if len(rows) != 4 or any(row[name] is None for row in rows for name in ("n", "observed")):
         return ""
     ours = next(row for row in rows if row["era"] == "programme" and row["high"])
     others = sum(row["observed"] for row in rows) - ours["observed"]
     sent = "" if ours["letters"] is None else f"(送付は{ours['letters'] / ours['n']:.0%})"
-    return f"対象{ours['n']:,}人{sent}のうち次回の値がある{ours['observed']:,}人と、下の帯と事業前の3群の計{others:,}人"
+    seen = f"対象{ours['n']:,}人{sent}のうち次回の値がある{ours['observed']:,}人"
+    return f"{seen}と、下の帯と事業前の3群の計{others:,}人(延べ)"
 
 
 def protocol_text(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -11,13 +11,11 @@ from typing import Any
 from kenpo_analytics.disclosure import Checked
 from kenpo_analytics.errors import ParameterError
 from kenpo_analytics.report._emit import emit_html, fixed_id, must_be_checked, table_style
+from kenpo_analytics.report.texts import paragraph
 
 PACKAGES = ("kenpo-analytics", "polars", "pandas", "narwhals", "numpy", "scipy", "statsmodels", "matplotlib")
 EMPTY = "未記入"
-_FILL_IN = (
-    "倫理審査・資金・利益相反は、この表を出すセルの report.reproduction(…) に "
-    'ethics="…", funding="…", conflicts="…" を書き足すと表示される。'
-)
+_FILL_IN = {"ethics": "倫理審査", "funding": "資金", "conflicts": "利益相反"}
 _CLOCKS = {"checkup": "健診日", "letter": "通知日", "kpi": "KPIの年度"}
 _LOG = {
     "people_cells": "人数のセル",
@@ -67,13 +65,18 @@ STROBE_RECORD = {
 
 
 def definitions_table(
-    rows: Iterable[Any], *, title: str = "用いた定義", used: Mapping[str, str] | None = None, note: str = ""
+    rows: Iterable[Any],
+    *,
+    title: str = "用いた定義",
+    used: Mapping[str, str] | None = None,
+    note: str = "",
+    empty: str | None = None,
 ) -> None:
     """Which definitions were in force? Assumptions (仮定) and a branch's own values (支部設定) are marked.
 
     `rows` are `Definition` records (`ka.define().family("prediabetes")`, `.assumptions()`, `.overrides()`).
     `used` tells by id where a page works with another value than today's definition (an evaluation follows the rule of
-    its time): it stands beside the value, and `note` under the table says why.
+    its time): it stands beside the value, and `note` under the table says why. `empty` is said instead of no rows.
     """
     body = [
         (
@@ -86,6 +89,8 @@ def definitions_table(
         )
         for row in rows
     ]
+    if not body and empty is not None:
+        return paragraph(empty)
     headings = ("定義", "値", "有効期間", "時計", "状態", "出典")
     notes = "【仮定】は出典で確認できていない値、【支部設定】は支部が変えた値(kenpo.toml など)。"
     emit_html(_table(title, headings, body, notes + note), f"<表: {title}>")
@@ -121,8 +126,17 @@ def reproduction(
     rows += [("環境", name, _version(name)) for name in PACKAGES]
     rows += [("倫理", "倫理審査", ethics), ("倫理", "資金", funding), ("倫理", "利益相反", conflicts)]
     title = "再現情報"
-    note = _FILL_IN if EMPTY in (ethics, funding, conflicts) else ""
+    told = {"ethics": ethics, "funding": funding, "conflicts": conflicts}
+    note = _fill_in([name for name, text in told.items() if text == EMPTY])
     emit_html(_table(title, ("区分", "項目", "値"), rows, note), f"<表: {title}>")
+
+
+def _fill_in(empty: Sequence[str]) -> str:
+    """How is what is still empty filled in? Nothing to say of what is there."""
+    if not empty:
+        return ""
+    words, names = "・".join(_FILL_IN[name] for name in empty), ", ".join(f'{name}="…"' for name in empty)
+    return f"{words}は、この表を出すセルの report.reproduction(…) に {names} を書き足すと表示される。"
 
 
 def masking(checked: Iterable[Checked | None]) -> dict[str, str]:
