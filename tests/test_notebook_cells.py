@@ -16,6 +16,7 @@ THIN = (
     "06_evaluation_lab",
     "07_kpi_benchmark",
     "08_risk_profile",
+    "09_incentive",
 )
 LOGIC = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.If, ast.IfExp, ast.Try, ast.While, ast.Compare)
 

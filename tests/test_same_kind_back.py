@@ -25,7 +25,15 @@ NO_FRAMES = {
     "kpi": {
         # words, a row as a dict, a whole data folder in polars, or the packaged table
         *("gaps_sentence", "compare", "incentive_rules", "incentive_year", "published", "read_provider"),
-        *("monthly_totals", "workplace_totals", "beside_reported", "overview", "plan_history", "untreated_visits"),
+        *(
+            "monthly_totals",
+            "workplace_totals",
+            "beside_reported",
+            "incentive_page",
+            "overview",
+            "plan_history",
+            "untreated_visits",
+        ),
         "by_group",  # of rows that were checked, which are polars
     },
     "risks": {"risk_label", "largest_workplace", "version_breaks"},

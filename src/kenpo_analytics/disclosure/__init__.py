@@ -12,7 +12,7 @@ from kenpo_analytics.disclosure.checked import MASKED, STATES, Checked, State
 from kenpo_analytics.disclosure.curve import check_curve
 from kenpo_analytics.disclosure.estimates import check_diagnostics, check_estimates
 from kenpo_analytics.disclosure.flow import check_flow
-from kenpo_analytics.disclosure.incentive import check_incentive, check_incentive_totals
+from kenpo_analytics.disclosure.incentive import check_incentive, check_incentive_page, check_incentive_totals
 from kenpo_analytics.disclosure.kpi import check_kpi
 from kenpo_analytics.disclosure.regional import check_index, check_index_settings, check_town_index
 from kenpo_analytics.disclosure.risks import (
@@ -44,6 +44,7 @@ __all__ = [
     "check_estimates",
     "check_flow",
     "check_incentive",
+    "check_incentive_page",
     "check_incentive_totals",
     "check_index",
     "check_index_settings",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import polars as pl
@@ -52,6 +53,49 @@ def check_incentive_totals(table: Any, *, by: Sequence[str], rules: DisclosureRu
     """
     frame = _few(eager(table), rules)
     return _check(frame, [], [name for name in _PLAIN if name in frame.columns], by, rules)
+
+
+@dataclass(frozen=True)
+class CheckedIncentive:
+    """The parts of `kpi.IncentivePage` that may be shown; None where there is no score.
+
+    `rows` and `totals` of all branches, `ours` and `mine` those of the branch.
+    """
+
+    needs: Checked
+    gaps: Checked
+    place: Checked
+    rows: Checked | None = None
+    totals: Checked | None = None
+    ours: Checked | None = None
+    mine: Checked | None = None
+    rises: Checked | None = None
+    wanted: Checked | None = None
+    doubts: Checked | None = None
+
+    def __iter__(self) -> Iterator[Checked | None]:
+        return (getattr(self, each.name) for each in fields(self))
+
+
+def check_incentive_page(page: Any) -> CheckedIncentive:
+    """Which parts of page 09 (`kpi.incentive_page`) may be shown? Each after its own check."""
+    tables: dict[str, Any] = {"plain": ["branches", "with_counts"], "reasons": {"missing": "not_applicable"}}
+    labels = ["label", "indicator", "definition_version", "missing"]
+    needs = check(page.needs, by=["kpi_id", "month"], labels=labels, **tables)
+    gaps = check(page.gaps, by=["fiscal_year", "kpi_id", "month"], labels=labels, **tables)
+    place = check_incentive_totals(page.place, by=["area"])
+    if page.score is None:
+        return CheckedIncentive(needs, gaps, place)
+    rows = check_incentive(page.score.rows, by=["area", "indicator"])
+    totals = check_incentive_totals(page.score.totals, by=["area"])
+    return CheckedIncentive(
+        needs, gaps, place, rows, totals,
+        rows.where(area=page.branch),
+        totals.where(area=page.branch),
+        check_incentive(page.rises, by=["indicator"]),
+        check_incentive(page.wanted, by=["indicator"]),
+        check_incentive_totals(page.doubts, by=["setting"]),
+    )  # fmt: skip
 
 
 def _few(frame: pl.DataFrame, rules: DisclosureRules | None) -> pl.DataFrame:

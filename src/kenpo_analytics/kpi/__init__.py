@@ -12,6 +12,7 @@ from kenpo_analytics.kpi.incentive_doubts import (
     incentive_year,
     score_or_reason,
 )
+from kenpo_analytics.kpi.incentive_page import IncentivePage, incentive_page
 from kenpo_analytics.kpi.judging import MET, MISSED, RUNNING, UNKNOWN
 from kenpo_analytics.kpi.overview import Overview, by_group, overview
 from kenpo_analytics.kpi.places import with_ranks
@@ -31,6 +32,7 @@ __all__ = [
     "RUNNING",
     "STATUSES",
     "UNKNOWN",
+    "IncentivePage",
     "Landing",
     "Overview",
     "Score",
@@ -42,6 +44,7 @@ __all__ = [
     "gaps_sentence",
     "incentive_gaps",
     "incentive_needs",
+    "incentive_page",
     "incentive_place",
     "incentive_rules",
     "incentive_score",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from kenpo_analytics.definitions.branch_codes import BRANCHES
 from kenpo_analytics.disclosure import Checked
-from kenpo_analytics.kpi.branches import eager
 from kenpo_analytics.kpi.incentive_doubts import gaps_sentence
-from kenpo_analytics.kpi.weights import Rules
 from kenpo_analytics.months import fiscal_year_ja
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import MASK, Col, number
@@ -22,15 +20,21 @@ from kenpo_analytics.report.style import COLOURS, STRONG, canvas, finish
 from kenpo_analytics.report.tables import value
 from kenpo_analytics.report.texts import conclusion
 
+if TYPE_CHECKING:
+    from kenpo_analytics.disclosure.incentive import CheckedIncentive
+    from kenpo_analytics.kpi.incentive_page import IncentivePage
+
 _SHADES = (COLOURS[0], COLOURS[5], COLOURS[2], COLOURS[4], COLOURS[3])
 
 
-def incentive_bars(rows: Checked, totals: Checked, *, title: str, highlight: str) -> None:
+def incentive_bars(rows: Checked | None, totals: Checked | None, *, title: str, highlight: str) -> None:
     """Who has how many points, of which indicator? A bar per branch, from the most points down, and the line to beat.
 
     `rows` and `totals` are `Score.rows` and `Score.totals` after their checks. Each branch is named with its place and
-    its interval; the dashed upright stands at the points of the last place within the top.
+    its interval; the dashed upright stands at the points of the last place within the top. No score, no figure.
     """
+    if rows is None or totals is None:
+        return
     rows, totals = must_be_checked(rows), must_be_checked(totals)
     limits = ("rank_lower", "rank_upper")
     ordered = _ordered(rows_of(totals, "area", ("points", "rank", *limits), branch_names()), "points")
@@ -64,34 +68,22 @@ def incentive_bars(rows: Checked, totals: Checked, *, title: str, highlight: str
         finish(figure, totals, title=title, alt=alt, columns=shown)
 
 
-def incentive_conclusion(
-    place: Checked,
-    mine: Checked | None,
-    *,
-    needs: Checked,
-    gaps: Any,
-    fiscal_year: int,
-    rules: Rules | None = None,
-    why: str = "",
-) -> None:
+def incentive_conclusion(page: IncentivePage, shown: CheckedIncentive) -> None:
     """The 要約 of page 09: points and place with their interval or why there are none, and the years passed over.
 
-    `place` is `kpi.incentive_place`, `mine` the branch's row of `Score.totals`, `needs` `kpi.incentive_needs`, each
-    after its check; `gaps` is `kpi.incentive_gaps`, `rules` those of the score. Without a score `mine` and `rules` are
-    None and `why` says the reason.
+    `shown` is `page` after `disclosure.check_incentive_page`.
     """
-    gaps = eager(gaps)
-    year = fiscal_year_ja(fiscal_year)
-    passed = "・".join(fiscal_year_ja(one) for one in gaps["fiscal_year"].unique(maintain_order=True))
+    year = fiscal_year_ja(page.fiscal_year)
+    passed = "・".join(fiscal_year_ja(one) for one in page.gaps["fiscal_year"].unique(maintain_order=True))
     label = f"インセンティブの順位({year}{f'。{passed}は47支部がそろわず計算できない' if passed else ''})"
-    if place.table["estimate"][0] is None:
-        label += ": 計算できない" if mine is None else ": 示さない"
-    text = (
-        _no_score(needs, why)
-        if mine is None or rules is None
-        else gaps_sentence(gaps, fiscal_year=fiscal_year) + _standing(mine, year) + assumed_text(rules)
-    )
-    conclusion(text, headline={"インセンティブの順位": (place, Col(label, "plain", 0, "位"))}, adjusted=True)
+    if shown.place.table["estimate"][0] is None:
+        label += ": 計算できない" if shown.mine is None else ": 示さない"
+    if shown.mine is None or page.rules is None:
+        text = _no_score(shown.needs, page.why)
+    else:
+        text = gaps_sentence(page.gaps, fiscal_year=page.fiscal_year) + _standing(shown.mine, year)
+        text += assumed_text(page.rules)
+    conclusion(text, headline={"インセンティブの順位": (shown.place, Col(label, "plain", 0, "位"))}, adjusted=True)
 
 
 def _no_score(needs: Checked, why: str) -> str:
@@ -115,16 +107,17 @@ def _standing(mine: Checked, year: str) -> str:
     )
 
 
-def missing_text(needs: Checked, gaps: Any, *, why: str = "") -> str:
+def missing_text(page: IncentivePage, shown: CheckedIncentive) -> str:
     """Which of the tables that the score needs lack a branch? A sentence, then a line per table (欠測・脱落)."""
+    needs = shown.needs
     if not needs:
-        said = f"要る表はありません({why})。"
+        said = f"要る表はありません({page.why})。"
     else:
         few = needs.table.filter(pl.col("branches") < len(BRANCHES)).to_dicts()
         lost = "\n".join(f"- {_lacking(row)}" for row in few)
         whole = "要る表は、すべて47支部がそろっています。"
         said = f"47支部がそろわない表が{len(few)}あります。\n\n{lost}" if few else whole
-    return said + ("\n\n計算しなかった年度の表は2にあります。" if len(gaps) else "")
+    return said + ("\n\n計算しなかった年度の表は2にあります。" if len(page.gaps) else "")
 
 
 def _lacking(row: dict) -> str:

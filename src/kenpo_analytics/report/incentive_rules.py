@@ -18,8 +18,13 @@ _HEADINGS = {"room": "上昇幅(伸びしろに対する%)", "points": "上昇�
 ASSUMED = "仮定"
 
 
-def incentive_method(rules: Rules) -> str:
-    """By which formula are points counted? A list for 3 方法: deviation, points, shares, how a rise is measured."""
+def incentive_method(rules: Rules | None, *, why: str = "") -> str:
+    """By which formula are points counted? A list for 3 方法: deviation, points, shares, how a rise is measured.
+
+    Without rules (before the programme) a sentence that says `why`.
+    """
+    if rules is None:
+        return f"得点の計算式はありません({why})。"
     used = [name for name in COMPONENT_NAMES if any(item.weights[name] for item in rules.indicators)]
     words = "・".join(COMPONENT_NAMES[name] for name in used)
     whole = sum(item.base for item in rules.indicators)
@@ -37,11 +42,13 @@ def incentive_method(rules: Rules) -> str:
     return "\n".join(f"- {line}" for line in said)
 
 
-def incentive_columns(rules: Rules, *names: str) -> dict[str, Col]:
+def incentive_columns(rules: Rules | None, *names: str) -> dict[str, Col]:
     """Which of these columns have the rules, under which heading and unit? Those of no component or formula drop out.
 
     base, room, and of each component its value (rise, number) and its deviation (level_deviation …).
     """
+    if rules is None:
+        return {}
     weighed = {name for name in COMPONENT_NAMES if any(item.weights[name] for item in rules.indicators)}
     shown = {"base": Col("素点", "number", 0 if all(item.base % 1 == 0 for item in rules.indicators) else 1)}
     if "rise" in weighed:
