@@ -63,9 +63,23 @@ def test_the_interrupted_series_is_generalised_least_squares_on_the_monthly_tabl
     phi = number(page.table("残差の自己相関")[0]["AR(1)の係数"])
     inverse = np.linalg.inv(phi ** np.abs(np.subtract.outer(t, t)))
     beta = np.linalg.solve(x.T @ inverse @ x, x.T @ inverse @ y)
-    shown = {row["設計"]: number(row["推定"]) for row in page.table("分割時系列の推定(人数の欄は月数)")}
+    shown = {row["設計"]: number(row["推定"]) for row in page.table("分割時系列の推定")}
     assert shown["分割時系列: 水準の変化"] == pytest.approx(beta[2], abs=0.012)  # phi is printed to two digits
     assert shown["分割時系列: 傾きの変化(1か月あたり)"] == pytest.approx(beta[3], abs=0.006)
+
+
+def test_counts_are_called_what_they_are(page: Page) -> None:
+    assert "月数" in page.table("分割時系列の推定")[0]
+    assert "件数" in page.table("案内を始めた前後で、外国人の回収割合は日本人より余計に動いたか(探索)")[0]
+    assert "人数(延べ)" in page.table("設計と推定の一覧(探索)")[0]
+
+
+def test_its_methods_and_record_speak_of_what_it_shows(page: Page) -> None:
+    methods = page.text("このページは探索で、主解析を置かない")
+    assert not [word for word in ("改善・悪化の割合", "標準化差", "交互作用", "結論は主解析だけ") if word in methods]
+    assert {row["位置づけ"] for row in page.table("設計と推定の一覧(探索)")} == {"探索", "参考"}
+    record = {row["項目"]: row["値"] for row in page.table("再現情報")}
+    assert {"series_control", "debts_from"} <= set(record) and record["公表値の表(対象外)"] == "2"
 
 
 def test_four_times_the_people_halve_the_smallest_effect(page: Page) -> None:

@@ -104,8 +104,8 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
     }, "次回健診のない人も含む。標準化差は(事業の年度-事業前)÷標準偏差。絶対値0.1を超えると、帯の人の顔ぶれが"
        "事業の前後で違うとみなすのが通例。差の差が前提とするのは、2つの帯で同じだけ動くことで、この差が0であることではない。"),
     "sent": ("表1 対象者の中の、送付あり・なしの背景(健診時)", _contrast("送付あり", "送付なし"),
-             "送付なしは、予定日に送ることのできた人のうち、辞退・住所不備・不達。標準化差の絶対値0.1を超える項目は、重み付けで"
-             "調整する。"),
+             "送付なしは、予定日に送ることのできた人のうち、辞退・住所不備・不達。絶対値0.1を超えると、背景が違うとみなすのが通例。"
+             "重み付けの後に残る差は6.3の図。"),
     "lost": ("対象者の中の、送付あり・なし別の次回健診の有無(欠測)", {
         "letter": Col("通知", names=SENT),
         "outcome_state": Col("次回健診", names=LABELS | {"observed": "値あり"}), "n": "人数", "denominator": "分母",
@@ -208,11 +208,14 @@ def diagnostics(shown: Mapping[str, Checked], *names: str) -> None:
             diagnostic(name, shown)
 
 
-def design_table(checked: Checked, *, title: str, percent: bool = False, empty: str = "") -> None:
+def design_table(
+    checked: Checked, *, title: str, percent: bool = False, counted: str = "人数(延べ)", empty: str = ""
+) -> None:
     """All designs in one table: role and answer, or that there is none (`assumptions` says what each rests on).
 
     `checked` comes from `disclosure.check_estimates` of a `Decision`'s rows; `percent` for differences of shares
-    (all rest on the same assumption, which then stands under the table). Without a design, `empty` is said instead.
+    (all rest on the same assumption, which then stands under the table). `counted`: what the counts are (months, debts).
+    Without a design, `empty` is said instead.
     """
     if len(checked) == 0:
         paragraph(empty)
@@ -221,7 +224,7 @@ def design_table(checked: Checked, *, title: str, percent: bool = False, empty: 
     style: tuple[Any, int] = ("points", 1) if percent else ("index", 3 if units in FINE else 2)
     columns: dict[str, Any] = {
         "label": "設計", "role_label": "位置づけ", "estimate": Col("推定", *style),
-        "lower": Col("95%信頼区間", *style, upper="upper"), "persons": "人数(延べ)", "compared": "比べた人数(延べ)",
+        "lower": Col("95%信頼区間", *style, upper="upper"), "persons": counted, "compared": f"比べた{counted}",
         "state_label": "可否",
     }  # fmt: skip
     if percent and "p_adjusted" in checked.table.columns:
@@ -229,12 +232,9 @@ def design_table(checked: Checked, *, title: str, percent: bool = False, empty: 
     same = f"。前提: {checked.table['assumption'][0]}" if checked.table["assumption"].n_unique() == 1 else ""
     side = "。マイナスは通知のほうが低い" if units == "mg/dL" else ""
     units = f"単位は{'ポイント(割合の差)' if percent else units}{side}{same}"
-    show(
-        checked,
-        title=title,
-        columns=columns,
-        note=f"{units}。人数は、2つの年度で比べる人を2人と数える(延べ)。ほかの行との差が小さいと伏せることがある。",
-    )
+    twice = "人数は、2つの年度で比べる人を2人と数える(延べ)。" if "延べ" in counted else ""
+    near = "" if checked.public else f"{counted.split('(')[0]}は、ほかの行との差が小さいと伏せることがある。"
+    show(checked, title=title, columns=columns, note=f"{units}。{twice}{near}")
 
 
 def assumptions(checked: Checked, *, title: str = "設計ごとの前提と、推定しない理由") -> None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from kenpo_analytics.definitions.calendar import Event
 from kenpo_analytics.disclosure import Checked
-from kenpo_analytics.months import month_index
+from kenpo_analytics.months import month_index, parse_month
 from kenpo_analytics.report._emit import must_be_checked
 from kenpo_analytics.report._format import LABELS, MASK, Col, Style, names_of, number
 from kenpo_analytics.report._rows import rows_of
@@ -41,6 +41,8 @@ def lines(
     events: Sequence[Event] = (),
     affects: str | None = None,
     coarse: bool = False,
+    start: str = "",
+    start_label: str = "開始とみなす月",
     empty: str = "",
 ) -> None:
     """How does it run over months? A line per group with its band; steps for cumulative incidence.
@@ -48,7 +50,8 @@ def lines(
     Points that may not be shown break the line; nothing is drawn across the gap. With `calendar`, `x` holds months
     written YYYYMM, placed a month apart and named at each April. `events` (`definitions.calendar.events`) are drawn
     where `x` is such a month, or a fiscal year; `affects` (a KPI or subject) leaves out the others. `coarse` makes
-    a smaller picture, for a few points on a full page. None (it could not be made) shows `empty` instead.
+    a smaller picture, for a few points on a full page. `start` (a month, with `calendar`) is marked by a line; the
+    names then stand above the data. None (it could not be made) shows `empty` instead.
     """
     if checked is None:
         paragraph(empty)
@@ -79,7 +82,12 @@ def lines(
             axes.set_xlim(low, high)
         axes.set_ylabel(measure + ("（帯は信頼区間）" if lower else ""))
         axes.set_xlabel(x_label or Col(x).label)
-        if group:
+        if start and calendar:
+            begin = parse_month(start)
+            axes.axvline(month_index(begin) - 0.5, color=QUIET, linewidth=1.2, linestyle=":", label=start_label)
+            alts.append(f"点線は{start_label}({number(begin, 'month')})。")
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=len(keys) + 1)
+        elif group:
             counts = style == "count"  # from zero up: the foot of the figure is free
             axes.legend(loc="lower center" if counts else "upper left", frameon=False, ncols=len(keys) if counts else 1)
         columns: dict[str, Any] = {group: Col(LABELS.get(group, "系列"), names=meaning)} if group else {}
