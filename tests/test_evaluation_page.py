@@ -380,3 +380,25 @@ def test_each_era_has_its_flow_and_there_is_none_of_an_era_without_years() -> No
     assert list(both) == ["programme", "before"] and list(alone) == ["programme"]
     first = {era: int(table["remaining"][0]) for era, table in both.items()}
     assert first == {era: made.people.filter(era=era).height for era in first}
+
+
+def balance(**after: float) -> Checked:
+    rows = [{"covariate": name, "smd_before": 0.12, "smd_after": value} for name, value in after.items()]
+    return disclosure.check_diagnostics({"balance": pl.DataFrame(rows)})["balance"]
+
+
+def test_what_the_weights_left_is_named_below_the_figure() -> None:
+    apart = (
+        "図の「前」は、次回健診の値があり、送付の確率が重なる範囲にいる人だけの差です。"
+        "次回健診のない人も含む4章の表1とは、人が違うため値も違います。"
+    )
+    assert report.balance_text(None) == ""
+    none = f"{apart}重み付けの後に絶対値0.1を超える項目はありません。"
+    assert report.balance_text(balance(age=0.1, bmi=-0.05)) == none
+    assert report.balance_text(balance(age=0.11, bmi=-0.05)) == (
+        f"{apart}重み付けの後も絶対値0.1を超える項目が1つ残り(年齢)、背景はそろいきっていません。"
+    )
+    assert report.balance_text(balance(age=0.11, prior=-0.3)) == (
+        f"{apart}重み付けの後も絶対値0.1を超える項目が2つ残り(年齢、前年の空腹時血糖)、背景はそろいきっていません。"
+        "このうち前年の空腹時血糖は、重み付けの前より離れました。"
+    )

@@ -23,7 +23,7 @@ from kenpo_analytics.evaluation.protocol import DESIGNS
 from kenpo_analytics.evaluation.suite import run_designs
 from kenpo_analytics.report import designs_primary as said
 from kenpo_analytics.report import designs_text, record
-from kenpo_analytics.report.dag import dag_figure
+from kenpo_analytics.report.dag import NODES, dag_figure
 from kenpo_analytics.report.designs_results import where_from
 from kenpo_analytics.runs.verify import verify
 from tests.notebook_page import NOTEBOOKS, Page
@@ -378,3 +378,25 @@ def test_weights_for_the_lost_are_held_to_the_same_balance(made) -> None:
     assert left > 0 and one.warnings == (told,)
     decision = decide([replace(one, warnings=(told,), estimate=-2.0, lower=-3.0, upper=-1.0)], primary="iptw_ipcw")
     assert decision.verdict == "warned" and told in decision.sentence
+
+
+def test_every_arrow_of_the_diagram_ends_outside_every_box(monkeypatch) -> None:
+    """A head behind a box cannot be seen; a gap of some points before it floats."""
+    figures: list = []
+    monkeypatch.setattr("kenpo_analytics.report.dag.png", lambda figure: figures.append(figure) or b"")
+    monkeypatch.setattr("kenpo_analytics.report.dag.emit", lambda parts, alt: drawn(figures[-1]))
+    monkeypatch.setattr("kenpo_analytics.report.dag.paragraph", lambda text: None)
+
+    def drawn(figure) -> None:
+        figure.canvas.draw()
+        texts = figure.axes[0].texts
+        boxes = [one.get_bbox_patch().get_window_extent() for one in texts if one.get_text()]
+        arrows = [one.arrow_patch for one in texts if not one.get_text()]
+        assert len(boxes) == len(NODES) and len(arrows) > 14
+        for arrow in arrows:
+            for x, y in arrow.get_path().vertices[[0, -1]]:
+                assert not any(box.x0 + 1 < x < box.x1 - 1 and box.y0 + 1 < y < box.y1 - 1 for box in boxes)
+            assert arrow.patchB is not None and arrow.shrinkB <= 2
+
+    dag_figure()
+    dag_figure(drawn=True)

@@ -21,7 +21,7 @@ from kenpo_analytics.report.designs_primary import (
     purpose_text,
     subject_text,
 )
-from kenpo_analytics.report.designs_results import contrary, power_basis, where_from
+from kenpo_analytics.report.designs_results import balance_text, contrary, power_basis, where_from
 from kenpo_analytics.report.designs_text import applies_to, limits, methods, people_seen, protocol_text
 from kenpo_analytics.report.evaluation_page import (
     baseline_tables,
@@ -85,6 +85,7 @@ __all__ = [
     "assumptions",
     "attach",
     "balance_plot",
+    "balance_text",
     "bands_name",
     "bar_rank",
     "baseline_tables",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kenpo_analytics.report._emit import emit
@@ -10,12 +11,13 @@ from kenpo_analytics.report.texts import paragraph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
 NODES = {
-    "background": ("背景\n(年齢・性別・BMI)", 0.0, 4.2), "baseline": ("健診の値\n(基準の判定)", 2.6, 2.9),
-    "letter": ("通知", 5.2, 1.9), "label": ("結果票の\n判定区分", 5.2, 3.9), "drug": ("服薬の開始", 7.4, 0.6),
-    "outcome": ("次回健診の\n空腹時血糖", 9.4, 2.5), "seen": ("次回健診の受診\n(値のある人だけを見る)", 8.0, 5.0),
-    "hidden": ("未測定の要因\n(生活習慣・職場)", 2.4, 0.4), "era": ("時期\n(暦・制度・検査)", 5.2, 5.3),
+    "background": ("背景\n(年齢・性別・BMI)", 0.0, 4.2), "baseline": ("健診の値\n(基準の判定)", 2.2, 2.1),
+    "letter": ("通知", 5.2, 1.65), "label": ("結果票の\n判定区分", 5.2, 4.0), "drug": ("服薬の開始", 7.4, 0.6),
+    "outcome": ("次回健診の\n空腹時血糖", 9.4, 2.5), "seen": ("次回健診の受診\n(値のある人だけを見る)", 8.9, 5.3),
+    "hidden": ("未測定の要因\n(生活習慣・職場)", 2.4, 0.4), "era": ("時期\n(暦・制度・検査)", 4.4, 5.75),
 }  # fmt: skip
 ARROWS = (
     ("background", "baseline"), ("background", "letter"), ("background", "outcome"), ("background", "seen"),
@@ -47,17 +49,19 @@ def dag_figure(*, title: str = "想定した因果関係(DAG)", drawn: bool = Fa
     with canvas(6.6, 3.5, title) as (figure, axes):
         axes.axis("off")
         axes.set_xlim(-1.1, 10.6)
-        axes.set_ylim(-0.3, 6.0)
+        axes.set_ylim(-0.3, 6.4)
         solid, dashed = ([(a, b) for a, b in some if not (drawn and b == "letter")] for some in (ARROWS, HIDDEN))
-        for start, end in solid:
-            _arrow(axes, start, end, STRONG if (start, end) == ("letter", "outcome") else ".35", "-")
-        for start, end in dashed:
-            _arrow(axes, start, end, QUIET, "--")
         nodes = {**NODES, "letter": ("通知の割付\n(くじ)", *NODES["letter"][1:])} if drawn else NODES
+        drawn_as: dict[str, Text] = {}
         for name, (text, x, y) in nodes.items():
             edge = {"letter": STRONG, "outcome": STRONG, "hidden": QUIET}.get(name, COLOURS[0])
             box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": edge, "linewidth": 1.4}
-            axes.text(x, y, text, ha="center", va="center", fontsize=9, bbox=box, zorder=3)
+            drawn_as[name] = axes.text(x, y, text, ha="center", va="center", fontsize=9, bbox=box, zorder=3)
+        figure.canvas.draw()  # boxes have their size only now: arrows end at their edges
+        for start, end in solid:
+            _arrow(axes, drawn_as, start, end, STRONG if (start, end) == ("letter", "outcome") else ".35", "-")
+        for start, end in dashed:
+            _arrow(axes, drawn_as, start, end, QUIET, "--")
         names = {name: text.replace("\n", "") for name, (text, _, _) in nodes.items()}
         said = ["、".join(f"{names[a]}→{names[b]}" for a, b in some) for some in (solid, dashed)]
         alt = f"{title}。実線: {said[0]}。破線(測れない): {said[1]}。"
@@ -65,7 +69,8 @@ def dag_figure(*, title: str = "想定した因果関係(DAG)", drawn: bool = Fa
     paragraph(DRAWN if drawn else NOTE)
 
 
-def _arrow(axes: Axes, start: str, end: str, colour: str, stroke: str) -> None:
+def _arrow(axes: Axes, boxes: Mapping[str, Text], start: str, end: str, colour: str, stroke: str) -> None:
     (_, x0, y0), (_, x1, y1) = NODES[start], NODES[end]
-    look = {"arrowstyle": "-|>", "color": colour, "linestyle": stroke, "linewidth": 1.3, "shrinkA": 24, "shrinkB": 26}
+    look = {"arrowstyle": "-|>", "color": colour, "linestyle": stroke, "linewidth": 1.3, "shrinkA": 1, "shrinkB": 2,
+            "patchA": boxes[start].get_bbox_patch(), "patchB": boxes[end].get_bbox_patch()}  # fmt: skip
     axes.annotate("", xy=(x1, y1), xytext=(x0, y0), arrowprops=look, zorder=1)

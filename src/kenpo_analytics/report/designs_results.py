@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from kenpo_analytics.evaluation.decide import APART
 from kenpo_analytics.evaluation.trial_arms import of_versions, sides
+from kenpo_analytics.evaluation.weighting import IMBALANCE
+from kenpo_analytics.report.designs import COVARIATES
 
 if TYPE_CHECKING:
     from kenpo_analytics.disclosure import Checked
@@ -78,6 +80,27 @@ def where_from(bands: Checked | None) -> str:
         f"その推定は「対象の帯にいたこと」の効果です。事業の年度のこの帯で実際に送付したのは{ours['letters']:,}人"
         f"({ours['letters'] / ours['n']:.0%})です。"
     )
+
+
+def balance_text(balance: Checked | None) -> str:
+    """What did the weights leave, and why is "before" not table 1? One paragraph under the figure, none without it."""
+    if balance is None:
+        return ""
+    rows = [row for row in balance.table.to_dicts() if row["smd_after"] is not None]
+    left = [row for row in rows if abs(row["smd_after"]) > IMBALANCE]
+    worse = [row for row in left if row["smd_before"] is not None and abs(row["smd_after"]) > abs(row["smd_before"])]
+    said = (
+        "図の「前」は、次回健診の値があり、送付の確率が重なる範囲にいる人だけの差です。次回健診のない人も含む4章の表1とは、"
+        "人が違うため値も違います。"
+    )
+    if not left:
+        return f"{said}重み付けの後に絶対値{IMBALANCE:g}を超える項目はありません。"
+    names = "、".join(COVARIATES.get(row["covariate"], row["covariate"]) for row in left)
+    said += f"重み付けの後も絶対値{IMBALANCE:g}を超える項目が{len(left)}つ残り({names})、背景はそろいきっていません。"
+    if worse:
+        names = "、".join(COVARIATES.get(row["covariate"], row["covariate"]) for row in worse)
+        said += f"このうち{names}は、重み付けの前より離れました。"
+    return said
 
 
 def power_basis(power: Checked) -> str:
