@@ -154,7 +154,7 @@ def choose(
     if wanted and not protocol and not any(rules[year] == rule for year in asked):
         raise ParameterError(
             f"rule=「{rule}」({RULES[rule]})で通知が送られ、次回健診の期間が終わった年度がありません。",
-            hint=f"年度ごとの通知の基準: {_by_rule(rules, last)}",
+            hint=f"年度ごとの通知の基準: {_by_rule({**rules, **dict.fromkeys(mixed, "混在")}, last)}",
         )
     pooled = tuple(sorted(year for year in asked if rules[year] == rule))
     if protocol is None:
@@ -232,8 +232,8 @@ def _refuse_years(years: Sequence[int], usable: Mapping[int, str], mixed: Mappin
 
 
 def _by_rule(rules: Mapping[int, str], last: int) -> str:
-    open_ = {year: "(期間が終わっていない)" for year in rules if year > last}
-    return "、".join(f"{year}年度は{RULES[rule]}{open_.get(year, '')}" for year, rule in rules.items())
+    late = {year: "(期間が終わっていない)" for year in rules if year > last}
+    return "、".join(f"{year}年度は{RULES.get(rule, rule)}{late.get(year, '')}" for year, rule in sorted(rules.items()))
 
 
 def _years(years: Sequence[int]) -> str:

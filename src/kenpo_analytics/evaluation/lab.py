@@ -23,7 +23,7 @@ from kenpo_analytics.tables import KPI_MONTHLY, MAILINGS
 
 OUTCOMES = {"fpg": "mg/dL", "hba1c": "%", "height": "cm"}
 """Next year's fasting glucose, HbA1c, and the change of body height (which no letter moves)."""
-DIGITS = {"fpg": 1, "hba1c": 2, "height": 2}  # of the figure's axis
+DIGITS = {"fpg": 1, "hba1c": 2, "height": 2}  # decimals of the outcome; of its effects one more
 NAMES = {"fpg": "次回健診の空腹時血糖", "hba1c": "次回健診のHbA1c", "height": "次回健診までの身長の変化"}
 OF_GLUCOSE = ("expected", "moves", "states", "tipping", "tipping_primary", "evalue", "cost")
 CHECKS = ("arms", "falsify", "bandwidths", "cutoffs", "controls", "left_out", "tipping_primary", "weights", "tipping")

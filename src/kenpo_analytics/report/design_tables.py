@@ -168,8 +168,13 @@ _TABLES: dict[str, tuple[str, dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-def diagnostic(name: str, shown: Mapping[str, Checked], *, title: str | None = None) -> None:
+OF_THE_OUTCOME = ("bandwidths", "cutoffs")
+
+
+def diagnostic(name: str, shown: Mapping[str, Checked], *, title: str | None = None, digits: int = 1) -> None:
     """Show one of the tables of `disclosure.check_diagnostics`; where it could not be made, say that.
+
+    `digits`: decimals of the outcome; its effects (`OF_THE_OUTCOME`) have one more.
 
     Raises
     ------
@@ -179,6 +184,7 @@ def diagnostic(name: str, shown: Mapping[str, Checked], *, title: str | None = N
     if name not in _TABLES:
         raise ParameterError(f"診断の表ではありません: {name}", hint=f"使える名前: {', '.join(_TABLES)}")
     heading, columns, note = _TABLES[name]
+    columns = columns | (_effect(digits + 1) if name in OF_THE_OUTCOME else {})
     if name == "cutoffs" and name in shown and (why := _same_reason(shown[name])):
         paragraph(f"{title or heading}: {len(shown[name])}通りとも推定していません({why})。")
         return
@@ -201,11 +207,11 @@ def _empty(checked: Checked, key: str) -> bool:
     return key in ("reason", "item") and not any(checked.table[key].drop_nulls().to_list())
 
 
-def diagnostics(shown: Mapping[str, Checked], *names: str) -> None:
+def diagnostics(shown: Mapping[str, Checked], *names: str, digits: int = 1) -> None:
     """Show those of these tables that could be made, and say nothing of the others."""
     for name in names:
         if name in shown:
-            diagnostic(name, shown)
+            diagnostic(name, shown, digits=digits)
 
 
 def design_table(
@@ -214,7 +220,7 @@ def design_table(
     """All designs in one table: role and answer, or that there is none (`assumptions` says what each rests on).
 
     `checked` comes from `disclosure.check_estimates` of a `Decision`'s rows; `percent` for differences of shares
-    (all rest on the same assumption, which then stands under the table). `counted`: what the counts are (months, debts).
+    (all rest on the same assumption, which then stands under the table). `counted`: what is counted (months, debts).
     Without a design, `empty` is said instead.
     """
     if len(checked) == 0:

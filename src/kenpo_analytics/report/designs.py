@@ -23,10 +23,13 @@ COVARIATES = {
 COVARIATES |= {f"{name}_missing": f"{text}の欠測" for name, text in COVARIATES.items()}
 
 
-def event_study(checked: Checked | None, *, title: str, measure: str = "帯の差の変化", empty: str = "") -> None:
+def event_study(
+    checked: Checked | None, *, title: str, measure: str = "帯の差の変化", digits: int = 1, empty: str = ""
+) -> None:
     """How far apart did the bands move in each fiscal year? Points with intervals; the reference year lies at 0.
 
-    Takes rows of `fiscal_year`, `era`, `estimate`, `lower`, `upper` (`evaluation.did.by_year`).
+    Takes rows of `fiscal_year`, `era`, `estimate`, `lower`, `upper` (`evaluation.did.by_year`). `digits`: decimals of
+    the outcome; the table of effects has one more.
     None (it could not be made) shows `empty` instead.
     """
     if checked is None:
@@ -51,16 +54,24 @@ def event_study(checked: Checked | None, *, title: str, measure: str = "帯の�
         axes.set_xticks(range(len(rows)), names)
         axes.set_xlim(-0.6, len(rows) - 0.4)
         axes.set_xlabel("健診の年度（白抜きは基準の年度）")
-        _values(axes, measure)
+        axes.yaxis.set_major_formatter(lambda value, _: number(value, "index", digits))
+        axes.set_ylabel(f"{measure}と信頼区間")
         alt = f"年度ごとの{measure}。{extremes(rows, 'estimate', 'index')}"
         finish(figure, checked, title=title, alt=alt, columns={
             "fiscal_year": Col("年度", "year"), "era": Col("時期", names=ERAS), "persons": "人数",
-            "estimate": Col(measure, "index", 2), "lower": Col("信頼区間", "index", 2, upper="upper"),
+            "estimate": Col(measure, "index", digits + 1),
+            "lower": Col("信頼区間", "index", digits + 1, upper="upper"),
         })  # fmt: skip
 
 
 def jump_figure(
-    checked: Checked | None, *, title: str, cutoff: float, measure: str = "次回健診の値(mg/dL)", empty: str = ""
+    checked: Checked | None,
+    *,
+    title: str,
+    cutoff: float,
+    measure: str = "次回健診の値(mg/dL)",
+    digits: int = 1,
+    empty: str = "",
 ) -> None:
     """Is there a step at the threshold? Means by FPG and local lines on both sides, by era.
 
@@ -86,7 +97,7 @@ def jump_figure(
         axes.set_ylabel(f"{measure}の平均")
         finish(figure, checked, title=title, alt=f"基準値の前後の{measure}。{'、'.join(alts)}。", columns={
             "era": Col("時期", names=ERAS), "y0": Col("空腹時血糖(中央)", "number", 1), "persons": "人数",
-            "estimate": Col("次回の平均", "number", 1), "fitted": Col("局所直線", "number", 1),
+            "estimate": Col("次回の平均", "number", digits), "fitted": Col("局所直線", "number", digits),
         })  # fmt: skip
 
 
@@ -162,8 +173,3 @@ def overlap_plot(checked: Checked | None, *, title: str, empty: str = "") -> Non
 
 def _zero(axes: Axes) -> None:
     axes.axhline(0, color=".25", linewidth=1, linestyle="--")
-
-
-def _values(axes: Axes, measure: str) -> None:
-    axes.yaxis.set_major_formatter(lambda value, _: number(value, "index", 1))
-    axes.set_ylabel(f"{measure}と信頼区間")
