@@ -154,7 +154,7 @@ def choose(
     if wanted and not protocol and not any(rules[year] == rule for year in asked):
         raise ParameterError(
             f"rule=「{rule}」({RULES[rule]})で通知が送られ、次回健診の期間が終わった年度がありません。",
-            hint=f"年度ごとの通知の基準: {_by_rule({**rules, **dict.fromkeys(mixed, "混在")}, last)}",
+            hint=f"年度ごとの通知の基準: {_by_rule({**rules, **dict.fromkeys(mixed, '混在')}, last)}",
         )
     pooled = tuple(sorted(year for year in asked if rules[year] == rule))
     if protocol is None:
