@@ -360,6 +360,10 @@ def test_without_years_before_letters_the_page_says_that_it_cannot_tell(tmp_path
     (summary,) = [text for text in texts if text.startswith("要約")]
     assert "通知だけの効果は識別不能です" in summary and "事後選択" in summary
     assert "なったと推定されます" not in "".join(texts)
+    (methods,) = [text for text in texts if text.startswith("本評価は後ろ向き観察研究である")]
+    assert "2018年度の健診。事業前の年度はない。" in methods and "ただし、主解析は推定できなかった(" in methods
+    assert "差の差を推定できないため、そのもとになる4つの群の平均変化はありません。" in texts
+    assert not any(wrong in text for text in texts for wrong in ("2017年度と比べる", "年次図の事業前は1年度だけ"))
     nbformat.write(notebook, tmp_path / "02.ipynb")
     assert verify(tmp_path / "02.ipynb").outputs > 20
 
