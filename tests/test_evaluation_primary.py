@@ -294,7 +294,7 @@ def test_lots_for_each_person_speak_of_no_groups(designs) -> None:
 COUNTED = {
     "did_ancova": "次回の値がある人は、対象{}人と下の帯と事業前の3群の計{}人(延べ)",
     "diff_in_disc": "次回の値がある人は、事業の年度の基準値以上{}人と基準値未満と事業前の計{}人(延べ)",
-    "randomised": "次回の値がある人は、先に送る群{}人と後で送る群{}人(延べ)",
+    "randomised": "次回の値がある人は、先に送る群{}人と後で送る群{}人",
     **dict.fromkeys(said.WITHIN, "次回の値がある人は、送付し届いた{}人と届かなかった{}人(延べ)"),
 }
 

@@ -223,8 +223,10 @@ def people_seen(shown: Mapping[str, Checked], primary: str, estimates: Sequence[
     row = next(row for row in rows if row["design"] == primary)
     if row["persons"] is None or row["compared"] is None:
         return "比べた人数は、わずかな人数が分かるため秘匿"
-    arms = sides(one) or _SIDES[primary]
-    return f"次回の値がある人は、{arms[0]}{row['persons']:,}人と{arms[1]}{row['compared']:,}人(延べ)"
+    arms = sides(one)
+    first, second = arms or _SIDES[primary]
+    twice = "" if arms else "(延べ)"  # nobody is in both arms, or twice in one
+    return f"次回の値がある人は、{first}{row['persons']:,}人と{second}{row['compared']:,}人{twice}"
 
 
 _SIDES = {
