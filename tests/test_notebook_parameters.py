@@ -48,12 +48,17 @@ def error_of(name: str, **given: object) -> KenpoError:
         ("06_evaluation_lab", {"bandwidth": 500.0}, "0より大きく", "bandwidth = 9"),
         ("06_evaluation_lab", {"before_years": [1990]}, "1990年度の健診が、データにありません", "2017年度"),
         ("06_evaluation_lab", {"before_years": [2018]}, "2018年度)より前ではありません", "2018年度より前"),
-        ("06_evaluation_lab", {"programme": "x"}, "事業「x」の記録がありません", "leaflet、untreated_first"),
         (
             "06_evaluation_lab",
-            {"programme": "untreated_first", "before_years": []},
-            "基準の分かる通知",
-            "抽出の基準(rule)",
+            {"programme": "x"},
+            "事業「x」の記録がありません",
+            "(基準の記録がある): prediabetes_leaflet",
+        ),
+        (
+            "06_evaluation_lab",
+            {"programme": "untreated_first"},
+            "「untreated_first」の通知には、抽出の基準(mailings の rule)の記録がなく",
+            "prediabetes_leaflet",
         ),
         (
             "06_evaluation_lab",
